@@ -1,0 +1,1 @@
+"""Where a trade ends: stops and targets."""

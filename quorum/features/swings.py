@@ -1,0 +1,210 @@
+"""Confirmed swings: pivots counted when they are known, not when they are drawn.
+
+A pivot high is a candle whose high is above the ``left`` highs before it and not below the
+``right`` highs after it; it is *confirmed* at the close of the ``right``-th candle after it.
+The list of pivots only ever grows. What can change as candles arrive is which of them form the
+alternating sequence high - low - high ...: of two highs in a row the more extreme one stands.
+Therefore every confirmation stores its own snapshot of that sequence (``chain``), and a reader
+at candle *t* takes the snapshot of the last confirmation at or before *t*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+from pydantic import Field
+
+from quorum.section import Section
+from quorum.typing import Floats, Ints
+
+if TYPE_CHECKING:
+    from quorum.candles import Candles
+    from quorum.features.table import Features
+    from quorum.market import Market
+
+#: Swings of the alternating sequence kept per snapshot, newest first.
+CHAIN = 12
+HIGH, LOW = 1, -1
+
+
+class SwingSettings(Section):
+    """How far a pivot must stand out."""
+
+    left: int = Field(
+        5, ge=1, le=100, description="candles before a pivot it must exceed [candles]"
+    )
+    right: int = Field(5, ge=1, le=100, description="candles after it, the lag [candles]")
+    higher_left: int = Field(3, ge=1, le=100, description="the same on 4h, 1d, 1w [candles]")
+    higher_right: int = Field(3, ge=1, le=100, description="the same on 4h, 1d, 1w [candles]")
+    near_count: int = Field(
+        12, ge=1, le=100, description="recent swings searched for the nearest one [swings]"
+    )
+
+
+@dataclass(frozen=True)
+class Swings:
+    """Confirmed pivots of one timeframe in the order of their confirmation.
+
+    Attributes
+    ----------
+    index, confirmed : ndarray of shape (n_pivots,), int64
+        Row of the pivot candle, and row of the candle whose close confirmed it.
+    price : ndarray of shape (n_pivots,), float64
+        The pivot's high or low.
+    kind : ndarray of shape (n_pivots,), int64
+        ``HIGH`` (+1) or ``LOW`` (-1).
+    chain : ndarray of shape (n_pivots, CHAIN), int64
+        Per confirmation the alternating sequence as then known: pivot numbers, newest first,
+        -1 where there are no more.
+    event : ndarray of shape (n_candles,), int64
+        Number of the last pivot confirmed at or before each candle, -1 where none.
+    right : int
+        The confirmation lag in candles of this timeframe.
+    """
+
+    index: Ints
+    confirmed: Ints
+    price: Floats
+    kind: Ints
+    chain: Ints
+    event: Ints
+    right: int
+
+
+@njit(cache=True)
+def _pivots(high: Floats, low: Floats, left: int, right: int) -> tuple[Ints, Ints, Ints]:
+    n = len(high)
+    index = np.empty(2 * n, np.int64)
+    kind = np.empty(2 * n, np.int64)
+    event = np.full(n, -1, np.int64)
+    m = 0
+    for t in range(left + right, n):
+        p = t - right
+        is_high = True
+        is_low = True
+        for j in range(p - left, p):
+            if high[j] >= high[p]:
+                is_high = False
+            if low[j] <= low[p]:
+                is_low = False
+        if is_high or is_low:
+            for j in range(p + 1, t + 1):
+                if high[j] > high[p]:
+                    is_high = False
+                if low[j] < low[p]:
+                    is_low = False
+        if is_high:
+            index[m] = p
+            kind[m] = 1
+            m += 1
+        if is_low:
+            index[m] = p
+            kind[m] = -1
+            m += 1
+        event[t] = m - 1
+    return index[:m].copy(), kind[:m].copy(), event
+
+
+@njit(cache=True)
+def _chains(price: Floats, kind: Ints, depth: int) -> Ints:
+    m = len(price)
+    chain = np.full((m, depth), -1, np.int64)
+    for e in range(m):
+        if e == 0:
+            chain[0, 0] = 0
+            continue
+        top = chain[e - 1, 0]
+        if kind[top] != kind[e]:
+            chain[e, 0] = e
+            for j in range(1, depth):
+                chain[e, j] = chain[e - 1, j - 1]
+        else:
+            chain[e, :] = chain[e - 1, :]
+            if kind[e] * (price[e] - price[top]) >= 0:
+                chain[e, 0] = e
+    return chain
+
+
+def find_swings(candles: Candles, left: int, right: int) -> Swings:
+    """Find the confirmed pivots of ``candles``; confirmation lag ``right`` candles."""
+    index, kind, event = _pivots(candles.high, candles.low, left, right)
+    price = np.where(kind == HIGH, candles.high[index], candles.low[index])
+    return Swings(
+        index=index,
+        confirmed=index + right,
+        price=price,
+        kind=kind,
+        chain=_chains(price, kind, CHAIN),
+        event=event,
+        right=right,
+    )
+
+
+@njit(cache=True)
+def _last_of_kind(
+    event: Ints, price: Floats, index: Ints, kind: Ints, wanted: int
+) -> tuple[Floats, Floats]:
+    n = len(event)
+    prices = np.full(n, np.nan)
+    ages = np.full(n, np.nan)
+    last = -1
+    seen = -1
+    for t in range(n):
+        while seen < event[t]:
+            seen += 1
+            if kind[seen] == wanted:
+                last = seen
+        if last >= 0:
+            prices[t] = price[last]
+            ages[t] = t - index[last]
+    return prices, ages
+
+
+@njit(cache=True)
+def _nearest(
+    close: Floats, event: Ints, price: Floats, kind: Ints, wanted: int, count: int
+) -> Floats:
+    n = len(event)
+    out = np.full(n, np.nan)
+    for t in range(n):
+        found = 0
+        e = event[t]
+        while e >= 0 and found < count:
+            if kind[e] == wanted:
+                found += 1
+                beyond = wanted * (price[e] - close[t]) > 0
+                if beyond and (np.isnan(out[t]) or wanted * (price[e] - out[t]) < 0):
+                    out[t] = price[e]
+            e -= 1
+    return out
+
+
+def add_swings(market: Market, out: Features, settings: SwingSettings) -> None:
+    """Add the confirmed swings of every timeframe and the base timeframe's swing columns.
+
+    Columns: ``swing_high``, ``swing_low`` (price of the last confirmed one),
+    ``swing_high_age``, ``swing_low_age`` (candles since the pivot), ``swing_high_near``,
+    ``swing_low_near`` (nearest recent swing above / below the close). Lag: ``right``.
+    """
+    swings = find_swings(market.candles, settings.left, settings.right)
+    out.swings["base"] = swings
+    for timeframe, higher in market.higher.items():
+        out.swings[timeframe] = find_swings(
+            higher.candles, settings.higher_left, settings.higher_right
+        )
+    for name, kind in (("high", HIGH), ("low", LOW)):
+        price, age = _last_of_kind(swings.event, swings.price, swings.index, swings.kind, kind)
+        out.add(f"swing_{name}", price, lag=settings.right, scale_free=False)
+        out.add(f"swing_{name}_age", age, lag=settings.right)
+        near = _nearest(
+            market.candles.close,
+            swings.event,
+            swings.price,
+            swings.kind,
+            kind,
+            settings.near_count,
+        )
+        out.add(f"swing_{name}_near", near, lag=settings.right, scale_free=False)

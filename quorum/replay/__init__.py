@@ -1,0 +1,1 @@
+"""An exchange on this machine, and a synthetic market to serve."""

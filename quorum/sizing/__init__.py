@@ -1,0 +1,1 @@
+"""How much is staked: one method per file."""
