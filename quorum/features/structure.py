@@ -1,0 +1,190 @@
+"""Market structure: breaks of confirmed swings, the trend they leave, and the dealing range.
+
+A *break of structure* (BOS) is the first close beyond the last confirmed swing in the direction
+of the trend, a *change of character* (CHoCH) the first close beyond it against the trend; the
+trend of a timeframe is the direction of its last break. Which swings stand is read from the
+alternating sequence as known at the candle, so nothing is redrawn later. Every state forgets:
+a level or a break that is older than its limit counts no more, so that a live bot with a short
+history and a backtest with a long one see the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from pydantic import Field
+
+from quorum.features.swings import Swings
+from quorum.features.table import Features
+from quorum.market import Market
+from quorum.section import Section
+from quorum.typing import Floats, Ints
+
+#: Timeframes the columns exist for; the columns of an absent one are NaN.
+HIGHER = ("4h", "1d", "1w")
+STRUCTURE_TIMEFRAMES = ("base", *HIGHER)
+
+
+class StructureSettings(Section):
+    """How long structure is remembered."""
+
+    level_age: int = Field(
+        250, ge=10, le=400, description="oldest swing that can still be broken [candles]"
+    )
+    trend_age: int = Field(
+        250, ge=10, le=400, description="after this long without a break there is no trend [candles]"
+    )
+    weekly_level_age: int = Field(
+        52, ge=4, le=60, description="the same on 1w, where a live bot has 200 candles [candles]"
+    )
+    weekly_trend_age: int = Field(52, ge=4, le=60, description="the same on 1w [candles]")
+
+
+@njit(cache=True)
+def _breaks(
+    close: Floats,
+    event: Ints,
+    chain: Ints,
+    index: Ints,
+    price: Floats,
+    kind: Ints,
+    level_age: int,
+    trend_age: int,
+) -> tuple[Floats, Floats, Floats, Floats]:
+    n = len(close)
+    trends = np.full(n, np.nan)
+    bos = np.zeros(n)
+    choch = np.zeros(n)
+    ages = np.full(n, np.nan)
+    broken = np.full(2, -1, np.int64)
+    trend = 0
+    broke_at = 0
+    for t in range(n):
+        if trend != 0 and t - broke_at > trend_age:
+            trend = 0
+        e = event[t]
+        if e >= 0 and chain[e, 1] >= 0:
+            # The two newest swings of the sequence are its last high and its last low.
+            for j in range(2):
+                swing = chain[e, j]
+                side = kind[swing]
+                slot = (side + 1) // 2
+                fresh = swing != broken[slot] and t - index[swing] <= level_age
+                if fresh and side * (close[t] - price[swing]) > 0:
+                    broken[slot] = swing
+                    if trend == -side:
+                        choch[t] = side
+                    else:
+                        bos[t] = side
+                    trend = side
+                    broke_at = t
+            trends[t] = trend
+        if trend != 0:
+            ages[t] = t - broke_at
+    return trends, bos, choch, ages
+
+
+@njit(cache=True)
+def _dealing_range(
+    event: Ints, chain: Ints, index: Ints, price: Floats, kind: Ints, level_age: int
+) -> tuple[Floats, Floats]:
+    n = len(event)
+    high = np.full(n, np.nan)
+    low = np.full(n, np.nan)
+    for t in range(n):
+        e = event[t]
+        if e < 0 or chain[e, 1] < 0:
+            continue
+        newest = chain[e, 0]
+        # After a run without a pivot the last swing on the other side can lie on the wrong side
+        # of the newest one: the range then ends at the last older swing that does not.
+        for j in range(1, chain.shape[1], 2):
+            other = chain[e, j]
+            if other < 0 or t - index[other] > level_age:
+                break
+            if kind[newest] * (price[newest] - price[other]) > 0:
+                high[t] = max(price[newest], price[other])
+                low[t] = min(price[newest], price[other])
+                break
+    return high, low
+
+
+def _timeframe_columns(
+    close: Floats, swings: Swings, level_age: int, trend_age: int
+) -> dict[str, Floats]:
+    """Return the columns of one timeframe on its own candles."""
+    sequence = (swings.event, swings.chain, swings.index, swings.price, swings.kind)
+    trend, bos, choch, age = _breaks(close, *sequence, level_age, trend_age)
+    high, low = _dealing_range(*sequence, level_age)
+    return {
+        "structure_trend": trend,
+        "bos": bos,
+        "choch": choch,
+        "break_age": age,
+        "dealing_range_high": high,
+        "dealing_range_low": low,
+    }
+
+
+def position_in_range(close: Floats, low: Floats, high: Floats) -> Floats:
+    """Return where the close stands in a range: 0 at or under its low, 1 at or over its high."""
+    width = np.where(high > low, high - low, np.nan)
+    return np.clip((close - low) / width, 0.0, 1.0)
+
+
+def add_structure(market: Market, out: Features, settings: StructureSettings) -> None:
+    """Add market structure per timeframe (``<tf>``: base, 4h, 1d, 1w).
+
+    Columns: ``structure_trend_<tf>`` (+1 / -1 by the last break, 0 without a recent one),
+    ``bos_<tf>``, ``choch_<tf>`` (+1 / -1 at the candle that closed beyond the swing, else 0; a
+    higher timeframe's stays until its next candle closes), ``break_age_<tf>`` (candles of the
+    timeframe since the break), ``dealing_range_high_<tf>``, ``dealing_range_low_<tf>`` (prices)
+    and ``range_position_<tf>`` (0-1: the *base* close in that range, spec Z1). The base
+    timeframe's range goes without suffix: ``range_position``, ``dealing_range_high``,
+    ``dealing_range_low``.
+
+    A break is known at the close that makes it (lag 0), but the swing it breaks only ``right``
+    candles after its pivot; the range's lag is that of the swings. Values of a higher timeframe
+    are seen once its candle has closed.
+    """
+    for timeframe in STRUCTURE_TIMEFRAMES:
+        weekly = timeframe == "1w"
+        level_age = settings.weekly_level_age if weekly else settings.level_age
+        trend_age = settings.weekly_trend_age if weekly else settings.trend_age
+        lag = out.swings[timeframe].right if timeframe in out.swings else 0
+        if timeframe == "base":
+            columns = _timeframe_columns(
+                market.candles.close, out.swings["base"], level_age, trend_age
+            )
+        elif timeframe in market.higher:
+            higher = market.higher[timeframe]
+            own = _timeframe_columns(
+                higher.candles.close, out.swings[timeframe], level_age, trend_age
+            )
+            columns = {name: higher.align(values) for name, values in own.items()}
+        else:
+            columns = _absent(len(market))
+        suffix = f"_{timeframe}"
+        for name in ("structure_trend", "bos", "choch", "break_age"):
+            out.add(name + suffix, columns[name])
+        range_suffix = "" if timeframe == "base" else suffix
+        low = out.add(
+            "dealing_range_low" + range_suffix,
+            columns["dealing_range_low"],
+            lag=lag,
+            scale_free=False,
+        )
+        high = out.add(
+            "dealing_range_high" + range_suffix,
+            columns["dealing_range_high"],
+            lag=lag,
+            scale_free=False,
+        )
+        position = position_in_range(market.candles.close, low, high)
+        out.add("range_position" + range_suffix, position, lag=lag)
+
+
+def _absent(n_candles: int) -> dict[str, Floats]:
+    """Return the columns of a timeframe the market does not have."""
+    names = ("structure_trend", "bos", "choch", "break_age", "dealing_range_high")
+    return {name: np.full(n_candles, np.nan) for name in (*names, "dealing_range_low")}

@@ -1,0 +1,210 @@
+"""Consensus: the worked example of spec C8 and the edges of C2-C10."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quorum.consensus import Band, ConsensusSettings, Quality, VoteTable, bands, tally
+from quorum.heads import HEADS
+
+WEIGHTS = {
+    "technical": 0.13,
+    "sentiment": 0.09,
+    "volume": 0.13,
+    "rules": 0.09,
+    "ict": 0.13,
+    "wyckoff": 0.13,
+    "harmonic": 0.09,
+    "structure": 0.09,
+    "crypto": 0.12,
+}
+NAMES = tuple(WEIGHTS)
+
+
+def table(rows: list[list[tuple[int, float, float] | None]], heads=NAMES) -> VoteTable:
+    """Build a vote table; None is an abstention."""
+    votes = [[v or (0, 0.5, 0.0) for v in row] for row in rows]
+    shape = (len(rows), len(rows[0]))
+    return VoteTable(
+        heads=heads[: shape[1]],
+        direction=np.array([[v[0] for v in r] for r in votes], np.int8).reshape(shape),
+        probability=np.array([[v[1] for v in r] for r in votes], float).reshape(shape),
+        confidence=np.array([[v[2] for v in r] for r in votes], float).reshape(shape),
+        reason=np.zeros(shape, np.int64),
+        available=np.array([[v is not None for v in r] for r in rows]).reshape(shape),
+    )
+
+
+C8 = [
+    (1, 0.75, 0.80),
+    (-1, 0.55, 0.65),
+    (1, 0.78, 0.82),
+    (0, 0.50, 0.60),
+    (1, 0.88, 0.84),
+    (1, 0.90, 0.86),
+    (-1, 0.68, 0.72),
+    (0, 0.52, 0.65),
+    (1, 0.83, 0.80),
+]
+
+
+def test_the_weights_of_the_nine_heads_are_those_of_the_specification():
+    assert {head.name: head.weight for head in HEADS} == WEIGHTS
+
+
+def test_the_worked_example_c8_comes_out_as_written():
+    result = tally(table([C8]), WEIGHTS)
+
+    assert result.direction[0] == 1
+    assert result.agreeing[0] == 5
+    assert result.available[0] == 9
+    assert result.probability[0] == pytest.approx(0.828, abs=5e-4)
+    assert result.confidence[0] == pytest.approx(0.824 + 0.03 + 0.05)
+    assert bands(result.confidence, ConsensusSettings())[0] == Band.VERY_HIGH
+
+
+def test_the_mirror_of_c8_is_a_short_of_the_same_strength():
+    mirror = [(-d, p, c) for d, p, c in C8]
+    long, short = tally(table([C8]), WEIGHTS), tally(table([mirror]), WEIGHTS)
+
+    assert short.direction[0] == -1
+    assert short.probability[0] == long.probability[0]
+    assert short.confidence[0] == long.confidence[0]
+    assert short.confluence[0] == pytest.approx(100 - long.confluence[0])
+
+
+def test_confluence_is_the_weighted_mean_of_p_long_over_the_available_heads():
+    # P(long): .75, .45, .78, .5, .88, .90, .32, .5 (flat), .83 times the weights of H0.
+    expected = 100 * (
+        0.13 * (0.75 + 0.78 + 0.88 + 0.90) + 0.09 * (0.45 + 0.5 + 0.32 + 0.5) + 0.12 * 0.83
+    )
+    assert tally(table([C8]), WEIGHTS).confluence[0] == pytest.approx(expected)
+
+
+def test_confluence_is_fifty_when_no_head_is_available():
+    result = tally(table([[None] * 9]), WEIGHTS)
+    assert result.confluence[0] == 50.0
+    assert result.direction[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("probability", "confidence", "valid"),
+    [(0.60, 0.70, True), (0.5999, 0.70, False), (0.60, 0.6999, False), (0.9, 0.9, True)],
+)
+def test_a_vote_is_valid_from_the_thresholds_of_c2_upwards(probability, confidence, valid):
+    row = [(1, probability, confidence)] * 4 + [(0, 0.5, 0.0)] * 5
+    assert (tally(table([row]), WEIGHTS).direction[0] == 1) == valid
+
+
+def test_three_valid_votes_are_no_quorum_and_four_are():
+    three = [(1, 0.8, 0.8)] * 3 + [(0, 0.5, 0.0)] * 6
+    four = [(1, 0.8, 0.8)] * 4 + [(0, 0.5, 0.0)] * 5
+    result = tally(table([three, four]), WEIGHTS)
+    assert result.direction.tolist() == [0, 1]
+    assert result.confidence[0] == 0.0
+
+
+def test_a_tie_is_no_consensus():
+    row = [(1, 0.8, 0.8)] * 4 + [(-1, 0.8, 0.8)] * 4 + [(0, 0.5, 0.0)]
+    assert tally(table([row]), WEIGHTS).direction[0] == 0
+
+
+def test_the_quorum_grows_with_the_available_heads():
+    names = tuple(f"head{i}" for i in range(14))
+    weights = dict.fromkeys(names, 1.0)
+    # 0.44 * 14 = 6.16: seven of fourteen are needed.
+    six = [(1, 0.8, 0.8)] * 6 + [(0, 0.5, 0.0)] * 8
+    seven = [(1, 0.8, 0.8)] * 7 + [(0, 0.5, 0.0)] * 7
+    assert tally(table([six, seven], names), weights).direction.tolist() == [0, 1]
+
+
+def test_abstaining_heads_are_not_counted_as_available():
+    row = [(1, 0.8, 0.8)] * 4 + [None] * 5
+    result = tally(table([row]), WEIGHTS)
+    assert result.available[0] == 4
+    assert result.direction[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("agreeing", "bonus"), [(4, 0.0), (5, 0.03), (6, 0.06), (7, 0.09), (8, 0.12), (9, 0.15)]
+)
+def test_agreement_earns_the_bonus_of_c5(agreeing, bonus):
+    row = [(1, 0.7, 0.7)] * agreeing + [(0, 0.5, 0.0)] * (9 - agreeing)
+    assert tally(table([row]), WEIGHTS).confidence[0] == pytest.approx(0.7 + bonus + 0.02)
+
+
+@pytest.mark.parametrize(
+    ("probability", "bonus"), [(0.60, 0.02), (0.74, 0.02), (0.75, 0.05), (0.85, 0.08)]
+)
+def test_strength_earns_the_bonus_of_c5(probability, bonus):
+    row = [(1, probability, 0.7)] * 4 + [(0, 0.5, 0.0)] * 5
+    assert tally(table([row]), WEIGHTS).confidence[0] == pytest.approx(0.7 + bonus)
+
+
+def test_confidence_is_capped_at_one():
+    assert tally(table([[(1, 0.95, 0.99)] * 9]), WEIGHTS).confidence[0] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("confidence", "band"),
+    [
+        (0.0, Band.INSUFFICIENT),
+        (0.6499, Band.INSUFFICIENT),
+        (0.65, Band.MEDIUM),
+        (0.75, Band.HIGH),
+        (0.8499, Band.HIGH),
+        (0.85, Band.VERY_HIGH),
+        (1.0, Band.VERY_HIGH),
+    ],
+)
+def test_bands_begin_at_their_edges(confidence, band):
+    settings = ConsensusSettings()
+    assert settings.band(confidence) == band
+    assert bands(np.array([confidence]), settings)[0] == band
+
+
+@pytest.mark.parametrize(
+    ("confidence", "agreeing", "quality"),
+    [
+        (0.85, 7, Quality.EXCELLENT),
+        (0.85, 6, Quality.GOOD),
+        (0.84, 7, Quality.GOOD),
+        (0.75, 5, Quality.GOOD),
+        (0.75, 4, Quality.ACCEPTABLE),
+        (0.68, 4, Quality.ACCEPTABLE),
+    ],
+)
+def test_quality_needs_confidence_and_agreement(confidence, agreeing, quality):
+    assert ConsensusSettings().quality(confidence, agreeing) == quality
+
+
+def test_bands_out_of_order_are_refused():
+    with pytest.raises(ValueError, match="bands must rise"):
+        ConsensusSettings(medium=0.8, high=0.7)
+
+
+vote = st.one_of(
+    st.none(),
+    st.tuples(
+        st.sampled_from([-1, 0, 1]),
+        st.integers(5000, 10000).map(lambda x: x / 1e4),
+        st.integers(0, 10000).map(lambda x: x / 1e4),
+    ),
+)
+
+
+@given(st.lists(st.lists(vote, min_size=9, max_size=9), min_size=1, max_size=8))
+def test_any_votes_give_a_consensus_within_its_bounds_and_by_the_count(rows):
+    result = tally(table(rows), WEIGHTS)
+    for t, row in enumerate(rows):
+        valid = [v[0] for v in row if v and v[0] and v[1] >= 0.6 and v[2] >= 0.7]
+        longs, shorts = valid.count(1), valid.count(-1)
+        needed = max(4, int(np.ceil(0.44 * sum(v is not None for v in row))))
+        met = longs != shorts and max(longs, shorts) >= needed
+        assert result.direction[t] == (np.sign(longs - shorts) if met else 0)
+        assert 0 <= result.confluence[t] <= 100
+        assert (result.confidence[t] > 0) == met
+        assert result.confidence[t] <= 1
