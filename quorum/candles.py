@@ -95,14 +95,21 @@ class Candles:
 
     def head(self, n: int) -> Candles:
         """Return the first ``n`` candles."""
+        return self._slice(slice(0, n))
+
+    def tail(self, row: int) -> Candles:
+        """Return the candles from ``row`` on."""
+        return self._slice(slice(row, None))
+
+    def _slice(self, rows: slice) -> Candles:
         return Candles(
             self.timeframe,
-            self.time[:n],
-            self.open[:n],
-            self.high[:n],
-            self.low[:n],
-            self.close[:n],
-            self.volume[:n],
+            self.time[rows],
+            self.open[rows],
+            self.high[rows],
+            self.low[rows],
+            self.close[rows],
+            self.volume[rows],
         )
 
 

@@ -9,7 +9,7 @@ is older than its source's maximum age is NaN, and the readings that need it abs
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -242,10 +242,9 @@ class Market:
         """
         candles = self.candles.head(n)
         end = int(candles.close_time[-1]) if n else 0
-        return Market(
-            pair=self.pair,
+        return replace(
+            self,
             candles=candles,
-            settings=self.settings,
             higher={
                 tf: HigherTimeframe(h.candles.until(end), h.row[:n])
                 for tf, h in self.higher.items()
@@ -257,10 +256,23 @@ class Market:
             taker_delta=self.taker_delta[:n] if self.taker_delta is not None else None,
         )
 
+    def since(self, row: int) -> Market:
+        """Return the market as a bot sees it whose base history begins at candle ``row``."""
+        return replace(
+            self,
+            candles=self.candles.tail(row),
+            higher={tf: HigherTimeframe(h.candles, h.row[row:]) for tf, h in self.higher.items()},
+            taker_delta=self.taker_delta[row:] if self.taker_delta is not None else None,
+        )
+
 
 @dataclass(frozen=True)
 class Frames:
-    """The frames a market is built from, as freqtrade stores them; only ``base`` is required."""
+    """What a market is built from; only ``base`` is required.
+
+    The pair's own series are frames as freqtrade stores them. ``context`` (base timeframe) and
+    ``universe`` (1d) are shared by all pairs and come cleaned.
+    """
 
     base: pd.DataFrame
     higher: Mapping[str, pd.DataFrame] = field(default_factory=dict)
@@ -269,8 +281,8 @@ class Frames:
     open_interest: pd.DataFrame | None = None
     premium_index: pd.DataFrame | None = None
     spot: pd.DataFrame | None = None
-    context: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    universe: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    context: Mapping[str, Candles] = field(default_factory=dict)
+    universe: Mapping[str, Candles] = field(default_factory=dict)
 
 
 def published_from(frame: pd.DataFrame, column: str, *, delay_ms: int = 0) -> Published:
@@ -354,16 +366,8 @@ def build_market(
         settings=settings,
         higher=_higher(frames, candles),
         published={**_published(frames, timeframe), **(records or {})},
-        context={
-            name: candles_from_frame(clean(f, timeframe), timeframe, name=f"{name} {timeframe}")
-            for name, f in frames.context.items()
-            if len(f)
-        },
-        universe={
-            name: candles_from_frame(clean(f, "1d"), "1d", name=f"{name} 1d")
-            for name, f in frames.universe.items()
-            if len(f)
-        },
+        context=frames.context,
+        universe=frames.universe,
         sentiment=sentiment,
         taker_delta=delta,
     )

@@ -12,10 +12,18 @@ from typing import Any, NamedTuple, cast
 
 from pydantic import create_model
 
+from quorum.features.derivatives import DerivativesSettings, add_derivatives
+from quorum.features.liquidity import LiquiditySettings, add_liquidity
+from quorum.features.momentum import MomentumSettings, add_momentum
+from quorum.features.sessions import SessionSettings, add_sessions
+from quorum.features.structure import StructureSettings, add_structure
 from quorum.features.swings import SwingSettings, add_swings
 from quorum.features.table import Column, Features
+from quorum.features.trend import TrendSettings, add_trend
 from quorum.features.volatility import VolatilitySettings, add_volatility
 from quorum.features.volume import VolumeSettings, add_volume
+from quorum.features.volume_profile import VolumeProfileSettings, add_volume_profile
+from quorum.features.zones import ZoneSettings, add_zones
 from quorum.market import Market
 from quorum.section import Section
 
@@ -31,8 +39,16 @@ class Family(NamedTuple):
 
 FAMILIES: dict[str, Family] = {
     "volatility": Family(add_volatility, VolatilitySettings),
-    "volume": Family(add_volume, VolumeSettings),
     "swings": Family(add_swings, SwingSettings),
+    "trend": Family(add_trend, TrendSettings),
+    "momentum": Family(add_momentum, MomentumSettings),
+    "volume": Family(add_volume, VolumeSettings),
+    "volume_profile": Family(add_volume_profile, VolumeProfileSettings),
+    "sessions": Family(add_sessions, SessionSettings),
+    "liquidity": Family(add_liquidity, LiquiditySettings),
+    "zones": Family(add_zones, ZoneSettings),
+    "structure": Family(add_structure, StructureSettings),
+    "derivatives": Family(add_derivatives, DerivativesSettings),
 }
 
 FeatureSettings: type[Section] = create_model(

@@ -32,7 +32,10 @@ class StructureSettings(Section):
         250, ge=10, le=400, description="oldest swing that can still be broken [candles]"
     )
     trend_age: int = Field(
-        250, ge=10, le=400, description="after this long without a break there is no trend [candles]"
+        250,
+        ge=10,
+        le=400,
+        description="after this long without a break there is no trend [candles]",
     )
     weekly_level_age: int = Field(
         52, ge=4, le=60, description="the same on 1w, where a live bot has 200 candles [candles]"

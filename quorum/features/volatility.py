@@ -1,24 +1,231 @@
-"""Volatility: true range, bands and channels."""
+"""Volatility: true range, bands and channels, and range-based estimates of the variance."""
 
 from __future__ import annotations
 
+from math import log
+
+import numpy as np
 import talib
+from numba import njit
 from pydantic import Field
 
+from quorum.candles import Candles
 from quorum.features.table import Features
 from quorum.market import Market
 from quorum.section import Section
+from quorum.typing import Floats
+
+#: 1 / (4 ln 2): a driftless walk's squared log range over its variance (Parkinson 1980).
+PARKINSON = 1.0 / (4.0 * log(2.0))
+#: 2 ln 2 - 1: the weight of the body in the estimate of Garman and Klass (1980).
+GARMAN_KLASS = 2.0 * log(2.0) - 1.0
+#: The constant of Yang and Zhang (2000) that minimises the variance of their estimate.
+YANG_ZHANG = 0.34
+
+
+class MassIndexSettings(Section):
+    """The Mass Index of Donald Dorsey and its reversal bulge."""
+
+    average: int = Field(9, ge=2, le=100, description="averages of the range [candles]")
+    window: int = Field(25, ge=2, le=200, description="ratios added up [candles]")
+    bulge: float = Field(27.0, ge=1, le=200, description="level that opens a bulge [sum of ratios]")
+    trigger: float = Field(26.5, ge=1, le=200, description="level that ends it [sum of ratios]")
+    hold: int = Field(24, ge=1, le=200, description="life of the reversal signal [candles]")
 
 
 class VolatilitySettings(Section):
     """Periods of the volatility columns."""
 
     atr: int = Field(14, ge=2, le=200, description="average true range [candles]")
+    still: float = Field(
+        1e-6, gt=0, le=1e-2, description="ATR under which the market stands still [of close]"
+    )
+    expansion: int = Field(
+        100, ge=5, le=600, description="mean that ATR and band width are held against [candles]"
+    )
+    bollinger: int = Field(20, ge=2, le=400, description="Bollinger bands [candles]")
+    bollinger_deviations: float = Field(
+        2.0, gt=0, le=10, description="half width of the Bollinger bands [standard deviations]"
+    )
+    keltner: int = Field(20, ge=2, le=400, description="middle of the Keltner channel [candles]")
+    keltner_atr: int = Field(10, ge=2, le=200, description="ATR of the Keltner channel [candles]")
+    keltner_multiple: float = Field(
+        2.0, gt=0, le=10, description="half width of the Keltner channel [ATR]"
+    )
+    donchian: int = Field(20, ge=2, le=400, description="Donchian channel [candles]")
+    chandelier: int = Field(22, ge=2, le=200, description="Chandelier exit and its ATR [candles]")
+    chandelier_multiple: float = Field(
+        3.0, gt=0, le=10, description="distance of the Chandelier exit [ATR]"
+    )
+    mass: MassIndexSettings = Field(MassIndexSettings(), description="Mass Index")
+    realised: int = Field(20, ge=3, le=400, description="range-based volatility [candles]")
+
+
+@njit(cache=True)
+def _rolling_moments(values: Floats, window: int) -> tuple[Floats, Floats]:
+    # Each window anew: a running sum of squares would keep rounding errors of prices long gone.
+    n = len(values)
+    mean = np.full(n, np.nan)
+    deviation = np.full(n, np.nan)
+    for t in range(window - 1, n):
+        total = 0.0
+        for j in range(t - window + 1, t + 1):
+            total += values[j]
+        middle = total / window
+        squares = 0.0
+        for j in range(t - window + 1, t + 1):
+            squares += (values[j] - middle) ** 2
+        mean[t] = middle
+        deviation[t] = np.sqrt(squares / window)
+    return mean, deviation
+
+
+@njit(cache=True)
+def _stop_side(close: Floats, long_stop: Floats, short_stop: Floats) -> Floats:
+    n = len(close)
+    side = np.full(n, np.nan)
+    now = 0.0
+    for t in range(1, n):
+        if close[t] > short_stop[t - 1] and not close[t] < long_stop[t - 1]:
+            now = 1.0
+        elif close[t] < long_stop[t - 1] and not close[t] > short_stop[t - 1]:
+            now = -1.0
+        if now != 0.0:
+            side[t] = now
+    return side
+
+
+@njit(cache=True)
+def _reversal_bulge(mass: Floats, slope: Floats, bulge: float, trigger: float, hold: int) -> Floats:
+    n = len(mass)
+    out = np.full(n, np.nan)
+    armed = False
+    side = 0.0
+    age = hold
+    for t in range(n):
+        if np.isnan(mass[t]):
+            continue
+        age += 1
+        if mass[t] > bulge:
+            armed = True
+        elif armed and mass[t] < trigger:
+            armed = False
+            side = -np.sign(slope[t])
+            age = 0
+        out[t] = side * (1.0 - age / hold) if age < hold else 0.0
+    return out
+
+
+def _ratio(numerator: Floats, denominator: Floats, otherwise: float) -> Floats:
+    """Divide; ``otherwise`` where the denominator is not positive, NaN where it is NaN."""
+    out = np.where(np.isnan(denominator), np.nan, otherwise)
+    return np.divide(numerator, denominator, out=out, where=denominator > 0)
+
+
+def _add_bollinger(c: Candles, out: Features, settings: VolatilitySettings) -> None:
+    middle, deviation = _rolling_moments(c.close, settings.bollinger)
+    half = settings.bollinger_deviations * deviation
+    out.add("bollinger_upper", middle + half, scale_free=False)
+    out.add("bollinger_middle", middle, scale_free=False)
+    out.add("bollinger_lower", middle - half, scale_free=False)
+    width = 2.0 * half / middle
+    moving = np.where(half > settings.still * c.close, half, np.where(np.isnan(half), half, 0.0))
+    out.add("bollinger_width", width)
+    out.add("bollinger_percent_b", 0.5 + 0.5 * _ratio(c.close - middle, moving, 0.0))
+    mean_width = talib.SMA(width, settings.expansion)
+    out.add("bollinger_expansion", _ratio(width, mean_width, 1.0))
+
+
+def _add_channels(c: Candles, out: Features, settings: VolatilitySettings) -> None:
+    middle = talib.EMA(c.close, settings.keltner)
+    half = settings.keltner_multiple * talib.ATR(c.high, c.low, c.close, settings.keltner_atr)
+    out.add("keltner_upper", middle + half, scale_free=False)
+    out.add("keltner_lower", middle - half, scale_free=False)
+    out.add("keltner_position", _ratio(c.close - middle, half, 0.0))
+    inside = out["bollinger_upper"] - out["bollinger_lower"] < 2.0 * half
+    known = np.isfinite(half) & np.isfinite(out["bollinger_width"])
+    out.add("squeeze", np.where(known, inside.astype(np.float64), np.nan))
+    upper = talib.MAX(c.high, settings.donchian)
+    lower = talib.MIN(c.low, settings.donchian)
+    out.add("donchian_upper", upper, scale_free=False)
+    out.add("donchian_lower", lower, scale_free=False)
+    out.add("donchian_position", _ratio(c.close - lower, upper - lower, 0.5))
+
+
+def _add_chandelier(c: Candles, out: Features, settings: VolatilitySettings) -> None:
+    distance = settings.chandelier_multiple * talib.ATR(c.high, c.low, c.close, settings.chandelier)
+    long_stop = talib.MAX(c.high, settings.chandelier) - distance
+    short_stop = talib.MIN(c.low, settings.chandelier) + distance
+    side = _stop_side(c.close, long_stop, short_stop)
+    room = np.where(side > 0, c.close - long_stop, short_stop - c.close)
+    out.add("chandelier_long", long_stop, scale_free=False)
+    out.add("chandelier_short", short_stop, scale_free=False)
+    out.add("chandelier_side", side)
+    out.add("chandelier_room", side * np.maximum(_ratio(room, distance, 0.0), 0.0))
+
+
+def _add_mass_index(c: Candles, out: Features, settings: MassIndexSettings) -> None:
+    average = talib.EMA(c.high - c.low, settings.average)
+    # A candle range of zero throughout says nothing: the ratio is then 1, its resting value.
+    ratio = _ratio(average, talib.EMA(average, settings.average), 1.0)
+    mass = talib.SUM(ratio, settings.window)
+    slope = talib.MOM(talib.EMA(c.close, settings.average), settings.average)
+    out.add("mass_index", mass / settings.window)
+    out.add(
+        "mass_reversal",
+        _reversal_bulge(mass, slope, settings.bulge, settings.trigger, settings.hold),
+    )
+
+
+def _add_realised(c: Candles, out: Features, window: int) -> None:
+    opened, high, low, close = (np.log(p) for p in (c.open, c.high, c.low, c.close))
+    spread = (high - low) ** 2
+    body = close - opened
+    out.add("parkinson_volatility", np.sqrt(PARKINSON * _mean(spread, window)))
+    klass = 0.5 * spread - GARMAN_KLASS * body**2
+    out.add("garman_klass_volatility", np.sqrt(_mean(klass, window)))
+    # The first candle has no close before it: it counts as opened there.
+    jump = opened - np.concatenate((opened[:1], close[:-1]))
+    _, jump_deviation = _rolling_moments(jump, window)
+    _, body_deviation = _rolling_moments(body, window)
+    rogers = (high - close) * (high - opened) + (low - close) * (low - opened)
+    sample = window / (window - 1.0)
+    k = YANG_ZHANG / (1.0 + YANG_ZHANG + 2.0 / (window - 1.0))
+    variance = sample * (jump_deviation**2 + k * body_deviation**2)
+    out.add("yang_zhang_volatility", np.sqrt(variance + (1.0 - k) * _mean(rogers, window)))
+
+
+def _mean(squares: Floats, window: int) -> Floats:
+    """Return the rolling mean of what cannot be negative but by rounding of the running sum."""
+    return np.maximum(talib.SMA(squares, window), 0.0)
 
 
 def add_volatility(market: Market, out: Features, settings: VolatilitySettings) -> None:
-    """Add ``atr`` (price) and ``atr_pct`` (fraction of the close). Lag 0."""
+    """Add true range, bands, channels, trailing stops and volatility estimates. Lag 0.
+
+    Prices: ``atr``; ``atr_unit`` (the ATR as a unit of distance: NaN where the market stands
+    still); ``bollinger_upper/middle/lower``; ``keltner_upper/lower``; ``donchian_upper/lower``
+    (extremes of the last candles, the current one included); ``chandelier_long/short`` (the
+    stop of a long, of a short).
+
+    Scale-free: ``atr_pct`` (fraction of the close); ``atr_expansion``, ``bollinger_expansion``
+    (over their own mean); ``bollinger_width`` (fraction of the middle), ``bollinger_percent_b``
+    (0 lower band, 1 upper), ``keltner_position`` (-1 lower line, +1 upper), ``squeeze`` (1
+    where the Bollinger bands lie inside the Keltner channel), ``donchian_position`` (0 low,
+    1 high), ``chandelier_side`` (+1 or -1: which stop was broken last), ``chandelier_room``
+    (signed distance to the standing stop in stop widths), ``mass_index`` (mean ratio, 1 at
+    rest), ``mass_reversal`` (+1 or -1 after a bulge, against the average's slope, fading to
+    0), ``parkinson_volatility``, ``garman_klass_volatility``, ``yang_zhang_volatility``
+    (standard deviation of the log return per candle).
+    """
     c = market.candles
     atr = talib.ATR(c.high, c.low, c.close, settings.atr)
     out.add("atr", atr, scale_free=False)
-    out.add("atr_pct", atr / c.close)
+    out.add("atr_unit", np.where(atr > settings.still * c.close, atr, np.nan), scale_free=False)
+    atr_pct = out.add("atr_pct", atr / c.close)
+    out.add("atr_expansion", _ratio(atr_pct, talib.SMA(atr_pct, settings.expansion), 1.0))
+    _add_bollinger(c, out, settings)
+    _add_channels(c, out, settings)
+    _add_chandelier(c, out, settings)
+    _add_mass_index(c, out, settings.mass)
+    _add_realised(c, out, settings.realised)

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from quorum.heads.base import Head, Votes, abstain, make_votes
+from quorum.heads.crypto import CryptoHead
+from quorum.heads.ict import IctHead
+from quorum.heads.sentiment import SentimentHead
+from quorum.heads.structure import StructureHead
+from quorum.heads.volume import VolumeHead
 
 __all__ = ["HEADS", "Head", "Votes", "abstain", "make_votes"]
 
-HEADS: tuple[type[Head[Any]], ...] = ()
+HEADS: tuple[type[Head[Any]], ...] = (
+    SentimentHead,
+    VolumeHead,
+    IctHead,
+    StructureHead,
+    CryptoHead,
+)

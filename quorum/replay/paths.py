@@ -7,6 +7,7 @@ numbers always give the same path.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -70,30 +71,34 @@ def diffuse(
     return level, deviation
 
 
+class Crowding(NamedTuple):
+    """How a crowd leans, holds positions and is liquidated; all rates per step."""
+
+    step_sigma: float  # typical volatility of a step: the scale of trigger, lean and push
+    lean_decay: float  # weight of the last return in the mean the crowd follows
+    lean_scale: float  # mean return that makes a clear lean [step_sigma]
+    run_decay: float  # forgetting of the move that liquidates
+    trigger: float  # move against the crowd that liquidates [step_sigma]
+    cascade_steps: int  # steps a cascade lasts
+    push: float  # price move of each step of a cascade [step_sigma]
+    loss: float  # fall of log open interest in each step of a cascade
+    recovery: float  # share of the dislocation taken back
+    cooldown: int  # least distance of two cascades
+    growth: float  # speed of open interest to its level
+    level: float  # rise of log open interest with a full lean
+    wobble: float  # noise of log open interest
+
+
 @njit(cache=True)
 def liquidate(
-    fair: Floats,
-    noise: Floats,
-    step_sigma: float,
-    crowd_decay: float,
-    crowd_scale: float,
-    run_decay: float,
-    trigger: float,
-    cascade_steps: int,
-    cascade_move: float,
-    cascade_loss: float,
-    recovery: float,
-    cooldown: int,
-    growth: float,
-    crowding: float,
-    wobble: float,
+    fair: Floats, noise: Floats, crowding: Crowding
 ) -> tuple[Floats, Floats, Floats, Bools]:
     """Let a crowd follow the price, open positions and be liquidated.
 
     1. The crowd leans with the decaying mean of returns, -1 (short) to 1 (long).
     2. Open interest reverts to a level that rises with the lean, with noise.
-    3. When the last hour's move against the crowd is larger than the trigger, positions are
-       closed by force for some steps: the price is pushed on, open interest falls.
+    3. When a move against the crowd is larger than the trigger, positions are closed by force
+       for some steps: the price is pushed on, open interest falls.
     4. The push is a dislocation that is taken back afterwards.
 
     Parameters
@@ -102,55 +107,44 @@ def liquidate(
         Log price without liquidations.
     noise : ndarray of shape (n_steps,)
         Shocks of open interest, mean zero, variance one.
-    step_sigma : float
-        Typical volatility of a step; the scale of the trigger, the crowd and the push.
+    crowding : Crowding
 
     Returns
     -------
-    price : ndarray of shape (n_steps,)
-        Log price with liquidations.
-    crowd : ndarray of shape (n_steps,)
-        Lean of the crowd after each step, -1 to 1.
-    interest : ndarray of shape (n_steps,)
-        Log open interest relative to its base level.
+    price, crowd, interest : ndarray of shape (n_steps,)
+        Log price with liquidations; lean of the crowd after each step; log open interest
+        relative to its base level.
     forced : ndarray of shape (n_steps,), bool
         Steps in which positions were closed by force.
     """
     n = len(fair)
-    price = np.empty(n)
-    crowd = np.empty(n)
-    interest = np.empty(n)
+    price, crowd, interest = np.empty(n), np.empty(n), np.empty(n)
     forced = np.zeros(n, dtype=np.bool_)
-    mean = 0.0
-    run = 0.0
-    lean = 0.0
-    dislocation = 0.0
-    held = 0.0
-    side = 0.0
-    left = 0
-    wait = 0
+    mean = run = lean = dislocation = held = side = 0.0
+    left = wait = 0
     last = fair[0] if n else 0.0
     for t in range(n):
-        dislocation -= recovery * dislocation
-        held += growth * (crowding * abs(lean) - held) + wobble * noise[t]
+        dislocation -= crowding.recovery * dislocation
+        held += crowding.growth * (crowding.level * abs(lean) - held)
+        held += crowding.wobble * noise[t]
         if left > 0:
             forced[t] = True
-            dislocation -= side * cascade_move * step_sigma
-            held -= cascade_loss
+            dislocation -= side * crowding.push * crowding.step_sigma
+            held -= crowding.loss
             left -= 1
         price[t] = fair[t] + dislocation
         change = price[t] - last
         last = price[t]
-        mean += crowd_decay * (change - mean)
-        run += change - run_decay * run
-        lean = math.tanh(mean / (crowd_scale * step_sigma))
+        mean += crowding.lean_decay * (change - mean)
+        run += change - crowding.run_decay * run
+        lean = math.tanh(mean / (crowding.lean_scale * crowding.step_sigma))
         crowd[t] = lean
         interest[t] = held
         wait -= 1
-        if wait <= 0 and run * np.sign(lean) < -trigger * step_sigma:
+        if wait <= 0 and run * np.sign(lean) < -crowding.trigger * crowding.step_sigma:
             side = lean
-            left = cascade_steps
-            wait = cooldown
+            left = crowding.cascade_steps
+            wait = crowding.cooldown
     return price, crowd, interest, forced
 
 

@@ -32,8 +32,10 @@ class RegimeSettings(Section):
     drift: float = Field(0.0, ge=-0.1, le=0.1, description="log drift [per day]")
     volatility: float = Field(0.02, gt=0, le=0.5, description="typical volatility [per day]")
     half_life: float | None = Field(
-        None, gt=0, le=1000, description="half-life of the pull to the range's middle, none: no "
-        "pull [h]"
+        None,
+        gt=0,
+        le=1000,
+        description="half-life of the pull to the range's middle, none: no pull [h]",
     )
     duration: float = Field(7.0, ge=0.1, le=365, description="mean duration [days]")
     successors: dict[str, float] = Field(description="weights of the regimes that follow")
@@ -96,32 +98,32 @@ class Regimes(Section):
     """One group of settings per regime; by default bull and bear mirror each other in drift."""
 
     strong_bull: RegimeSettings = RegimeSettings(
-        drift=0.010, volatility=0.026, duration=8, successors=_AFTER_STRONG_BULL
+        drift=0.010, volatility=0.030, duration=8, successors=_AFTER_STRONG_BULL
     )
     weak_bull: RegimeSettings = RegimeSettings(
-        drift=0.0035, volatility=0.019, duration=10, successors=_AFTER_WEAK_BULL
+        drift=0.0035, volatility=0.022, duration=10, successors=_AFTER_WEAK_BULL
     )
     bull_range: RegimeSettings = RegimeSettings(
-        drift=0.0005, volatility=0.017, half_life=14, duration=7, successors=_AFTER_BULL_RANGE
+        drift=0.0005, volatility=0.019, half_life=14, duration=7, successors=_AFTER_BULL_RANGE
     )
     bear_range: RegimeSettings = RegimeSettings(
         drift=-0.0005,
-        volatility=0.018,
+        volatility=0.020,
         half_life=14,
         duration=7,
         successors=_mirrored(_AFTER_BULL_RANGE),
     )
     weak_bear: RegimeSettings = RegimeSettings(
-        drift=-0.0035, volatility=0.021, duration=10, successors=_mirrored(_AFTER_WEAK_BULL)
+        drift=-0.0035, volatility=0.024, duration=10, successors=_mirrored(_AFTER_WEAK_BULL)
     )
     strong_bear: RegimeSettings = RegimeSettings(
-        drift=-0.010, volatility=0.031, duration=8, successors=_mirrored(_AFTER_STRONG_BULL)
+        drift=-0.010, volatility=0.035, duration=8, successors=_mirrored(_AFTER_STRONG_BULL)
     )
     high_volatility: RegimeSettings = RegimeSettings(
-        volatility=0.050, duration=3, successors=_AFTER_HIGH_VOLATILITY
+        volatility=0.055, duration=3, successors=_AFTER_HIGH_VOLATILITY
     )
     low_volatility: RegimeSettings = RegimeSettings(
-        volatility=0.009, half_life=24, duration=6, successors=_AFTER_LOW_VOLATILITY
+        volatility=0.010, half_life=24, duration=6, successors=_AFTER_LOW_VOLATILITY
     )
 
     def in_order(self) -> list[RegimeSettings]:

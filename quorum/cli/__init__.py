@@ -1,0 +1,8 @@
+"""``quorum ...``: thin commands over the package."""
+
+from __future__ import annotations
+
+from quorum.cli import inspect, settings
+from quorum.cli.app import app
+
+__all__ = ["app", "inspect", "settings"]

@@ -1,0 +1,204 @@
+"""Commands that look at columns: ``explain``, ``verify``, ``votes``."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import track
+from rich.table import Table
+
+from quorum.bot.host import (
+    load_config,
+    load_market,
+    series_on_disk,
+    settings_from_config,
+)
+from quorum.bot.source import Series
+from quorum.cli.app import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    DatadirOption,
+    TimeframeOption,
+    command,
+    console,
+)
+from quorum.errors import DataError
+from quorum.explain import Explanation, explain
+from quorum.pipeline import evaluate
+from quorum.rates import Rate, vote_rates
+from quorum.settings import Settings
+from quorum.verify import STARTUP_TOLERANCE, certify, summary
+
+PairArgument = Annotated[str, typer.Argument(help="for example BTC/USDT:USDT")]
+PairsOption = Annotated[
+    list[str] | None, typer.Option("--pair", "-p", help="pair; may be given repeatedly")
+]
+#: Candles a command reads beside the one it asks about; beyond them nothing is remembered.
+HISTORY = 2000
+
+
+def _open(
+    config: list[Path], datadir: Path | None, timeframe: str | None
+) -> tuple[dict[str, Any], Settings]:
+    loaded = load_config(config, datadir=datadir, timeframe=timeframe)
+    return loaded, settings_from_config(loaded, loaded["timeframe"])
+
+
+def _pairs(config: dict[str, Any], wanted: list[str] | None) -> list[str]:
+    """Return the pairs asked for, else those of the whitelist that have candles."""
+    if wanted:
+        return wanted
+    has = series_on_disk(config)
+    kind = "futures" if config.get("trading_mode") == "futures" else "spot"
+    listed = config["exchange"].get("pair_whitelist", [])
+    pairs = [pair for pair in listed if has(Series(pair, config["timeframe"], kind))]
+    if not pairs:
+        raise DataError(f"{config['datadir']}: no {config['timeframe']} candles of the whitelist")
+    return pairs
+
+
+def _time(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise DataError(f"--at {text!r}: give a time like 2024-03-01T12:00") from error
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+@command("explain")
+def explain_command(
+    pair: PairArgument,
+    at: Annotated[str, typer.Option(help="moment to explain, UTC: 2024-03-01T12:00")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    datadir: DatadirOption = None,
+    timeframe: TimeframeOption = None,
+) -> None:
+    """Print all votes of one candle, the readings behind them, and the consensus."""
+    moment = _time(at)
+    loaded, settings = _open(config, datadir, timeframe)
+    market = load_market(loaded, settings, pair)
+    end = int((market.close_time <= moment.timestamp() * 1000).sum())
+    if end == 0:
+        raise DataError(f"{pair}: no candle had closed at {moment:%Y-%m-%d %H:%M}")
+    market = market.head(end).since(max(0, end - HISTORY))
+    _show(explain(evaluate(market, settings), settings, moment))
+
+
+def _show(e: Explanation) -> None:
+    arrows = {1: "[green]long[/]", -1: "[red]short[/]", 0: "flat"}
+    table = Table(title=f"{e.pair}  candle of {e.opened:%Y-%m-%d %H:%M} UTC, close {e.close:g}")
+    for column in ("head", "weight", "vote", "probability", "confidence", "valid", "reason"):
+        table.add_column(column)
+    table.add_column("readings", overflow="fold", ratio=1)
+    for v in e.votes:
+        readings = "  ".join(f"{k} {x:.4g}" for k, x in v.readings.items() if math.isfinite(x))
+        table.add_row(
+            v.head,
+            f"{v.weight:.2f}",
+            arrows[v.direction] if v.available else "[dim]abstains[/]",
+            f"{v.probability:.3f}" if v.available else "",
+            f"{v.confidence:.3f}" if v.available else "",
+            "yes" if v.valid else "",
+            v.reason,
+            readings,
+        )
+    console.print(table)
+    console.print(
+        f"agreeing {e.agreeing} of {e.available}   probability {e.probability:.3f}   "
+        f"confidence {e.confidence:.3f} ({e.band.replace('_', ' ')})   "
+        f"confluence {e.confluence:.1f}/100"
+    )
+    console.print(f"[bold]{e.verdict}[/]")
+
+
+@command("verify")
+def verify_command(
+    config: ConfigOption = DEFAULT_CONFIG,
+    datadir: DatadirOption = None,
+    timeframe: TimeframeOption = None,
+    pair: PairsOption = None,
+    stretch: Annotated[int, typer.Option(help="prefixes to recompute per pair", min=1)] = 200,
+    startup: Annotated[int, typer.Option(help="candles a live bot has", min=1)] = 1400,
+    columns: Annotated[bool, typer.Option(help="list every column, not groups")] = False,
+) -> None:
+    """Prove that no column rewrites itself, and print each one's confirmation lag."""
+    loaded, settings = _open(config, datadir, timeframe)
+    dirty = 0
+    for name in _pairs(loaded, pair):
+        market = load_market(loaded, settings, name)
+        with console.status(f"{name}: recomputing") as status:
+
+            def tell(done: int, total: int, name: str = name, status: Any = status) -> None:
+                status.update(f"{name}: recomputing prefix {done} of {total}")
+
+            result = certify(market, settings, stretch=stretch, startup=startup, on_step=tell)
+        table = Table(
+            title=f"{name}: {result.prefixes} prefixes, {result.starts} starts of {startup} candles"
+        )
+        for heading in ("columns", "count", "largest lag", "rewritten", "start-up difference"):
+            table.add_column(heading, justify="left" if heading == "columns" else "right")
+        rows = (
+            [
+                (key, 1, r.lag if r.lag is not None else "", r.rewritten, r.startup)
+                for key, r in result.columns.items()
+            ]
+            if columns
+            else summary(result)
+        )
+        for group, count, lag, rewritten, difference in rows:
+            table.add_row(group, str(count), str(lag), str(rewritten), f"{difference:.1e}")
+        console.print(table)
+        compared = sum(r.compared for r in result.columns.values())
+        console.print(f"{name}: {result.rewritten} rewritten of {compared:,} compared values")
+        for key, difference in result.unsettled.items():
+            console.print(f"  [yellow]{key}[/] still differs by {difference:.1e} after start-up")
+        dirty += not result.clean
+    if dirty:
+        console.print(
+            f"[bold red]not clean[/]: {dirty} pair(s) (start-up tolerance {STARTUP_TOLERANCE:g})"
+        )
+        raise typer.Exit(1)
+    console.print("[bold green]clean[/]")
+
+
+@command("votes")
+def votes_command(
+    config: ConfigOption = DEFAULT_CONFIG,
+    datadir: DatadirOption = None,
+    timeframe: TimeframeOption = None,
+    pair: PairsOption = None,
+    by_pair: Annotated[bool, typer.Option(help="a table per pair and year")] = True,
+) -> None:
+    """Print each head's valid-vote rate per pair and year: long / short, % of candles."""
+    loaded, settings = _open(config, datadir, timeframe)
+    rates: list[Rate] = []
+    for name in track(_pairs(loaded, pair), description="voting", console=console, transient=True):
+        market = load_market(loaded, settings, name)
+        rates += vote_rates(evaluate(market, settings), settings.consensus)
+    heads = list(dict.fromkeys(rate.head for rate in rates))
+    table = Table(title="valid votes, % of candles: long/short (- where the head abstains)")
+    table.add_column("pair")
+    table.add_column("year")
+    for head in heads:
+        table.add_column(head, justify="right")
+    cells: dict[tuple[str, int], dict[str, Rate]] = {}
+    for rate in rates:
+        cells.setdefault((rate.pair, rate.year), {})[rate.head] = rate
+    if by_pair:
+        for (name, year), row in cells.items():
+            table.add_row(name, str(year), *(_cell([row[h]]) for h in heads))
+        table.add_section()
+    table.add_row("all", "", *(_cell([row[h] for row in cells.values()]) for h in heads))
+    console.print(table)
+
+
+def _cell(rates: list[Rate]) -> str:
+    if not any(rate.available for rate in rates):
+        return "-"
+    long = sum(rate.long for rate in rates) / len(rates)
+    short = sum(rate.short for rate in rates) / len(rates)
+    return f"{100 * long:.1f}/{100 * short:.1f}"

@@ -1,0 +1,148 @@
+"""Say why: one candle's votes, the readings behind them, and what the consensus made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+
+from quorum.consensus import Band, Consensus
+from quorum.errors import DataError
+from quorum.heads import HEADS
+from quorum.pipeline import Evaluation
+from quorum.settings import Settings
+from quorum.signals import SignalTable, decide, publish
+
+
+@dataclass(frozen=True)
+class VoteLine:
+    """One head at one candle."""
+
+    head: str
+    weight: float
+    available: bool
+    direction: int
+    probability: float
+    confidence: float
+    valid: bool
+    reason: str
+    readings: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One candle of one pair.
+
+    Attributes
+    ----------
+    verdict : str
+        In words: what the consensus made of the votes, and why not where it refused.
+    """
+
+    pair: str
+    opened: datetime
+    close: float
+    votes: tuple[VoteLine, ...]
+    agreeing: int
+    available: int
+    direction: int
+    probability: float
+    confidence: float
+    confluence: float
+    band: str
+    verdict: str
+
+
+def signal_table(result: Evaluation, settings: Settings) -> SignalTable:
+    """Return the signals of an evaluation as the strategy would decide them."""
+    frame = pd.DataFrame(publish(result.market, result.features, result.votes))
+    frame["close"] = result.market.candles.close
+    return decide(
+        frame,
+        result.market.candles.time,
+        tuple(result.votes),
+        settings.head_weights(),
+        settings.consensus,
+    )
+
+
+def explain(result: Evaluation, settings: Settings, at: datetime) -> Explanation:
+    """Explain the last candle that had closed at ``at``.
+
+    Raises
+    ------
+    DataError
+        If the market has no such candle.
+    """
+    market = result.market
+    row = int(np.searchsorted(market.close_time, at.timestamp() * 1000, side="right")) - 1
+    if row < 0:
+        raise DataError(f"{market.pair}: no candle had closed at {at:%Y-%m-%d %H:%M}")
+    table = signal_table(result, settings)
+    consensus = table.consensus
+    return Explanation(
+        pair=market.pair,
+        opened=datetime.fromtimestamp(int(market.candles.time[row]) / 1000, tz=UTC),
+        close=float(market.candles.close[row]),
+        votes=_lines(result, settings, row),
+        agreeing=int(consensus.agreeing[row]),
+        available=int(consensus.available[row]),
+        direction=int(consensus.direction[row]),
+        probability=float(consensus.probability[row]),
+        confidence=float(consensus.confidence[row]),
+        confluence=float(consensus.confluence[row]),
+        band=Band(int(table.band[row])).name.lower(),
+        verdict=_verdict(result, table, consensus, settings, row),
+    )
+
+
+def _lines(result: Evaluation, settings: Settings, row: int) -> tuple[VoteLine, ...]:
+    weights = settings.head_weights()
+    s = settings.consensus
+    heads = {head.name: head for head in HEADS}
+    lines = []
+    for name, votes in result.votes.items():
+        direction = int(votes.direction[row])
+        probability, confidence = float(votes.probability[row]), float(votes.confidence[row])
+        lines.append(
+            VoteLine(
+                head=name,
+                weight=weights[name],
+                available=bool(votes.available[row]),
+                direction=direction,
+                probability=probability,
+                confidence=confidence,
+                valid=direction != 0
+                and probability >= s.min_probability
+                and confidence >= s.min_confidence,
+                reason=heads[name].reason_text(int(votes.reason[row])),
+                readings={key: float(values[row]) for key, values in votes.readings.items()},
+            )
+        )
+    return tuple(lines)
+
+
+def _verdict(
+    result: Evaluation, table: SignalTable, consensus: Consensus, settings: Settings, row: int
+) -> str:
+    side = {1: "long", -1: "short"}
+    s = settings.consensus
+    direction = int(consensus.direction[row])
+    if table.entry[row]:
+        band = Band(int(table.band[row])).name.lower().replace("_", " ")
+        return f"trade {side[int(table.entry[row])]} ({band} confidence)"
+    if direction == 0:
+        available = int(consensus.available[row])
+        needed = max(s.quorum, int(np.ceil(s.quorum_share * available)))
+        agreeing = int(consensus.agreeing[row])
+        if agreeing == 0:
+            return f"no trade: as many valid votes long as short, {needed} needed on one side"
+        return f"no trade: {agreeing} valid votes on the stronger side, {needed} needed"
+    if not result.market.tradable[row]:
+        return "no trade: too little history, no volume, or a gap in the candles"
+    return (
+        f"no trade: {side[direction]} consensus, but its confidence "
+        f"{float(consensus.confidence[row]):.3f} is under the gate {s.gate:.2f}"
+    )

@@ -1,0 +1,337 @@
+"""Candlestick patterns: TA-Lib's 61, each weighed and given its meaning.
+
+TA-Lib compares bodies and shadows with running sums of the last few candles, and a running sum
+of floats remembers the rounding of every candle since the first. The prices are therefore
+counted in whole units of the ``price_decimals``-th decimal: sums of integers are exact, so a
+pattern does not depend on where the history starts. Patterns that TA-Lib knows in one direction
+only (hammer, three white soldiers ...) are also read from the candles turned upside down, so
+that a market and its mirror image give mirrored columns. One asymmetry stays: TA-Lib counts a
+candle that closes exactly where it opened as a rising one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from quorum.candles import Candles
+from quorum.features.candlestick_table import (
+    CLOUD,
+    CONTINUATION,
+    NAMES,
+    PATTERNS,
+    REVERSAL,
+    STAR,
+    Pattern,
+)
+from quorum.features.table import Features
+from quorum.market import Market
+from quorum.section import Section
+from quorum.typing import Floats
+
+#: Classes as the whole part of ``candlestick_bull`` and ``candlestick_bear``.
+WEAK, GOOD, TEXTBOOK = 1, 2, 3
+#: Fine quality stays under one, so that the class can be read back.
+FINEST = 0.999
+#: What TA-Lib calls a full pattern; 80 is one with an end that only matches.
+FULL = 100
+
+
+class CandlestickSettings(Section):
+    """Which patterns count for how much, and what they must follow."""
+
+    textbook: tuple[str, ...] = Field(
+        (
+            "engulfing",
+            "hammer",
+            "shooting_star",
+            "morning_star",
+            "evening_star",
+            "morning_doji_star",
+            "evening_doji_star",
+            "abandoned_baby",
+            "three_white_soldiers",
+            "three_black_crows",
+            "piercing",
+            "dark_cloud",
+            "three_outside",
+            "kicking",
+        ),
+        description="patterns of the first class",
+    )
+    good: tuple[str, ...] = Field(
+        (
+            "takuri",
+            "dragonfly_doji",
+            "gravestone_doji",
+            "inverted_hammer",
+            "hanging_man",
+            "identical_three_crows",
+            "harami",
+            "harami_cross",
+            "three_inside",
+            "kicking_by_length",
+            "marubozu",
+            "closing_marubozu",
+            "three_methods",
+            "mat_hold",
+            "tasuki_gap",
+            "separating_lines",
+            "counterattack",
+            "stick_sandwich",
+            "hikkake_modified",
+            "two_crows",
+            "upside_gap_two_crows",
+            "three_stars_in_south",
+            "concealing_swallow",
+            "ladder_bottom",
+            "unique_three_river",
+            "breakaway",
+            "tristar",
+        ),
+        description="patterns of the second class; all others are weak",
+    )
+    by_trend: tuple[str, ...] = Field(
+        (
+            "doji",
+            "long_legged_doji",
+            "rickshaw_man",
+            "high_wave",
+            "spinning_top",
+            "short_line",
+        ),
+        description="patterns of indecision: whatever TA-Lib's sign, they speak against the "
+        "prior move",
+    )
+    inverted: tuple[str, ...] = Field(
+        ("gravestone_doji",), description="patterns whose meaning is the opposite of TA-Lib's sign"
+    )
+    trend: int = Field(8, ge=2, le=200, description="window of the prior move [candles]")
+    trend_move: float = Field(1.0, ge=0, le=20, description="least prior move [ATR]")
+    full_trend: float = Field(4.0, gt=0, le=50, description="prior move of full quality [ATR]")
+    full_signal: float = Field(
+        1.5,
+        gt=0,
+        le=20,
+        description="distance of the close from the pattern's extreme that is "
+        "of full quality [ATR]",
+    )
+    partial: float = Field(
+        0.8, ge=0, le=1, description="fine quality where one end of the bodies only matches [x]"
+    )
+    star_penetration: float = Field(
+        0.3, ge=0, le=1, description="how far a star's third body enters the first [fraction]"
+    )
+    cloud_penetration: float = Field(
+        0.5, ge=0, le=1, description="how far a piercing body enters the first [fraction]"
+    )
+    touching: bool = Field(
+        True,
+        description="also count stars and piercing lines whose bodies touch instead of "
+        "leaving a gap, as they do in a market that never closes",
+    )
+    touch: float = Field(
+        0.1, ge=0, le=1, description="overlap of touching bodies [fraction of the first body]"
+    )
+    star_body: float = Field(
+        0.3, gt=0, le=1, description="largest body of a touching star [fraction of the first]"
+    )
+    body_mean: int = Field(
+        10, ge=2, le=100, description="candles whose mean body a long body exceeds [candles]"
+    )
+    price_decimals: int = Field(
+        9, ge=0, le=12, description="decimal in whose units prices are counted [decimals]"
+    )
+
+    @model_validator(mode="after")
+    def _known_names(self) -> CandlestickSettings:
+        for group in (self.textbook, self.good, self.by_trend, self.inverted):
+            unknown = set(group) - set(NAMES)
+            if unknown:
+                raise ValueError(f"unknown candlestick pattern(s): {', '.join(sorted(unknown))}")
+        twice = set(self.textbook) & set(self.good)
+        if twice:
+            raise ValueError(f"in two classes: {', '.join(sorted(twice))}")
+        return self
+
+    def class_of(self, name: str) -> int:
+        """Return ``TEXTBOOK``, ``GOOD`` or ``WEAK``."""
+        return TEXTBOOK if name in self.textbook else GOOD if name in self.good else WEAK
+
+    def meaning_of(self, name: str) -> int:
+        """Return +1 (TA-Lib's sign), -1 (its opposite) or 0 (against the prior move)."""
+        return 0 if name in self.by_trend else -1 if name in self.inverted else 1
+
+
+@njit(cache=True)
+def _fold(
+    found: NDArray[np.int32],
+    sign: int,
+    meaning: int,
+    role: int,
+    code: int,
+    klass: int,
+    candles: int,
+    high: Floats,
+    low: Floats,
+    close: Floats,
+    atr: Floats,
+    move: Floats,
+    trend_move: float,
+    full_trend: float,
+    full_signal: float,
+    partial: float,
+    best: Floats,
+    codes: Floats,
+) -> None:
+    """Merge one pattern into the best of each side (row 0 bull, row 1 bear), in place."""
+    for t in range(candles, len(found)):
+        if found[t] == 0 or not atr[t] > 0 or high[t] <= low[t]:
+            continue
+        prior = move[t - candles]
+        if np.isnan(prior):
+            continue
+        side = sign if found[t] > 0 else -sign
+        if meaning == 0:
+            side = -1 if prior > 0 else 1
+        else:
+            side *= meaning
+        against = -side * prior
+        if (role == REVERSAL and against < trend_move) or (
+            role == CONTINUATION and -against < trend_move
+        ):
+            continue
+        extreme = low[t] if side > 0 else high[t]
+        for j in range(t - candles + 1, t):
+            extreme = min(extreme, low[j]) if side > 0 else max(extreme, high[j])
+        signal = min(1.0, abs(close[t] - extreme) / (full_signal * atr[t]))
+        fine = 0.5 * signal + 0.5 * min(1.0, abs(prior) / full_trend)
+        if abs(found[t]) < FULL:
+            fine *= partial
+        row = 0 if side > 0 else 1
+        score = klass + min(FINEST, fine)
+        if score > best[row, t]:
+            best[row, t] = score
+            codes[row, t] = code
+
+
+@njit(cache=True)
+def _touching(
+    opened: Floats,
+    high: Floats,
+    low: Floats,
+    close: Floats,
+    touch: float,
+    star_body: float,
+    penetration: float,
+    window: int,
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Find stars and piercing lines without gaps, signed like TA-Lib's."""
+    n = len(close)
+    star = np.zeros(n, np.int32)
+    pierce = np.zeros(n, np.int32)
+    for t in range(window + 2, n):
+        for back in range(1, 3):
+            f = t - back
+            body = abs(close[f] - opened[f])
+            s = 1.0 if close[f] < opened[f] else -1.0
+            # How far this candle closes into the first body, measured from that body's end.
+            entered = s * (close[t] - close[f])
+            if body == 0 or entered < penetration * body or s * (close[t] - opened[t]) <= 0:
+                continue
+            limit = touch * body
+            reach = (low[f] - low[f + 1]) if s > 0 else (high[f + 1] - high[f])
+            begins = s * (opened[f + 1] - close[f])
+            if back == 1:
+                fits = begins <= limit and reach > 0 and s * (close[t] - opened[f]) < 0
+            else:
+                ends = s * (close[f + 1] - close[f])
+                small = abs(close[f + 1] - opened[f + 1]) <= star_body * body
+                last = (low[f + 1] < low[t]) if s > 0 else (high[f + 1] > high[t])
+                fits = small and begins <= limit and ends <= limit and reach > 0 and last
+            if fits:
+                total = 0.0
+                for j in range(f - window, f):
+                    total += abs(close[j] - opened[j])
+                if body * window > total:
+                    if back == 1:
+                        pierce[t] = np.int32(s * FULL)
+                    else:
+                        star[t] = np.int32(s * FULL)
+    return star, pierce
+
+
+def _found(
+    candles: Candles, s: CandlestickSettings
+) -> Iterator[tuple[Pattern, NDArray[np.int32], int]]:
+    """Yield each pattern's rows in TA-Lib's signs, and -1 where it read the mirrored candles."""
+    unit = 10.0**s.price_decimals
+    prices = (candles.open, candles.high, candles.low, candles.close)
+    whole = [np.rint(p * unit) for p in prices]
+    mirrored = [-whole[0], -whole[2], -whole[1], -whole[3]]
+    penetrations = {STAR: s.star_penetration, CLOUD: s.cloud_penetration}
+    for pattern in PATTERNS:
+        extra = {}
+        if pattern.penetration:
+            extra["penetration"] = penetrations[pattern.penetration]
+        yield pattern, pattern.function(*whole, **extra), 1
+        if pattern.one_sided:
+            yield pattern, pattern.function(*mirrored, **extra), -1
+    if s.touching:
+        opened, high, low, close = whole
+        star, pierce = _touching(
+            opened,
+            high,
+            low,
+            close,
+            s.touch,
+            s.star_body,
+            s.cloud_penetration,
+            s.body_mean,
+        )
+        yield PATTERNS[NAMES.index("morning_star")], star, 1
+        yield PATTERNS[NAMES.index("piercing")], pierce, 1
+
+
+def add_candlesticks(market: Market, out: Features, settings: CandlestickSettings) -> None:
+    """Add the strongest rising and falling candlestick pattern that ends at each candle.
+
+    Columns, lag 0: ``candlestick_bull``, ``candlestick_bear``: 0 no pattern, else the class
+    (1 weak, 2 good, 3 textbook) plus the fine quality 0-1 from the size of the rejection and of
+    the prior move; ``candlestick_bull_code``, ``candlestick_bear_code``: which pattern (see
+    :func:`~quorum.features.candlestick_table.candlestick_name`). Source: spec H4; TA-Lib.
+    """
+    s, c, atr = settings, market.candles, out["atr"]
+    n = len(c)
+    best, codes = np.zeros((2, n)), np.zeros((2, n))
+    move = np.full(n, np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        move[s.trend :] = (c.close[s.trend :] - c.close[: -s.trend]) / atr[s.trend :]
+    for pattern, found, sign in _found(c, s):
+        _fold(
+            found,
+            sign,
+            s.meaning_of(pattern.name),
+            pattern.role,
+            NAMES.index(pattern.name) + 1,
+            s.class_of(pattern.name),
+            pattern.candles,
+            c.high,
+            c.low,
+            c.close,
+            atr,
+            move,
+            s.trend_move,
+            s.full_trend,
+            s.full_signal,
+            s.partial,
+            best,
+            codes,
+        )
+    for row, side in enumerate(("bull", "bear")):
+        out.add(f"candlestick_{side}", best[row])
+        out.add(f"candlestick_{side}_code", codes[row], scale_free=False)

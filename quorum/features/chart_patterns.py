@@ -1,0 +1,294 @@
+"""Chart patterns: drawn through confirmed swings, counted when a close breaks them.
+
+Head and shoulders and its inverse, double top and bottom, ascending, descending and symmetrical
+triangles, wedges, rectangles (:mod:`~quorum.features.chart_geometry`) and flags. A pattern counts
+once: at the first close beyond its neckline or boundary since the swing that completes it was
+confirmed, unless price has run away from the line by then. A flag needs no second swing: its
+boundary is the line from the pole's end that touches the candles since, redrawn candle by candle.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from pydantic import Field, model_validator
+
+from quorum.features.chart_geometry import (
+    CHART_PATTERNS,
+    CODE,
+    COLUMNS,
+    EXPIRES,
+    FINE,
+    FLAG,
+    HEIGHT,
+    KNOWN,
+    MOST,
+    PRICE,
+    ROW,
+    SIDE,
+    SLOPE,
+    FlagGeometry,
+    Geometry,
+    recognise,
+)
+from quorum.features.table import Features
+from quorum.market import Market
+from quorum.section import Section
+from quorum.typing import Floats, Ints
+
+FINEST = 0.999
+
+
+class FlagSettings(Section):
+    """A steep pole, and the short drift against it."""
+
+    pole: float = Field(5.0, gt=0, le=50, description="least height of the pole [ATR]")
+    pole_length: int = Field(24, ge=2, le=200, description="longest pole [candles]")
+    min_length: int = Field(5, ge=2, le=100, description="shortest flag [candles]")
+    max_length: int = Field(30, ge=3, le=200, description="longest flag [candles]")
+    min_retrace: float = Field(
+        0.15, ge=0, le=1, description="least retracement of the pole [fraction]"
+    )
+    max_retrace: float = Field(
+        0.5, gt=0, le=1, description="deepest retracement of the pole [fraction]"
+    )
+
+
+class ChartSettings(Section):
+    """How exactly chart patterns must be drawn."""
+
+    textbook: tuple[str, ...] = Field(
+        ("head_and_shoulders", "double", "ascending_triangle", "descending_triangle"),
+        description="patterns of the first class",
+    )
+    good: tuple[str, ...] = Field(
+        ("symmetrical_triangle", "wedge", "rectangle", "flag"),
+        description="patterns of the second class; all others are weak",
+    )
+    fine_floor: float = Field(
+        0.35, ge=0, le=1, description="fine quality under which a pattern is one class worse"
+    )
+    min_height: float = Field(3.0, gt=0, le=50, description="least height [ATR]")
+    full_height: float = Field(8.0, gt=0, le=100, description="height of full quality [ATR]")
+    min_length: int = Field(12, ge=4, le=300, description="shortest pattern [candles]")
+    max_length: int = Field(200, ge=10, le=500, description="longest pattern [candles]")
+    max_wait: int = Field(
+        40, ge=1, le=200, description="longest wait for the break after the last swing [candles]"
+    )
+    prior: float = Field(
+        1.0, ge=0, le=10, description="least move into a reversal pattern [x its height]"
+    )
+    equal: float = Field(
+        0.2, gt=0, le=1, description="difference of a double's extremes [fraction of height]"
+    )
+    head: float = Field(
+        0.15, ge=0, le=1, description="head beyond the shoulders [fraction of height]"
+    )
+    shoulders: float = Field(
+        0.4, gt=0, le=1, description="difference of the shoulders [fraction of height]"
+    )
+    tilt: float = Field(0.4, gt=0, le=2, description="rise of the neckline [fraction of height]")
+    balance: float = Field(
+        0.4, ge=0, le=1, description="shorter over longer shoulder in time [ratio]"
+    )
+    flat: float = Field(
+        0.2, gt=0, le=1, description="change up to which a line is flat [fraction of width]"
+    )
+    touch: float = Field(
+        0.15, gt=0, le=1, description="distance of a touch from its line [fraction of width]"
+    )
+    min_touches: int = Field(
+        5, ge=4, le=12, description="fewest swings on the lines of a channel [swings]"
+    )
+    margin: float = Field(0.1, ge=0, le=5, description="close beyond the line to break it [ATR]")
+    run_away: float = Field(
+        2.0, gt=0, le=20, description="close beyond the line that is too late to follow [ATR]"
+    )
+    failure: float = Field(
+        0.5, gt=0, le=1, description="fall back behind the line that undoes a break [x height]"
+    )
+    flag: FlagSettings = FlagSettings()
+
+    @model_validator(mode="after")
+    def _known_names(self) -> ChartSettings:
+        unknown = (set(self.textbook) | set(self.good)) - set(CHART_PATTERNS)
+        if unknown:
+            raise ValueError(f"unknown chart pattern(s): {', '.join(sorted(unknown))}")
+        return self
+
+    def classes(self) -> Floats:
+        """Return the class by code: 3 textbook, 2 good, 1 weak."""
+        names = ("", *CHART_PATTERNS)
+        return np.array(
+            [3.0 if n in self.textbook else 2.0 if n in self.good else 1.0 for n in names]
+        )
+
+
+@njit(cache=True)
+def _count(
+    t: int,
+    code: int,
+    s: float,
+    line: float,
+    height: float,
+    fine: float,
+    g: Geometry,
+    classes: Floats,
+    out: Floats,
+) -> None:
+    """Write a broken pattern into its side's rows (score, code, target, stop) of ``out``."""
+    klass = classes[code]
+    if fine < g.fine_floor and klass > 1.0:
+        klass -= 1.0
+    score = klass + min(FINEST, fine)
+    row = 0 if s > 0 else 4
+    if score > out[row, t]:
+        out[row, t] = score
+        out[row + 1, t] = code
+        out[row + 2, t] = line + s * height
+        out[row + 3, t] = line - s * g.failure * height
+
+
+@njit(cache=True)
+def _breaks(
+    close: Floats,
+    atr: Floats,
+    index: Ints,
+    price: Floats,
+    kind: Ints,
+    chain: Ints,
+    event: Ints,
+    right: int,
+    g: Geometry,
+    classes: Floats,
+    out: Floats,
+) -> None:
+    """Count the first close beyond each pattern's line, in place."""
+    rows = np.empty((MOST, COLUMNS))
+    made = 0
+    seen = -1
+    for t in range(len(close)):
+        if event[t] != seen:
+            seen = event[t]
+            made = recognise(chain[seen], index, price, kind, right, atr, g, rows)
+        if not atr[t] > 0:
+            continue
+        for k in range(made):
+            r = rows[k]
+            s = r[SIDE]
+            line = r[PRICE] + r[SLOPE] * (t - r[ROW])
+            beyond = s * (close[t] - line) / atr[t]
+            if beyond <= g.margin or beyond > g.run_away or t > r[EXPIRES]:
+                continue
+            first = True
+            j = t - 1
+            while first and j >= r[KNOWN]:
+                depth = s * (close[j] - r[PRICE] - r[SLOPE] * (j - r[ROW]))
+                # Earlier broken, or so deep behind the line that the pattern is void.
+                first = depth <= g.margin * atr[j] and depth >= -r[HEIGHT]
+                j -= 1
+            if first:
+                code = int(r[CODE])
+                _count(t, code, s, line, r[HEIGHT], r[FINE], g, classes, out)
+
+
+@njit(cache=True)
+def _flags(
+    high: Floats,
+    low: Floats,
+    close: Floats,
+    atr: Floats,
+    index: Ints,
+    price: Floats,
+    kind: Ints,
+    chain: Ints,
+    event: Ints,
+    f: FlagGeometry,
+    g: Geometry,
+    classes: Floats,
+    out: Floats,
+) -> None:
+    """Count the closes that break out of a flag in the direction of its pole, in place."""
+    live = False
+    top = -1
+    s = 0.0
+    at = 0
+    end = 0.0
+    height = 0.0
+    quality = 0.0
+    slope = -np.inf
+    extreme = 0.0
+    for t in range(len(close)):
+        first = t
+        if event[t] >= 0 and chain[event[t], 0] != top and chain[event[t], 1] >= 0:
+            top = chain[event[t], 0]
+            start = chain[event[t], 1]
+            unit = atr[index[start]]
+            side = 1.0 * kind[top]
+            rise = side * (price[top] - price[start])
+            # A swing against the pole leaves the flag as it is: it may be its own low.
+            if rise >= f.pole * unit and index[top] - index[start] <= f.pole_length:
+                live = True
+                s = side
+                at = index[top]
+                end = price[top]
+                height = rise
+                quality = min(1.0, rise / (2.0 * f.pole * unit))
+                slope = -np.inf
+                extreme = end
+                first = at + 1
+        if not live:
+            continue
+        for j in range(first, t + 1):
+            line = end + s * slope * (j - at)
+            retrace = s * (end - extreme) / height
+            if j == t and j - at >= f.min_length and retrace >= f.min_retrace and atr[t] > 0:
+                beyond = s * (close[t] - line) / atr[t]
+                if slope <= 0 and g.margin < beyond <= g.run_away:
+                    fine = 0.5 * (quality + 1.0 - retrace / f.max_retrace)
+                    _count(t, FLAG, s, line, height, fine, g, classes, out)
+                    live = False
+            slope = max(slope, (s * (high[j] if s > 0 else low[j]) - s * end) / (j - at))
+            extreme = min(extreme, low[j]) if s > 0 else max(extreme, high[j])
+            deep = s * (end - extreme) > f.max_retrace * height
+            if deep or slope > 0 or j - at >= f.max_length:
+                live = False
+
+
+def add_chart_patterns(market: Market, out: Features, settings: ChartSettings) -> None:
+    """Add the strongest chart pattern broken upwards and downwards at each candle.
+
+    Columns, lag that of the swings behind the last swing, 0 behind the break: ``chart_bull``,
+    ``chart_bear``: 0 no break, else the class (1 weak, 2 good, 3 textbook) plus the fine quality
+    0-1 from symmetry, height and touches; ``chart_bull_code``, ``chart_bear_code`` (number in
+    ``CHART_PATTERNS``, 0 none); ``chart_bull_target``, ``chart_bear_target`` (measured move,
+    price); ``chart_bull_stop``, ``chart_bear_stop`` (close that undoes the break, price).
+    """
+    s, c, swings = settings, market.candles, out.swings["base"]
+    g = Geometry(*(float(getattr(s, name)) for name in Geometry._fields))
+    f = FlagGeometry(*(float(getattr(s.flag, name)) for name in FlagGeometry._fields))
+    w, classes, atr = swings, s.classes(), out["atr"]
+    found = np.full((8, len(c)), np.nan)
+    found[[0, 1, 4, 5]] = 0.0
+    _breaks(c.close, atr, w.index, w.price, w.kind, w.chain, w.event, w.right, g, classes, found)
+    _flags(
+        c.high,
+        c.low,
+        c.close,
+        atr,
+        w.index,
+        w.price,
+        w.kind,
+        w.chain,
+        w.event,
+        f,
+        g,
+        classes,
+        found,
+    )
+    for at, side in ((0, "bull"), (4, "bear")):
+        score, code, target, stop = found[at : at + 4]
+        out.add(f"chart_{side}", score, lag=swings.right)
+        out.add(f"chart_{side}_code", code, lag=swings.right, scale_free=False)
+        out.add(f"chart_{side}_target", target, lag=swings.right, scale_free=False)
+        out.add(f"chart_{side}_stop", stop, lag=swings.right, scale_free=False)

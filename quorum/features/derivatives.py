@@ -1,0 +1,252 @@
+"""Derivatives: what the perpetual's holders pay, hold and do, and the market around the pair.
+
+Every series is measured on its own publications (a settlement, a snapshot, a record) and then
+spread to the candles by the moment each became known, so a value neither repeats inside a window
+nor appears before it was published. A column whose source is absent or too old is NaN.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from quorum.features.cross_market import CrossMarketSettings, add_cross_market
+from quorum.features.table import Features
+from quorum.features.windows import ratio, window_sum
+from quorum.market import HOUR_MS, Market, Published
+from quorum.section import Section
+from quorum.typing import Floats, Ints
+
+HOURS_PER_YEAR = 365 * 24
+#: Codes of ``oi_quadrant``; the mirror image of a market has the opposite sign.
+NEW_LONGS, SHORT_COVERING, CAPITULATION, NEW_SHORTS = 2, 1, -1, -2
+
+
+class FundingSettings(Section):
+    """Funding rate and perpetual premium."""
+
+    window: int = Field(
+        90, ge=10, le=500, description="z-score of the funding rate over this many [settlements]"
+    )
+    min_count: int = Field(30, ge=5, le=500, description="settlements needed for it [settlements]")
+    min_deviation: float = Field(
+        2e-5, gt=0, le=1e-2, description="least standard deviation, as funding often rests [rate]"
+    )
+    interval: float = Field(
+        8.0, gt=0, le=24, description="usual and longest time between settlements [h]"
+    )
+    premium_scale: float = Field(
+        1.0, gt=0, le=10, description="premium per unit of funding over the usual interval (D1)"
+    )
+    premium_max_age: float = Field(
+        1.0, ge=0, le=24, description="oldest usable premium or index price [h]"
+    )
+
+
+class OpenInterestSettings(Section):
+    """Open interest and its quarrel with price."""
+
+    window: int = Field(
+        500, ge=50, le=1000, description="z-scores over this many snapshots [snapshots]"
+    )
+    min_count: int = Field(100, ge=10, le=1000, description="snapshots needed [snapshots]")
+    min_deviation: float = Field(
+        1e-3, gt=0, le=0.1, description="least standard deviation of its changes [fraction]"
+    )
+    quadrant_hours: int = Field(
+        4, ge=1, le=168, description="span over which price and open interest are compared [h]"
+    )
+    quadrant_z: float = Field(
+        1.5, ge=0, le=10, description="change of open interest that counts [standard deviations]"
+    )
+    quadrant_move: float = Field(
+        0.8, ge=0, le=10, description="price move that counts [ATR times square root of candles]"
+    )
+
+
+class FlowSettings(Section):
+    """Long/short ratio and exchange reserves."""
+
+    ratio_max_age: float = Field(
+        6.0, ge=0, le=168, description="oldest usable long/short ratio [h]"
+    )
+    reserves_max_age: float = Field(
+        48.0, ge=0, le=336, description="oldest usable exchange reserves or netflow [h]"
+    )
+    reserves_years: float = Field(
+        2.0, gt=0, le=10, description="span of a multi-year low of the reserves [years]"
+    )
+    reserves_window: int = Field(
+        90, ge=10, le=1000, description="z-score of the netflow over this many [records]"
+    )
+    reserves_min_count: int = Field(30, ge=5, le=1000, description="records needed [records]")
+
+
+class DerivativesSettings(Section):
+    """Windows and ages of the derivatives columns."""
+
+    funding: FundingSettings = Field(FundingSettings(), description="funding and premium")
+    open_interest: OpenInterestSettings = Field(OpenInterestSettings(), description="open interest")
+    flow: FlowSettings = Field(FlowSettings(), description="crowd and reserves")
+    cross: CrossMarketSettings = Field(CrossMarketSettings(), description="market around the pair")
+
+
+def _zscore(values: Floats, window: int, min_count: int, floor: float, *, mean: bool) -> Floats:
+    """Return values in standard deviations of the last ``window``, less their mean if asked."""
+    known = np.isfinite(values)
+
+    def total(of: Floats) -> Floats:
+        # Zeros in front make the first windows partial ones.
+        return window_sum(np.concatenate([np.zeros(window - 1), of]), window)[window - 1 :]
+
+    count = total(known.astype(np.float64))
+    count = np.where(count >= min_count, count, np.nan)
+    average = total(np.where(known, values, 0.0)) / count
+    square = total(np.where(known, values, 0.0) ** 2) / count
+    deviation = np.maximum(np.sqrt(np.maximum(square - average**2, 0.0)), floor)
+    scores: Floats = (values - average if mean else values) / deviation
+    return scores
+
+
+def _spread(market: Market, series: Published, values: Floats, max_age_hours: float) -> Floats:
+    """Spread values of one series' publications to the candles."""
+    return Published(series.known_at, values).align(market.close_time, max_age_hours * HOUR_MS)
+
+
+def _funding_interval(known_at: Ints, usual: float) -> Floats:
+    """Return the hours since the settlement before, at most the usual ones."""
+    hours = np.diff(known_at, prepend=known_at[:1] - int(usual * HOUR_MS)) / HOUR_MS
+    return np.clip(hours, 1.0, usual)
+
+
+def _add_funding(market: Market, out: Features, settings: FundingSettings) -> None:
+    """Add the funding columns and the perpetual premium (D1)."""
+    series = market.published.get("funding_rate")
+    annual = zscore = np.full(len(market), np.nan)
+    if series is not None and len(series.value):
+        max_age = market.settings.funding_max_age
+        per_hour = series.value / _funding_interval(series.known_at, settings.interval)
+        annual = _spread(market, series, per_hour * HOURS_PER_YEAR, max_age)
+        scores = _zscore(
+            per_hour * settings.interval,
+            settings.window,
+            settings.min_count,
+            settings.min_deviation,
+            mean=True,
+        )
+        zscore = _spread(market, series, scores, max_age)
+    out.add("funding_rate", annual * settings.interval / HOURS_PER_YEAR)
+    out.add("funding_annual", annual)
+    out.add("funding_z", zscore)
+    out.add("perp_premium", _premium(market, out["funding_rate"], settings))
+
+
+def _premium(market: Market, funding: Floats, settings: FundingSettings) -> Floats:
+    """Return the best source of the premium per candle, as a fraction of the spot price."""
+    spot = market.spot_close
+    index = market.latest("index", settings.premium_max_age)
+    premium = market.latest("premium_index", settings.premium_max_age)
+    fallbacks = (
+        ratio(market.candles.close, spot) - 1,
+        ratio(market.mark, index) - 1,
+        funding * settings.premium_scale,
+    )
+    for fallback in fallbacks:
+        premium = np.where(np.isfinite(premium), premium, fallback)
+    return premium
+
+
+def _change(series: Published, hours: int, max_age_hours: float) -> Floats:
+    """Return the fractional change of a series over ``hours``, per publication."""
+    before = series.align(series.known_at - hours * HOUR_MS, max_age_hours * HOUR_MS)
+    return series.value / np.where(before > 0, before, np.nan) - 1
+
+
+def _add_open_interest(market: Market, out: Features, settings: OpenInterestSettings) -> None:
+    """Add the changes of open interest and its quadrant against price."""
+    n = len(market)
+    series = market.published.get("open_interest")
+    max_age = market.settings.open_interest_max_age
+    present = series is not None and len(series.value) > 0
+    for hours in (1, 4, 24):
+        column = np.full(n, np.nan)
+        if present and series is not None:
+            column = _spread(market, series, _change(series, hours, max_age), max_age)
+        out.add(f"oi_change_{hours}h", column)
+    level_z = move_z = np.full(n, np.nan)
+    if present and series is not None:
+        window, count, floor = settings.window, settings.min_count, settings.min_deviation
+        level = np.log(np.where(series.value > 0, series.value, np.nan))
+        level_z = _spread(market, series, _zscore(level, window, count, floor, mean=True), max_age)
+        moves = _change(series, settings.quadrant_hours, max_age)
+        move_z = _spread(market, series, _zscore(moves, window, count, floor, mean=False), max_age)
+    out.add("oi_z", level_z)
+    out.add("oi_change_z", move_z)
+    out.add("oi_quadrant", _quadrant(market, out["atr"], move_z, settings))
+
+
+def _quadrant(
+    market: Market, atr: Floats, move_z: Floats, settings: OpenInterestSettings
+) -> Floats:
+    """Name what open interest says about the price move (NaN where either is unknown)."""
+    close = market.candles.close
+    span = max(1, settings.quadrant_hours * HOUR_MS // market.candles.step)
+    move = np.full(len(close), np.nan)
+    if len(close) > span:
+        move[span:] = close[span:] - close[:-span]
+    unit = atr * np.sqrt(span)
+    up, down = move >= settings.quadrant_move * unit, move <= -settings.quadrant_move * unit
+    more, fewer = move_z >= settings.quadrant_z, move_z <= -settings.quadrant_z
+    code = np.select(
+        [up & more, up & fewer, down & fewer, down & more],
+        [NEW_LONGS, SHORT_COVERING, CAPITULATION, NEW_SHORTS],
+        0,
+    ).astype(np.float64)
+    return np.where(np.isfinite(move) & np.isfinite(move_z) & np.isfinite(unit), code, np.nan)
+
+
+def _reserves_low(series: Published, years: float) -> Floats:
+    """Return per record 1 where it is the lowest of the span, NaN before the span is full."""
+    span = pd.Timedelta(days=365 * years)
+    dates = pd.to_datetime(series.known_at, unit="ms")
+    lowest = pd.Series(series.value, index=dates).rolling(span).min().to_numpy()
+    full = series.known_at - series.known_at[0] >= span.value // 1_000_000
+    return np.where(full, (series.value <= lowest).astype(np.float64), np.nan)
+
+
+def _add_flow(market: Market, out: Features, settings: FlowSettings) -> None:
+    """Add crowd positioning and exchange reserves."""
+    out.add("long_short_ratio", market.latest("long_short_ratio", settings.ratio_max_age))
+    max_age = settings.reserves_max_age
+    low = zscore = np.full(len(market), np.nan)
+    reserves = market.published.get("exchange_reserves")
+    if reserves is not None and len(reserves.value):
+        low = _spread(market, reserves, _reserves_low(reserves, settings.reserves_years), max_age)
+    netflow = market.published.get("exchange_netflow")
+    if netflow is not None and len(netflow.value):
+        count = settings.reserves_min_count
+        tiny = np.finfo(np.float64).tiny
+        scores = _zscore(netflow.value, settings.reserves_window, count, tiny, mean=False)
+        zscore = _spread(market, netflow, scores, max_age)
+    out.add("exchange_reserves", market.latest("exchange_reserves", max_age), scale_free=False)
+    out.add("exchange_reserves_low", low)
+    out.add("exchange_netflow_z", zscore)
+
+
+def add_derivatives(market: Market, out: Features, settings: DerivativesSettings) -> None:
+    """Add the derivatives columns; lag 0 (each value from the moment it was published).
+
+    Columns: ``funding_rate`` (fraction per usual interval), ``funding_annual`` (fraction per
+    year), ``funding_z``, ``perp_premium`` (fraction, D1), ``oi_change_1h``, ``oi_change_4h``,
+    ``oi_change_24h`` (fractions), ``oi_z`` (log level), ``oi_change_z`` (change over
+    ``quadrant_hours`` in standard deviations), ``oi_quadrant`` (+2 new longs, +1 short covering,
+    -1 capitulation of longs, -2 new shorts, 0 nothing of note), ``long_short_ratio``,
+    ``exchange_reserves`` (base currency), ``exchange_reserves_low``
+    (0/1 a multi-year low), ``exchange_netflow_z`` (inflow positive), and those of
+    :func:`quorum.features.cross_market.add_cross_market`. Reads ``atr``.
+    """
+    _add_funding(market, out, settings.funding)
+    _add_open_interest(market, out, settings.open_interest)
+    _add_flow(market, out, settings.flow)
+    add_cross_market(market, out, settings.cross)

@@ -1,0 +1,323 @@
+"""Harmonic patterns: Fibonacci-related swings that end in a potential reversal zone (PRZ).
+
+The tradable, causal form (spec H7): X, A, B and C are *confirmed* swings, D is not waited for.
+From X, A, B, C each pattern projects where D should be: once as a multiple of XA (of XC for the
+Cypher, of AB for the ABCD) and once as an extension of BC. Where the projections overlap is the
+PRZ. A pattern *completes* on the candle that closes rejecting the PRZ - with the new direction,
+in that half of its range, within ``rejection`` candles of the turn inside the zone. Waiting for
+D to be a confirmed swing would be later by the confirmation lag.
+
+After that the pattern stays *live* until its first target is closed beyond, its stop is touched,
+or ``hold`` candles have passed. Prices are negated for bearish patterns, so both directions run
+through the same arithmetic.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numba import njit
+from pydantic import Field
+
+from quorum.features.harmonic_patterns import (
+    B_HIGH,
+    B_LOW,
+    C_HIGH,
+    C_LOW,
+    C_OF_XA,
+    CD_HIGH,
+    CD_LOW,
+    D_HIGH,
+    D_LOW,
+    D_OF,
+    OF_AB,
+    OF_XC,
+    PatternName,
+    ratio_table,
+)
+from quorum.features.swings import Swings, find_swings
+from quorum.features.table import Features
+from quorum.market import Market
+from quorum.section import Section
+from quorum.typing import Bools, Floats, Ints
+
+
+class HarmonicSettings(Section):
+    """Which patterns on which swings, how exact, and how long they count."""
+
+    patterns: tuple[PatternName, ...] = Field(
+        ("gartley", "bat", "butterfly", "crab", "deep_crab", "shark", "cypher", "abcd"),
+        description="patterns looked for",
+    )
+    tolerance: float = Field(
+        0.06, gt=0, le=0.3, description="error a ratio may have [fraction of the ideal ratio]"
+    )
+    strengths: tuple[int, ...] = Field(
+        (3, 8, 13),
+        max_length=4,
+        description="further swings searched on the base timeframe beside features.swings, "
+        "by how far a pivot stands out on both sides [candles]",
+    )
+    timeframes: tuple[Literal["4h", "1d"], ...] = Field(
+        ("4h",), description="higher timeframes whose confirmed swings are searched as well"
+    )
+    min_leg: float = Field(
+        3.0, ge=0, le=50, description="smallest first leg, XA (AB of an ABCD) [ATR]"
+    )
+    max_candles: int = Field(
+        500, ge=10, le=600, description="longest pattern from X to C [candles]"
+    )
+    max_wait: int = Field(150, ge=1, le=600, description="how long C may wait for D [candles]")
+    rejection: int = Field(
+        3, ge=1, le=20, description="the turn and the rejecting close lie within [candles]"
+    )
+    rejection_close: float = Field(
+        0.5, ge=0, le=1, description="least close location of the rejecting candle [of its range]"
+    )
+    stop_buffer: float = Field(0.5, ge=0, le=10, description="stop beyond the PRZ [ATR]")
+    target: float = Field(
+        0.382, gt=0, le=2, description="first target, retracement of AD [fraction]"
+    )
+    second_target: float = Field(
+        0.618, gt=0, le=3, description="second target, retracement of AD [fraction]"
+    )
+    hold: int = Field(
+        12, ge=0, le=200, description="how long a completed pattern stays live [candles]"
+    )
+
+
+class Limits(NamedTuple):
+    """The settings the kernels read, as plain numbers."""
+
+    tolerance: float
+    min_leg: float
+    max_candles: int
+    max_wait: int
+    rejection: int
+    rejection_close: float
+    stop_buffer: float
+    target: float
+    second_target: float
+    hold: int
+
+
+#: Rows of the kernel's result: the live pattern, then the nearest setup still waiting for D.
+PATTERN, DIRECTION, ERROR, AGE, STOP, TARGET, TARGET_2, SETUP, PRZ_NEAR, PRZ_FAR = range(10)
+ROWS = 10
+OPEN, HIGH, LOW, CLOSE = range(4)
+
+
+@njit(cache=True)
+def _error(ratio: float, lowest: float, highest: float, tolerance: float) -> float:
+    """Distance of a ratio from its ideal, 1.0 at the tolerance."""
+    if ratio < lowest:
+        return (lowest - ratio) / (lowest * tolerance)
+    if ratio > highest:
+        return (ratio - highest) / (highest * tolerance)
+    return 0.0
+
+
+@njit(cache=True)
+def _zone(row: Floats, legs: Floats, tolerance: float) -> tuple[float, float, float]:
+    """Return the far and near edge of the PRZ and the error of B and C; NaN for no pattern."""
+    x, a, b, c = legs[0], legs[1], legs[2], legs[3]
+    nothing = (np.nan, np.nan, np.nan)
+    error = 0.0
+    if row[B_LOW] == row[B_LOW]:
+        error = _error((a - b) / (a - x), row[B_LOW], row[B_HIGH], tolerance)
+    c_ratio = (c - x) / (a - x) if row[C_OF_XA] > 0 else (c - b) / (a - b)
+    c_error = _error(c_ratio, row[C_LOW], row[C_HIGH], tolerance)
+    if not (error <= 1.0 and c_error <= 1.0):
+        return nothing
+    origin, leg = a, a - x
+    if row[D_OF] == OF_XC:
+        origin, leg = c, c - x
+    elif row[D_OF] == OF_AB:
+        origin, leg = c, a - b
+    wide, tight = 1.0 + tolerance, 1.0 - tolerance
+    far = max(origin - row[D_HIGH] * wide * leg, c - row[CD_HIGH] * wide * (c - b))
+    near = min(origin - row[D_LOW] * tight * leg, c - row[CD_LOW] * tight * (c - b))
+    return (far, near, error + c_error) if far < near else nothing
+
+
+@njit(cache=True)
+def _total_error(row: Floats, legs: Floats, d: float, shape: float, tolerance: float) -> float:
+    """Return the mean error of all the pattern's ratios once D stands, 1.0 at the tolerance."""
+    x, a, b, c = legs[0], legs[1], legs[2], legs[3]
+    ratio = (a - d) / (a - x)
+    if row[D_OF] == OF_XC:
+        ratio = (c - d) / (c - x)
+    elif row[D_OF] == OF_AB:
+        ratio = (c - d) / (a - b)
+    total = shape + _error(ratio, row[D_LOW], row[D_HIGH], tolerance)
+    total += _error((c - d) / (c - b), row[CD_LOW], row[CD_HIGH], tolerance)
+    return total / 4.0 if row[B_LOW] == row[B_LOW] else total / 3.0
+
+
+@njit(cache=True)
+def _open_setups(
+    table: Floats, legs: Floats, span: int, atr: float, limits: Limits, zones: Floats
+) -> bool:
+    """Fill ``zones`` (far, near, error so far; one row per pattern); return if there is any."""
+    found = False
+    for k in range(len(table)):
+        has_x = table[k, B_LOW] == table[k, B_LOW]
+        leg = legs[1] - legs[0] if has_x else legs[1] - legs[2]
+        zones[k, :] = np.nan
+        if table[k, C_LOW] == table[k, C_LOW] and span <= limits.max_candles:
+            if leg >= limits.min_leg * atr:
+                zones[k, 0], zones[k, 1], zones[k, 2] = _zone(table[k], legs, limits.tolerance)
+                found = found or zones[k, 0] == zones[k, 0]
+    return found
+
+
+@njit(cache=True)
+def _completed(
+    table: Floats, legs: Floats, zones: Floats, d: float, rejects: bool, tolerance: float
+) -> tuple[int, float, float]:
+    """Close the setups D has run through; return the completed pattern, its error, the PRZ end."""
+    best, best_error, best_far = -1, np.inf, np.nan
+    for k in range(len(table)):
+        if d < zones[k, 0]:
+            zones[k, :] = np.nan
+        elif rejects and d <= zones[k, 1]:
+            error = _total_error(table[k], legs, d, zones[k, 2], tolerance)
+            if error < best_error:
+                best, best_error, best_far = k, error, zones[k, 0]
+            zones[k, :] = np.nan
+    return best, best_error, best_far
+
+
+@njit(cache=True)
+def _track(
+    candles: Floats,
+    atr: Floats,
+    event: Ints,
+    chain: Ints,
+    price: Floats,
+    kind: Ints,
+    at: Ints,
+    table: Floats,
+    limits: Limits,
+) -> Floats:
+    """Follow the setups and the live pattern of one swing sequence through the candles."""
+    n = candles.shape[1]
+    out = np.full((ROWS, n), np.nan)
+    zones = np.full((len(table), 3), np.nan)
+    legs = np.zeros(4)
+    live = np.full(ROWS, np.nan)
+    newest, live_at = -1, -1
+    waiting = False
+    side, d, d_at, c_at = 0.0, np.inf, -1, -1
+    for t in range(n):
+        first = t
+        if event[t] >= 0 and chain[event[t], 0] != newest and chain[event[t], 3] >= 0:
+            swings = chain[event[t], :4]
+            newest = swings[0]
+            side, d, c_at = float(kind[newest]), np.inf, at[newest]
+            first = c_at + 1
+            for j in range(4):
+                legs[3 - j] = side * price[swings[j]]
+            waiting = _open_setups(table, legs, c_at - at[swings[3]], atr[t], limits, zones)
+        if waiting:
+            low_row, high_row = (LOW, HIGH) if side > 0 else (HIGH, LOW)
+            beaten = t - c_at > limits.max_wait
+            for j in range(max(first, 0), t + 1):
+                if side * candles[low_row, j] <= d:
+                    d, d_at = side * candles[low_row, j], j
+                beaten = beaten or side * candles[high_row, j] > legs[3]
+            if beaten:
+                zones[:] = np.nan
+            close, low = side * candles[CLOSE, t], side * candles[low_row, t]
+            spread = side * candles[high_row, t] - low
+            rejects = (
+                t - d_at < limits.rejection
+                and close > side * candles[OPEN, t]
+                and close - low >= limits.rejection_close * spread
+            )
+            best, error, far = _completed(table, legs, zones, d, rejects, limits.tolerance)
+            if best >= 0:
+                live_at = t
+                live[PATTERN], live[DIRECTION], live[ERROR] = best + 1, side, error
+                live[STOP] = side * (far - limits.stop_buffer * atr[t])
+                live[TARGET] = side * (d + limits.target * (legs[1] - d))
+                live[TARGET_2] = side * (d + limits.second_target * (legs[1] - d))
+            waiting = False
+            for k in range(len(table)):
+                waiting = waiting or zones[k, 1] == zones[k, 1]
+                if zones[k, 1] == zones[k, 1] and not side * out[PRZ_NEAR, t] >= zones[k, 1]:
+                    out[SETUP, t] = side
+                    out[PRZ_NEAR, t], out[PRZ_FAR, t] = side * zones[k, 1], side * zones[k, 0]
+        if live_at >= 0:
+            up = live[DIRECTION]
+            worst = candles[LOW, t] if up > 0 else candles[HIGH, t]
+            done = up * (candles[CLOSE, t] - live[TARGET]) >= 0
+            if done or up * (worst - live[STOP]) < 0 or t - live_at > limits.hold:
+                live_at = -1
+            else:
+                live[AGE] = t - live_at
+                out[:SETUP, t] = live[:SETUP]
+    return out
+
+
+def _scales(
+    market: Market, out: Features, settings: HarmonicSettings
+) -> list[tuple[Swings, Ints, Ints]]:
+    """Collect the swing sequences, each with its event per candle and base row per pivot."""
+    base = out.swings["base"]
+    scales = [(base, base.event, base.index)]
+    for strength in settings.strengths:
+        swings = find_swings(market.candles, strength, strength)
+        scales.append((swings, swings.event, swings.index))
+    for timeframe in settings.timeframes:
+        higher = market.higher.get(timeframe)
+        if higher is None or timeframe not in out.swings or not len(higher.candles):
+            continue
+        swings = out.swings[timeframe]
+        event = np.where(higher.row >= 0, swings.event[np.maximum(higher.row, 0)], -1)
+        # A higher pivot lies somewhere in its candle: D is looked for after that has closed.
+        closed = higher.candles.close_time[swings.index]
+        at = np.searchsorted(market.close_time, closed, side="left").astype(np.int64)
+        scales.append((swings, event, at))
+    return scales
+
+
+def _merge(results: list[Floats], close: Floats) -> Floats:
+    """Take per candle the live pattern with the smallest error, and the nearest waiting setup."""
+    best = results[0].copy()
+    for other in results[1:]:
+        better: Bools = np.isfinite(other[ERROR]) & ~(best[ERROR] <= other[ERROR])
+        best[:SETUP, better] = other[:SETUP, better]
+        near = np.abs(best[PRZ_NEAR] - close)
+        nearer: Bools = np.isfinite(other[SETUP]) & ~(near <= np.abs(other[PRZ_NEAR] - close))
+        best[SETUP:, nearer] = other[SETUP:, nearer]
+    return best
+
+
+def add_harmonics(market: Market, out: Features, settings: HarmonicSettings) -> None:
+    """Add the live harmonic pattern and the nearest setup that waits for its D.
+
+    Columns, lag 0 beyond that of the swings they stand on (the lag given):
+    ``harmonic_pattern`` (1 + position in ``PATTERN_NAMES``, 0 none), ``harmonic_direction``
+    (+1 bullish, -1 bearish, 0 none), ``harmonic_error`` (mean ratio error, 1 at the tolerance),
+    ``harmonic_age`` (candles since completion), ``harmonic_stop``, ``harmonic_target``,
+    ``harmonic_target_2`` (prices), and of the setup ``harmonic_setup`` (+1, -1, 0),
+    ``harmonic_prz_near``, ``harmonic_prz_far`` (prices). NaN where there is none.
+    """
+    c = market.candles
+    table = ratio_table(settings.patterns)
+    limits = Limits(**{name: getattr(settings, name) for name in Limits._fields})
+    candles = np.vstack((c.open, c.high, c.low, c.close))
+    results = [
+        _track(candles, out["atr"], event, s.chain, s.price, s.kind, at, table, limits)
+        for s, event, at in _scales(market, out, settings)
+    ]
+    rows = _merge(results, c.close)
+    lag = out.swings["base"].right
+    names = ("pattern", "direction", "error", "age", "stop", "target", "target_2", "setup")
+    for row, name in enumerate((*names, "prz_near", "prz_far")):
+        flag = name in ("pattern", "direction", "setup")
+        values = np.nan_to_num(rows[row]) if flag else rows[row]
+        price = name in ("stop", "target", "target_2", "prz_near", "prz_far")
+        out.add(f"harmonic_{name}", values, lag=lag, scale_free=not price)

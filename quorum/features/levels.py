@@ -1,0 +1,184 @@
+"""Support and resistance: prices where confirmed swings of the base timeframe gather.
+
+Highs and lows count alike, since a broken resistance is expected to hold as support. A level is
+remade whenever a pivot is confirmed, from the pivots of the last ``lookback`` candles only:
+
+1. each pivot gathers those within ``tolerance`` ATR of it;
+2. a pivot with the most company in its neighbourhood is the centre of a level (of equals the
+   newest), which lies at the mean price of its company;
+3. of the levels with ``min_touches`` touches, the nearest one under and over the close is kept.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from pydantic import Field
+
+from quorum.features.table import Features
+from quorum.market import Market
+from quorum.section import Section
+from quorum.typing import Floats, Ints
+
+
+class LevelSettings(Section):
+    """What makes a level, and what makes it strong."""
+
+    lookback: int = Field(500, ge=50, le=600, description="age of the oldest touch [candles]")
+    tolerance: float = Field(
+        0.5, gt=0, le=5, description="distance of touches of one level from its centre [ATR]"
+    )
+    min_touches: int = Field(2, ge=1, le=20, description="fewest touches of a level [touches]")
+    full_touches: float = Field(5.0, gt=0, le=50, description="touches of full strength [touches]")
+    half_life: float = Field(
+        150.0, gt=0, le=5000, description="age of the last touch that halves recency [candles]"
+    )
+    full_volume: float = Field(
+        2.0, gt=0, le=20, description="mean volume ratio at the touches of full strength [x mean]"
+    )
+    touch_weight: float = Field(0.5, ge=0, le=1, description="share of touches in the strength")
+    recency_weight: float = Field(0.25, ge=0, le=1, description="share of recency in it")
+    volume_weight: float = Field(0.25, ge=0, le=1, description="share of volume in it")
+
+
+@njit(cache=True)
+def _gather(
+    price: Floats, when: Ints, volume: Floats, count: int, width: float, levels: Floats
+) -> int:
+    """Fill ``levels`` (price, touches, last touch, mean volume) from sorted pivots."""
+    first = np.empty(count, np.int64)
+    last = np.empty(count, np.int64)
+    lo = 0
+    hi = 0
+    for i in range(count):
+        while price[i] - price[lo] > width:
+            lo += 1
+        while hi < count and price[hi] - price[i] <= width:
+            hi += 1
+        first[i] = lo
+        last[i] = hi
+    made = 0
+    for i in range(count):
+        own = last[i] - first[i]
+        centre = True
+        newest = when[i]
+        total = 0.0
+        traded = 0.0
+        for j in range(first[i], last[i]):
+            other = last[j] - first[j]
+            if other > own or (other == own and (when[j], j) > (when[i], i)):
+                centre = False
+                break
+            newest = max(newest, when[j])
+            total += price[j]
+            traded += volume[j]
+        if centre:
+            levels[made, 0] = total / own
+            levels[made, 1] = own
+            levels[made, 2] = newest
+            levels[made, 3] = traded / own
+            made += 1
+    return made
+
+
+@njit(cache=True)
+def _levels(
+    close: Floats,
+    atr: Floats,
+    volume: Floats,
+    index: Ints,
+    pivot_price: Floats,
+    event: Ints,
+    lookback: int,
+    tolerance: float,
+    min_touches: int,
+) -> Floats:
+    """Return the nearest level under (rows 0-3) and over (rows 4-7) each close."""
+    n = len(close)
+    out = np.full((8, n), np.nan)
+    price = np.empty(2 * lookback + 2)
+    when = np.empty(2 * lookback + 2, np.int64)
+    traded = np.empty(2 * lookback + 2)
+    levels = np.empty((2 * lookback + 2, 4))
+    count = 0
+    made = 0
+    seen = -1
+    for t in range(n):
+        if event[t] > seen and atr[t] > 0:
+            kept = 0
+            for i in range(count):
+                if when[i] > t - lookback:
+                    price[kept] = price[i]
+                    when[kept] = when[i]
+                    traded[kept] = traded[i]
+                    kept += 1
+            count = kept
+            while seen < event[t]:
+                seen += 1
+                if index[seen] <= t - lookback:
+                    continue
+                at = count
+                while at > 0 and price[at - 1] > pivot_price[seen]:
+                    price[at] = price[at - 1]
+                    when[at] = when[at - 1]
+                    traded[at] = traded[at - 1]
+                    at -= 1
+                price[at] = pivot_price[seen]
+                when[at] = index[seen]
+                ratio = volume[index[seen]]
+                traded[at] = ratio if ratio >= 0 else 0.0
+                count += 1
+            made = _gather(price, when, traded, count, tolerance * atr[t], levels)
+        below = -1
+        above = -1
+        for i in range(made):
+            if levels[i, 1] < min_touches or levels[i, 2] <= t - lookback:
+                continue
+            if levels[i, 0] <= close[t]:
+                if below < 0 or levels[i, 0] > levels[below, 0]:
+                    below = i
+            elif above < 0 or levels[i, 0] < levels[above, 0]:
+                above = i
+        if below >= 0:
+            out[:4, t] = levels[below]
+        if above >= 0:
+            out[4:, t] = levels[above]
+    return out
+
+
+def add_levels(market: Market, out: Features, settings: LevelSettings) -> None:
+    """Add the nearest support under and resistance over the close, from confirmed swings.
+
+    Columns, lag that of the swings: ``support``, ``resistance`` (price, NaN if none);
+    ``support_distance``, ``resistance_distance`` (from the close, ATR, never negative);
+    ``support_strength``, ``resistance_strength`` (0-1 from touches, recency and volume at the
+    touches, 0 if none); ``support_touches``, ``resistance_touches``. Source: spec H4.
+    """
+    s, c, atr = settings, market.candles, out["atr"]
+    swings = out.swings["base"]
+    found = _levels(
+        c.close,
+        atr,
+        out["volume_ratio"],
+        swings.index,
+        swings.price,
+        swings.event,
+        s.lookback,
+        s.tolerance,
+        s.min_touches,
+    )
+    whole = s.touch_weight + s.recency_weight + s.volume_weight
+    rows = np.arange(len(c))
+    for name, at, side in (("support", 0, 1.0), ("resistance", 4, -1.0)):
+        price, touches, newest, traded = found[at : at + 4]
+        strength = (
+            s.touch_weight * np.minimum(touches / s.full_touches, 1.0)
+            + s.recency_weight * 0.5 ** ((rows - newest) / s.half_life)
+            + s.volume_weight * np.minimum(traded / s.full_volume, 1.0)
+        ) / max(whole, np.finfo(np.float64).tiny)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            distance = side * (c.close - price) / atr
+        out.add(name, price, lag=swings.right, scale_free=False)
+        out.add(f"{name}_distance", distance, lag=swings.right)
+        out.add(f"{name}_strength", np.nan_to_num(strength), lag=swings.right)
+        out.add(f"{name}_touches", np.nan_to_num(touches), lag=swings.right)

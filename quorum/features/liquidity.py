@@ -1,0 +1,244 @@
+"""Liquidity: where stops rest, when they are run, and where price stands in the last impulse.
+
+Stops rest beyond confirmed swings, equal lows and highs, and the last day's and week's extremes.
+A *sweep* is a wick through such a level by a candle that closes back inside; each level is taken
+once, whether swept or broken. The *optimal trade entry* is a deep retracement of the last
+confirmed impulse leg. A *Judas swing* is a run on the range before a session in its opening
+window that turns back through the session's open.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from pydantic import Field
+
+from quorum.features.judas import JudasSettings, add_judas
+from quorum.features.mirror import LONG, SHORT, pivots_of, prices_of
+from quorum.features.table import Features
+from quorum.market import Market
+from quorum.section import Section
+from quorum.typing import Bools, Floats, Ints
+
+#: Rows of the sweep kernel's output.
+POOL, LEVEL = range(2)
+#: Rows of the impulse kernel's output.
+DIRECTION, ORIGIN, END = range(3)
+
+
+class SweepSettings(Section):
+    """What counts as a pool of stops, and as a run on it."""
+
+    levels: int = Field(12, ge=1, le=64, description="latest swings watched per side [swings]")
+    max_age: int = Field(300, ge=10, le=600, description="life of a level [candles]")
+    equal: float = Field(
+        0.15, ge=0, le=2, description="distance of equal lows or highs to each other [ATR]"
+    )
+    min_depth: float = Field(0.05, ge=0, le=5, description="smallest wick through [ATR]")
+    day_pool: float = Field(
+        2.0, ge=0, le=20, description="weight of the prior day's extreme [swings]"
+    )
+    week_pool: float = Field(
+        3.0, ge=0, le=20, description="weight of the prior week's extreme [swings]"
+    )
+    volume_spike: float = Field(1.5, ge=1, le=20, description="volume of a spike [mean volume]")
+
+
+class ImpulseSettings(Section):
+    """What makes a leg between two confirmed swings an impulse, and its entry zone."""
+
+    min_size: float = Field(3.0, gt=0, le=50, description="smallest impulse leg [ATR]")
+    max_age: int = Field(150, ge=10, le=600, description="life of an impulse leg [candles]")
+    entry_from: float = Field(0.62, ge=0, le=1, description="optimal entry, shallow end [fraction]")
+    entry_to: float = Field(0.79, ge=0, le=1, description="optimal entry, deep end [fraction]")
+
+
+class LiquiditySettings(Section):
+    """Sweeps, impulse legs and Judas swings."""
+
+    sweep: SweepSettings = Field(SweepSettings(), description="liquidity sweeps")
+    impulse: ImpulseSettings = Field(
+        ImpulseSettings(), description="impulse legs and optimal trade entry"
+    )
+    judas: JudasSettings = Field(JudasSettings(), description="Judas swings")
+
+
+@njit(cache=True)
+def _sweeps(
+    low: Floats, close: Floats, atr: Floats, event: Ints, index: Ints, price: Floats, kind: Ints,
+    levels: int, max_age: int, equal: float, min_depth: float,
+) -> Floats:  # fmt: skip
+    """Runs on swing lows: swings in the pool taken, and the outermost of them (price)."""
+    n = len(close)
+    out = np.zeros((2, n))
+    out[LEVEL] = np.nan
+    level = np.full(levels, np.nan)
+    born = np.zeros(levels, np.int64)
+    oldest = 0
+    seen = -1
+    for t in range(n):
+        outermost = np.nan
+        for k in range(levels):
+            if t - born[k] > max_age:
+                level[k] = np.nan
+            deep_enough = level[k] - low[t] >= min_depth * atr[t]
+            if deep_enough and close[t] > level[k] and not outermost <= level[k]:
+                outermost = level[k]
+        if not np.isnan(outermost):
+            out[LEVEL, t] = outermost
+            for k in range(levels):
+                if level[k] - outermost <= equal * atr[t]:
+                    out[POOL, t] += level[k] >= outermost
+        for k in range(levels):
+            if level[k] - low[t] >= min_depth * atr[t] or close[t] < level[k]:
+                level[k] = np.nan
+        while seen < event[t]:
+            seen += 1
+            if kind[seen] == -1:
+                level[oldest] = price[seen]
+                born[oldest] = index[seen]
+                oldest = (oldest + 1) % levels
+    return out
+
+
+def _sweep_of(
+    low: Floats, close: Floats, atr: Floats, level: Floats, settings: SweepSettings
+) -> Bools:
+    """Whether each candle sweeps the level given for it.
+
+    The level must have been left alone for ``max_age`` candles since it was set, as far back as
+    that: a bounded memory instead of a flag that would depend on where the history starts.
+    """
+    rows = np.arange(len(level))
+    changed = np.ones(len(level), dtype=np.bool_)
+    changed[1:] = level[1:] != level[:-1]
+    since = rows - np.maximum.accumulate(np.where(changed, rows, 0))
+    depth = (level - low) / atr
+    deep_enough = depth >= settings.min_depth
+    taken = np.where(deep_enough | (close < level), rows, -1)
+    before = np.concatenate([[-1], np.maximum.accumulate(taken)[:-1]]) if len(level) else taken
+    untouched = rows - before > np.minimum(since, settings.max_age)
+    swept: Bools = (close > level) & deep_enough & untouched
+    return swept
+
+
+def _prior(market: Market, timeframe: str, side: int) -> Floats:
+    """Low (``SHORT``: reflected high) of the last period closed before each candle opened."""
+    higher = market.higher.get(timeframe)
+    aligned = np.full(len(market), np.nan)
+    if higher is not None:
+        aligned = higher.align(prices_of(higher.candles, side).low)
+    # What closed together with the candle was no level yet while it traded.
+    return np.concatenate([[np.nan], aligned[:-1]])[: len(market)]
+
+
+def _add_sweeps(market: Market, out: Features, settings: SweepSettings) -> None:
+    """Add the sweeps of both sides, in columns named after the level that is run."""
+    swings = out.swings["base"]
+    # A market that does not move has no scale: no sweeps.
+    atr = np.where(out["atr"] > 0, out["atr"], np.nan)
+    for name, side in (("low", LONG), ("high", SHORT)):
+        prices = prices_of(market.candles, side)
+        found = _sweeps(
+            prices.low, prices.close, atr, *pivots_of(swings, side),
+            settings.levels, settings.max_age, settings.equal, settings.min_depth,
+        )  # fmt: skip
+        pool, outermost = found
+        for timeframe, period, weight in (
+            ("1d", "day", settings.day_pool),
+            ("1w", "week", settings.week_pool),
+        ):
+            level = _prior(market, timeframe, side)
+            swept = _sweep_of(prices.low, prices.close, atr, level, settings)
+            pool = pool + weight * swept
+            outermost = np.where(swept, np.fmin(outermost, level), outermost)
+            out.add(f"prior_{period}_{name}", side * level, scale_free=False)
+        depth = np.where(np.isnan(outermost), 0.0, (outermost - prices.low) / atr)
+        out.add(f"sweep_{name}", depth, lag=swings.right)
+        out.add(f"sweep_{name}_pool", pool, lag=swings.right)
+        out.add(f"sweep_{name}_level", side * outermost, lag=swings.right, scale_free=False)
+    spike = out["volume_ratio"] >= settings.volume_spike
+    out.add("volume_spike", np.where(np.isnan(out["volume_ratio"]), np.nan, spike))
+
+
+@njit(cache=True)
+def _impulses(
+    close: Floats, atr: Floats, event: Ints, index: Ints, price: Floats, chain: Ints,
+    min_size: float, max_age: int,
+) -> Floats:  # fmt: skip
+    """Last impulse leg per candle: direction, origin and end price; void once origin is lost."""
+    n = len(close)
+    out = np.full((3, n), np.nan)
+    out[DIRECTION] = 0.0
+    origin = -1
+    end = -1
+    void = False
+    last = -1
+    for t in range(n):
+        if event[t] >= 0 and event[t] != last:
+            last = event[t]
+            # The newest leg that broke the swing before it; if that was none, the one before.
+            for leg in range(2):
+                a, b, c = chain[last, leg], chain[last, leg + 1], chain[last, leg + 2]
+                if c < 0:
+                    break
+                size = price[a] - price[b]
+                broke = size * (price[a] - price[c]) > 0
+                if broke and abs(size) >= min_size * atr[index[a]]:
+                    if a != end or b != origin:
+                        origin, end, void = b, a, False
+                        for j in range(max(index[a], t - max_age), t):
+                            void = void or (close[j] - price[b]) * size < 0
+                    break
+        if end < 0 or t - index[end] > max_age:
+            continue
+        side = 1.0 if price[end] > price[origin] else -1.0
+        void = void or side * (close[t] - price[origin]) < 0
+        if not void:
+            out[DIRECTION, t] = side
+            out[ORIGIN, t] = price[origin]
+            out[END, t] = price[end]
+    return out
+
+
+def _add_impulse(market: Market, out: Features, settings: ImpulseSettings) -> None:
+    """Add the last impulse leg, where price stands in it, and entries into its deep part."""
+    swings, candles = out.swings["base"], market.candles
+    atr = np.where(out["atr"] > 0, out["atr"], np.nan)
+    found = _impulses(
+        candles.close, atr, swings.event, swings.index, swings.price, swings.chain,
+        settings.min_size, settings.max_age,
+    )  # fmt: skip
+    direction, origin, end = found
+    size = end - origin
+    long = direction > 0
+    # How deep the wick came, and where the close stands: 0 at the leg's end, 1 at its origin.
+    deepest = (end - np.where(long, candles.low, candles.high)) / size
+    retracement = (end - candles.close) / size
+    reached = (deepest >= settings.entry_from) & (retracement <= settings.entry_to)
+    entry = np.where(reached & (retracement > 0), direction, 0.0)
+    out.add("impulse", direction, lag=swings.right)
+    out.add("impulse_size", np.abs(size) / atr, lag=swings.right)
+    out.add("impulse_origin", origin, lag=swings.right, scale_free=False)
+    out.add("retracement", retracement, lag=swings.right)
+    out.add("retracement_deepest", deepest, lag=swings.right)
+    out.add("premium", np.where(long, 1.0 - retracement, retracement), lag=swings.right)
+    out.add("optimal_entry", entry, lag=swings.right)
+
+
+def add_liquidity(market: Market, out: Features, settings: LiquiditySettings) -> None:
+    """Add sweeps, the last impulse leg and Judas swings (spec H5).
+
+    Columns: ``sweep_low`` / ``sweep_high`` (depth of the wick through the outermost level taken,
+    ATR, 0 where none), ``sweep_low_pool`` (swings at the level; the prior day's and week's extreme
+    count more), ``sweep_low_level`` (price), ``prior_day_low``, ``prior_week_low`` and their highs
+    (price, UTC days and weeks), ``volume_spike`` (0/1); ``impulse`` (+1/-1 direction of the last
+    confirmed impulse leg, 0 none), ``impulse_size`` (ATR), ``impulse_origin`` (price),
+    ``retracement`` (of the close: 0 at the leg's end, 1 at its origin), ``retracement_deepest``
+    (of the wick), ``premium`` (of the close: 0 at the leg's low, 1 at its high), ``optimal_entry``
+    (+1/-1 where the wick reached the entry zone and the close held it); ``judas_long``,
+    ``judas_short`` (see :mod:`quorum.features.judas`). Lag of swing levels: that of ``swings``.
+    """
+    _add_sweeps(market, out, settings.sweep)
+    _add_impulse(market, out, settings.impulse)
+    add_judas(market, out, settings.judas)

@@ -1,0 +1,223 @@
+"""Trend: moving averages, directional movement and trend-following systems."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import isqrt, sqrt
+from typing import Annotated, TypeAlias
+
+import numpy as np
+import talib
+from numba import njit
+from pydantic import Field
+
+from quorum.candles import Candles
+from quorum.features.table import Features
+from quorum.market import Market
+from quorum.section import Section
+from quorum.typing import Floats
+
+Period: TypeAlias = Annotated[int, Field(ge=2, le=400)]
+
+#: Decimals of a difference in ATR that count: below is the rounding of running sums.
+SIGN_DECIMALS = 6
+
+
+class IchimokuSettings(Section):
+    """Ichimoku Kinko Hyo, Hosoda's periods."""
+
+    conversion: int = Field(9, ge=2, le=200, description="conversion line [candles]")
+    base: int = Field(26, ge=2, le=200, description="base line [candles]")
+    span_b: int = Field(52, ge=2, le=300, description="leading span B [candles]")
+    displacement: int = Field(
+        26, ge=1, le=200, description="how far the cloud is drawn ahead [candles]"
+    )
+
+
+class TrendSettings(Section):
+    """Periods of the trend columns."""
+
+    ema: tuple[Period, ...] = Field(
+        (5, 8, 9, 12, 13, 21, 26, 34, 50, 55, 89, 144, 200),
+        description="exponential moving averages [candles]",
+    )
+    sma: tuple[Period, ...] = Field(
+        (10, 20, 30, 50, 100, 150, 200), description="simple moving averages [candles]"
+    )
+    spreads: tuple[tuple[Period, Period], ...] = Field(
+        ((5, 13), (8, 21), (12, 26), (21, 55), (34, 89), (50, 200)),
+        description="fast and slow EMA of each spread [candles]",
+    )
+    alignment: tuple[Period, ...] = Field(
+        (20, 50, 200), description="SMAs that must be stacked, fastest first [candles]"
+    )
+    macd_fast: int = Field(12, ge=2, le=200, description="fast average of MACD [candles]")
+    macd_slow: int = Field(26, ge=2, le=300, description="slow average of MACD [candles]")
+    macd_signal: int = Field(9, ge=2, le=100, description="signal line of MACD [candles]")
+    adx: int = Field(14, ge=2, le=100, description="directional movement [candles]")
+    supertrend: int = Field(10, ge=2, le=100, description="ATR of the Supertrend [candles]")
+    supertrend_multiple: float = Field(
+        3.0, gt=0, le=10, description="distance of the Supertrend [ATR]"
+    )
+    hull: int = Field(20, ge=4, le=200, description="Hull moving average [candles]")
+    dema: int = Field(21, ge=2, le=100, description="double exponential average [candles]")
+    tema: int = Field(21, ge=2, le=100, description="triple exponential average [candles]")
+    slope: int = Field(5, ge=1, le=100, description="span of the averages' slopes [candles]")
+    aroon: int = Field(25, ge=2, le=200, description="Aroon [candles]")
+    ichimoku: IchimokuSettings = Field(IchimokuSettings(), description="Ichimoku")
+
+
+@njit(cache=True)
+def _supertrend(
+    high: Floats, low: Floats, close: Floats, distance: Floats
+) -> tuple[Floats, Floats]:
+    n = len(close)
+    line = np.full(n, np.nan)
+    side = np.full(n, np.nan)
+    upper = np.nan
+    lower = np.nan
+    now = 0.0
+    for t in range(n):
+        if np.isnan(distance[t]):
+            continue
+        middle = 0.5 * (high[t] + low[t])
+        # A band only moves towards the price, until a close has broken it.
+        basic = middle + distance[t]
+        if not (basic >= upper and close[t - 1] <= upper):
+            upper = basic
+        basic = middle - distance[t]
+        if not (basic <= lower and close[t - 1] >= lower):
+            lower = basic
+        if now <= 0.0 and close[t] > upper:
+            now = 1.0
+        elif now >= 0.0 and close[t] < lower:
+            now = -1.0
+        if now != 0.0:
+            side[t] = now
+            line[t] = lower if now > 0 else upper
+    return line, side
+
+
+def _middle(c: Candles, window: int) -> Floats:
+    """Return the middle between the highest high and the lowest low of the last candles."""
+    middle: Floats = 0.5 * (talib.MAX(c.high, window) + talib.MIN(c.low, window))
+    return middle
+
+
+def _lagged(values: Floats, candles: int) -> Floats:
+    """Return the value ``candles`` ago, NaN before the first."""
+    out = np.full(len(values), np.nan)
+    out[candles:] = values[: max(len(values) - candles, 0)]
+    return out
+
+
+def _add_averages(c: Candles, out: Features, settings: TrendSettings) -> None:
+    unit = out["atr_unit"]
+    for kind, periods, average in (
+        ("ema", settings.ema, talib.EMA),
+        ("sma", settings.sma, talib.SMA),
+    ):
+        for period in dict.fromkeys(periods):
+            line = out.add(f"{kind}_{period}", average(c.close, period), scale_free=False)
+            # A random walk strays from its average with the root of the period.
+            out.add(f"{kind}_distance_{period}", (c.close - line) / (unit * sqrt(period)))
+    for fast, slow in dict.fromkeys(settings.spreads):
+        spread = _average(c, out, "ema", fast) - _average(c, out, "ema", slow)
+        out.add(f"ema_spread_{fast}_{slow}", spread / (unit * sqrt(slow)))
+    stack = [c.close, *(_average(c, out, "sma", period) for period in settings.alignment)]
+    steps = [
+        np.sign(np.round((above - below) / unit, SIGN_DECIMALS)) for above, below in pairwise(stack)
+    ]
+    out.add("sma_alignment", sum(steps, np.zeros(len(c))) / max(len(steps), 1))
+
+
+def _average(c: Candles, out: Features, kind: str, period: int) -> Floats:
+    """Return an average's column, or compute it where it is not among the columns."""
+    name = f"{kind}_{period}"
+    if name in out:
+        return out[name]
+    values: Floats = (talib.EMA if kind == "ema" else talib.SMA)(c.close, period)
+    return values
+
+
+def _add_slopes(c: Candles, out: Features, settings: TrendSettings) -> None:
+    half = talib.WMA(c.close, settings.hull // 2)
+    raw = 2.0 * half - talib.WMA(c.close, settings.hull)
+    unit = out["atr_unit"] * sqrt(settings.slope)
+    slopes = {}
+    for name, line in (
+        ("hull", talib.WMA(raw, isqrt(settings.hull))),
+        ("dema", talib.DEMA(c.close, settings.dema)),
+        ("tema", talib.TEMA(c.close, settings.tema)),
+    ):
+        out.add(name, line, scale_free=False)
+        slopes[name] = out.add(f"{name}_slope", (line - _lagged(line, settings.slope)) / unit)
+    out.add("dema_tema_slope", 0.5 * (slopes["dema"] + slopes["tema"]))
+
+
+def _add_systems(c: Candles, out: Features, settings: TrendSettings) -> None:
+    unit = out["atr_unit"]
+    lines = talib.MACD(c.close, settings.macd_fast, settings.macd_slow, settings.macd_signal)
+    for name, line in zip(("macd", "macd_signal", "macd_histogram"), lines, strict=True):
+        out.add(name, line / unit)
+    out.add("adx", talib.ADX(c.high, c.low, c.close, settings.adx))
+    plus = out.add("plus_di", talib.PLUS_DI(c.high, c.low, c.close, settings.adx))
+    minus = out.add("minus_di", talib.MINUS_DI(c.high, c.low, c.close, settings.adx))
+    out.add("di_spread", plus - minus)
+    distance = settings.supertrend_multiple * talib.ATR(c.high, c.low, c.close, settings.supertrend)
+    line, side = _supertrend(c.high, c.low, c.close, distance)
+    out.add("supertrend", line, scale_free=False)
+    out.add("supertrend_side", side)
+    out.add("supertrend_room", (c.close - line) / (settings.supertrend_multiple * unit))
+    down, up = talib.AROON(c.high, c.low, settings.aroon)
+    out.add("aroon_up", up)
+    out.add("aroon_down", down)
+    out.add("aroon_oscillator", up - down)
+
+
+def _add_ichimoku(c: Candles, out: Features, settings: IchimokuSettings) -> None:
+    conversion = _middle(c, settings.conversion)
+    base = _middle(c, settings.base)
+    # The cloud over this candle was computed `displacement` candles ago.
+    span_a = _lagged(0.5 * (conversion + base), settings.displacement)
+    span_b = _lagged(_middle(c, settings.span_b), settings.displacement)
+    out.add("ichimoku_conversion", conversion, scale_free=False)
+    out.add("ichimoku_base", base, scale_free=False)
+    out.add("ichimoku_span_a", span_a, scale_free=False)
+    out.add("ichimoku_span_b", span_b, scale_free=False)
+    out_of_cloud = 0.5 * (np.sign(c.close - span_a) + np.sign(c.close - span_b))
+    signals = (
+        out_of_cloud,
+        np.sign(span_a - span_b),
+        np.sign(conversion - base),
+        np.sign(c.close - base),
+        np.sign(c.close - _lagged(c.close, settings.displacement)),
+    )
+    out.add("ichimoku_score", sum(signals, np.zeros(len(c))) / len(signals))
+
+
+def add_trend(market: Market, out: Features, settings: TrendSettings) -> None:
+    """Add averages, their distances and slopes, and trend-following systems. Lag 0.
+
+    Reads ``atr_unit`` of the volatility family.
+
+    Prices: ``ema_<n>``, ``sma_<n>``, ``hull``, ``dema``, ``tema``, ``supertrend`` (the trailing
+    line), ``ichimoku_conversion``, ``ichimoku_base``, ``ichimoku_span_a``, ``ichimoku_span_b``
+    (the cloud that stands over the current candle).
+
+    Scale-free: ``ema_distance_<n>``, ``sma_distance_<n>`` (close over the average),
+    ``ema_spread_<fast>_<slow>`` [all in ATR times the root of the (slow) period]; ``hull_slope``,
+    ``dema_slope``, ``tema_slope`` and ``dema_tema_slope``, the mean of the last two [ATR times
+    the root of the span]; ``sma_alignment`` (-1 to 1: how far close and SMAs are stacked);
+    ``macd``, ``macd_signal``, ``macd_histogram`` [ATR]; ``adx``, ``plus_di``, ``minus_di``,
+    ``di_spread`` (0-100); ``supertrend_side`` (+1 or -1) and ``supertrend_room`` (signed
+    distance to the line in its widths); ``aroon_up``, ``aroon_down`` (0-100),
+    ``aroon_oscillator`` (their difference); ``ichimoku_score`` (-1 to 1: mean of close against
+    cloud, cloud colour, conversion against base, close against base, close against the close
+    under the lagging span).
+    """
+    c = market.candles
+    _add_averages(c, out, settings)
+    _add_slopes(c, out, settings)
+    _add_systems(c, out, settings)
+    _add_ichimoku(c, out, settings.ichimoku)

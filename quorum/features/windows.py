@@ -1,0 +1,59 @@
+"""Sums over the last candles that are the same wherever the history starts.
+
+A running sum (add the new, subtract the old) carries the rounding of everything it ever saw: a
+window of zero volume after a busy one sums to 1e-10, and a ratio to it explodes. Here every
+window is summed afresh, by doubling, in a fixed order of additions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from quorum.typing import Floats
+
+
+def window_sum(values: Floats, window: int) -> Floats:
+    """Sum of the last ``window`` values per row, NaN before there are that many.
+
+    The algorithm: sums over 1, 2, 4, ... values by adding the sum to its own shift, and the
+    window put together from those, so O(n log window).
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_candles,)
+    window : int
+
+    Returns
+    -------
+    ndarray of shape (n_candles,)
+    """
+    n = len(values)
+    if n < window:
+        return np.full(n, np.nan)
+    total = np.zeros(n)
+    block = values.astype(np.float64)
+    covered, size, left = 0, 1, window
+    while left:
+        if left & 1:
+            # The block that lies just before the values already covered.
+            total[covered:] += block[: n - covered]
+            covered += size
+        left >>= 1
+        if left:
+            block[size:] = block[size:] + block[:-size]
+            size *= 2
+    total[: window - 1] = np.nan
+    return total
+
+
+def ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """Quotient per row, NaN where the denominator is not positive."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(denominator > 0, numerator / denominator, np.nan)
+
+
+def shifted(values: Floats, candles: int) -> Floats:
+    """Value ``candles`` rows earlier, NaN where there is none."""
+    out = np.full(len(values), np.nan)
+    out[candles:] = values[: max(len(values) - candles, 0)]
+    return out

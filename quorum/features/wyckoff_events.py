@@ -1,0 +1,255 @@
+"""What happens at a trading range, candle by candle (spec H6).
+
+* A *false break* trades beyond an edge and closes back inside within a few candles: a spring
+  under support, an upthrust above resistance. What it means depends on its volume. The spec's
+  two forms are not mirror images: a **spring** needs *little* volume (< 0.8 x mean: nobody left
+  to sell), a **UTAD** a climax (> 1.5 x mean: supply meets the last demand) and then a decline,
+  a close under the candle that returned. Their mirror images happen as well and are kept apart
+  as weaker events: a **terminal shakeout** (climax under support, then a rally) and a plain
+  **upthrust** (no volume above resistance). Between the two volumes it is only a *test*.
+* A **sign of strength / weakness** is a wide candle on > 1.5 x mean volume that closes outside
+  the range, or across its middle after a test of the other edge.
+* The range is *left* by a sign that closes outside or by some closes in a row beyond the edge,
+  and left for good when the price does not come back behind its middle.
+
+Prices are negated for the upper edge, so both edges run through the same arithmetic.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from pydantic import Field
+
+from quorum.features import trading_ranges as ranges_
+from quorum.section import Section
+from quorum.typing import Floats, Ints
+
+
+class EventSettings(Section):
+    """What counts as an event at a range, and how long a range is followed."""
+
+    dry: float = Field(
+        0.8, gt=0, le=5, description="volume of a spring (and of a plain upthrust) below [x mean]"
+    )
+    climax: float = Field(
+        1.5, gt=0, le=20, description="volume of a UTAD (and of a shakeout) above [x mean]"
+    )
+    sign: float = Field(
+        1.5, gt=0, le=20, description="volume of a sign of strength or weakness above [x mean]"
+    )
+    false_break: int = Field(
+        3, ge=1, le=20, description="candles in which a false break closes back [candles]"
+    )
+    min_depth: float = Field(0.1, ge=0, le=5, description="least depth of a false break [ATR]")
+    max_depth: float = Field(
+        0.5, gt=0, le=2, description="greatest depth of a false break [of the range's width]"
+    )
+    follow: int = Field(
+        5, ge=1, le=30, description="the decline after a UTAD comes within [candles]"
+    )
+    sign_spread: float = Field(1.0, ge=0, le=10, description="least high - low of a sign [ATR]")
+    sign_close: float = Field(
+        0.6, ge=0, le=1, description="least close location of a sign [of its range]"
+    )
+    accept: int = Field(
+        3, ge=1, le=30, description="closes in a row beyond the edge that leave it [candles]"
+    )
+    max_idle: int = Field(
+        100, ge=5, le=500, description="a range no new swing confirms is dropped after [candles]"
+    )
+    max_trend: int = Field(
+        150, ge=5, le=500, description="markup or markdown is followed for at most [candles]"
+    )
+
+
+class EventLimits(NamedTuple):
+    """The settings the kernels read, as plain numbers."""
+
+    dry: float
+    climax: float
+    sign: float
+    false_break: int
+    min_depth: float
+    max_depth: float
+    follow: int
+    sign_spread: float
+    sign_close: float
+    accept: int
+    max_idle: int
+    max_trend: int
+
+
+#: Events; the sign of the column is the direction they speak for.
+FALSE_BREAK, MIRROR_BREAK, SIGN = 1, 2, 3
+#: Rows of the result.
+(TOP, BOTTOM, START, TOUCHES, TREND, TILT, STATUS, LEFT_AT, TESTED, TEST_AT, EVENT, STOP) = range(
+    12
+)
+ROWS = 12
+#: The range's own state beside its first ``ranges_.ROWS`` rows.
+ADOPTED = EVENT
+#: State of a break beyond one edge.
+SINCE, EXTREME, BREAK_VOLUME, PENDING_AT, PENDING_LEVEL, PENDING_STOP = range(6)
+
+
+@njit(cache=True)
+def _false_break(
+    state: Floats, t: int, bar: Floats, line: float, depth: tuple[float, float], limits: EventLimits
+) -> int:
+    """Follow one edge: 0 nothing, -1 a bare test, else the event; prices are the lower edge's."""
+    low, close, volume = bar[2], bar[3], bar[4]
+    if low < line:
+        if state[SINCE] < 0:
+            state[SINCE], state[EXTREME], state[BREAK_VOLUME] = t, low, volume
+        else:
+            state[EXTREME] = min(state[EXTREME], low)
+            state[BREAK_VOLUME] = max(state[BREAK_VOLUME], volume)
+    if state[PENDING_AT] >= 0:
+        if t - state[PENDING_AT] > limits.follow or close < line:
+            state[PENDING_AT] = -1
+        elif close > state[PENDING_LEVEL]:
+            state[PENDING_AT] = -1
+            state[EXTREME] = state[PENDING_STOP]
+            return 2
+    if state[SINCE] < 0 or close <= line:
+        return 0
+    quick = t - state[SINCE] < limits.false_break
+    state[SINCE] = -1
+    if not quick or not depth[0] <= line - state[EXTREME] <= depth[1]:
+        return 0
+    if state[BREAK_VOLUME] < limits.dry:
+        return 1
+    if state[BREAK_VOLUME] > limits.climax:
+        state[PENDING_AT], state[PENDING_LEVEL] = t, bar[1]
+        state[PENDING_STOP] = state[EXTREME]
+    return -1
+
+
+@njit(cache=True)
+def _is_sign(
+    bar: Floats,
+    previous: float,
+    atr: float,
+    line: float,
+    middle: float,
+    tested: bool,
+    limits: EventLimits,
+) -> bool:
+    """Whether the candle is a sign of strength (of weakness on negated prices)."""
+    spread = bar[1] - bar[2]
+    if bar[4] <= limits.sign or spread < limits.sign_spread * atr or bar[3] <= bar[0]:
+        return False
+    if bar[3] - bar[2] < limits.sign_close * spread:
+        return False
+    leaves = bar[3] > line and previous <= line
+    return leaves or (tested and bar[3] > middle and previous <= middle)
+
+
+@njit(cache=True)
+def _adopt(state: Floats, found: Floats, close: float, t: int, max_depth: float) -> None:
+    """Take over the range of a new confirmation unless the price has left it."""
+    width = found[0] - found[1]
+    outside = max(close - found[0], found[1] - close)
+    since_left = state[STATUS] == 0 or found[2] > state[LEFT_AT]
+    if not outside <= max_depth * width or not since_left:
+        return
+    state[: ranges_.ROWS] = found
+    state[STATUS], state[ADOPTED] = 0, t
+    if state[TEST_AT] < found[2]:
+        state[TESTED], state[TEST_AT] = 0, -1
+
+
+@njit(cache=True)
+def _bar(candles: Floats, t: int, side: float, bar: Floats) -> None:
+    """Write open, high, low, close, volume ratio of candle ``t``, negated for ``side`` -1."""
+    high, low = (1, 2) if side > 0 else (2, 1)
+    bar[0], bar[1] = side * candles[0, t], side * candles[high, t]
+    bar[2], bar[3], bar[4] = side * candles[low, t], side * candles[3, t], candles[4, t]
+
+
+@njit(cache=True)
+def _leave(state: Floats, beyond: Floats, t: int, close: float, limits: EventLimits) -> None:
+    """Update whether the range has been left, failed to be left, or is to be forgotten."""
+    middle = (state[TOP] + state[BOTTOM]) / 2
+    beyond[0] = beyond[0] + 1 if close > state[TOP] else 0.0
+    beyond[1] = beyond[1] + 1 if close < state[BOTTOM] else 0.0
+    if state[STATUS] == 0:
+        for i, side in ((0, 1.0), (1, -1.0)):
+            if beyond[i] >= limits.accept:
+                state[STATUS], state[LEFT_AT] = side, t
+    elif state[STATUS] * (close - middle) < 0:
+        state[STATUS] = 0
+    idle = state[STATUS] == 0 and t - state[ADOPTED] > limits.max_idle
+    if idle or (state[STATUS] != 0 and t - state[LEFT_AT] > limits.max_trend):
+        state[TOP] = np.nan
+
+
+@njit(cache=True)
+def follow_ranges(
+    candles: Floats, atr: Floats, event: Ints, found: Floats, limits: EventLimits
+) -> Floats:
+    """Follow the current trading range through the candles.
+
+    Parameters
+    ----------
+    candles : ndarray of shape (5, n_candles)
+        Open, high, low, close, volume ratio.
+    atr, event : ndarray of shape (n_candles,)
+        ``event`` as in :class:`~quorum.features.swings.Swings`.
+    found : ndarray of shape (6, n_pivots)
+        From :func:`~quorum.features.trading_ranges.find_ranges`.
+    limits : EventLimits
+
+    Returns
+    -------
+    ndarray of shape (12, n_candles)
+        The range's rows, then ``STATUS`` (0 inside, +1 left upward, -1 downward), ``LEFT_AT``,
+        ``TESTED`` (+1 support, -1 resistance falsely broken last), ``TEST_AT``, ``EVENT``
+        (signed) and ``STOP`` (price that refutes the event); NaN where there is no range.
+    """
+    n = candles.shape[1]
+    out = np.full((ROWS, n), np.nan)
+    state = np.full(ROWS, np.nan)
+    breaks = np.full((2, 6), -1.0)
+    beyond = np.zeros(2)
+    bar = np.zeros(5)
+    seen = -1
+    for t in range(1, n):
+        e = event[t]
+        if e > seen and found[0, e] == found[0, e]:
+            if state[TOP] != state[TOP]:
+                state[STATUS], state[LEFT_AT], state[TESTED], state[TEST_AT] = 0, -1, 0, -1
+                breaks[:], beyond[:] = -1.0, 0.0
+            _adopt(state, found[:, e], candles[3, t], t, limits.max_depth)
+        seen = e
+        if state[TOP] != state[TOP]:
+            continue
+        top, bottom = state[TOP], state[BOTTOM]
+        depth = (limits.min_depth * atr[t], limits.max_depth * (top - bottom))
+        state[EVENT + 1] = np.nan
+        happened = 0.0
+        for i, side in ((0, 1.0), (1, -1.0)):
+            line, other = (bottom, top) if side > 0 else (-top, -bottom)
+            _bar(candles, t, side, bar)
+            what = _false_break(breaks[i], t, bar, line, depth, limits)
+            if what != 0 and state[STATUS] == 0:
+                state[TESTED], state[TEST_AT] = side, t
+            if what > 0 and state[STATUS] == 0:
+                happened, state[STOP] = side * what, side * breaks[i, EXTREME]
+            previous = side * candles[3, t - 1]
+            tested = state[TESTED] == side
+            middle = (line + other) / 2
+            if _is_sign(bar, previous, atr[t - 1], other, middle, tested, limits):
+                happened, state[STOP] = (
+                    side * SIGN,
+                    side * middle if bar[3] > other else side * line,
+                )
+                if bar[3] > other:
+                    state[STATUS], state[LEFT_AT] = side, t
+        _leave(state, beyond, t, candles[3, t], limits)
+        out[:, t] = state
+        out[EVENT, t] = happened
+    return out

@@ -1,0 +1,133 @@
+"""H9 crypto: derivatives and market-wide readings, counted (spec H9).
+
+Events (a crowded ratio, an extreme of funding, takers on one side, coins leaving the exchanges)
+make the direction by majority. *Background* - the alt season, reserves at their low, and any
+event that has stood so long that it is no news - can last for months: it cannot vote alone, it
+joins or opposes with a smaller weight. So one event with the season is a vote, one event against
+the season is not yet one, two are.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from quorum.features.table import Features
+from quorum.heads.base import Head, HeadSettings, Votes, make_votes
+from quorum.heads.crypto_readings import READING_CODES, Reading, ReadingSettings, read_all
+from quorum.market import HOUR_MS, Market
+from quorum.section import Section
+from quorum.typing import Bools, Floats
+
+
+class CountSettings(Section):
+    """How readings are counted together."""
+
+    several: int = Field(3, ge=2, le=10, description="readings that agree as several [readings]")
+    several_confidence: float = Field(0.80, ge=0, le=1, description="confidence of so many")
+    step_confidence: float = Field(
+        0.025, ge=0, le=0.2, description="confidence per reading more (five: 0.85)"
+    )
+    max_confidence: float = Field(0.90, ge=0, le=1, description="highest confidence")
+    few_max: float = Field(
+        0.80, ge=0, le=1, description="highest confidence of fewer, whose mean is taken"
+    )
+    conflict: float = Field(
+        0.45, ge=0, le=1, description="confidence lost per opposing share of the weight"
+    )
+    background_weight: float = Field(
+        0.50, ge=0, le=1, description="weight of a background reading (an event has 1)"
+    )
+    stale_after: float = Field(
+        48.0, ge=1, le=720, description="an event that stands this long becomes background [h]"
+    )
+    probability: float = Field(0.62, ge=0.5, le=1, description="probability of one event")
+    agreeing: float = Field(
+        0.03, ge=0, le=0.2, description="probability per further agreeing weight"
+    )
+    opposing: float = Field(0.05, ge=0, le=0.3, description="probability per opposing weight")
+    max_probability: float = Field(0.80, ge=0.5, le=1, description="highest probability")
+
+
+class CryptoHeadSettings(HeadSettings):
+    """Numbers of H9."""
+
+    readings: ReadingSettings = Field(ReadingSettings(), description="thresholds per reading")
+    count: CountSettings = Field(CountSettings(), description="how readings are counted")
+
+
+def _stale(side: Floats, candles: int) -> Bools:
+    """Return where a reading has stood on the same side for at least ``candles``."""
+    rows = np.arange(len(side))
+    changed = np.ones(len(side), dtype=np.bool_)
+    changed[1:] = side[1:] != side[:-1]
+    return rows - np.maximum.accumulate(np.where(changed, rows, 0)) >= candles
+
+
+class CryptoHead(Head[CryptoHeadSettings]):
+    """Derivatives and market-wide crypto readings (H9)."""
+
+    name = "crypto"
+    weight = 0.12
+    Settings = CryptoHeadSettings
+    reasons: ClassVar[tuple[str, ...]] = (*READING_CODES, "conflict")
+
+    def vote(self, market: Market, features: Features) -> Votes:
+        """Return the votes; available where the source of at least one event is."""
+        readings = read_all(market, features, self.settings.readings)
+        c = self.settings.count
+        stale_after = int(c.stale_after * HOUR_MS // market.candles.step)
+        n = len(market)
+        event_balance, available = np.zeros(n), np.zeros(n, dtype=np.bool_)
+        weights: list[Floats] = []
+        for reading in readings:
+            if reading.background:
+                weights.append(np.full(n, c.background_weight))
+                continue
+            stale = _stale(reading.side, stale_after)
+            weights.append(np.where(stale, c.background_weight, 1.0))
+            event_balance += np.where(stale, 0.0, reading.side)
+            available |= reading.known
+        direction = np.sign(event_balance)
+        return self._count(readings, weights, direction, available)
+
+    def _count(
+        self, readings: list[Reading], weights: list[Floats], direction: Floats, available: Bools
+    ) -> Votes:
+        """Weigh what agrees with the direction against what opposes it."""
+        c = self.settings.count
+        n = len(direction)
+        count, total = np.zeros(n), np.zeros(n)
+        agreeing, opposing = np.zeros(n), np.zeros(n)
+        reason = np.zeros(n, dtype=np.int64)
+        for reading, weight in zip(readings, weights, strict=True):
+            with_it = (reading.side == direction) & (direction != 0)
+            against = reading.side * direction < 0
+            count += with_it
+            total += np.where(with_it, reading.confidence, 0.0)
+            agreeing += np.where(with_it, weight, 0.0)
+            opposing += np.where(against, weight, 0.0)
+            for code, side in ((reading.long, 1), (reading.short, -1)):
+                if code:
+                    reason |= np.where(with_it & (direction == side), self.bit(code), 0)
+        reason |= np.where(opposing > 0, self.bit("conflict"), 0)
+        few = np.minimum(total / np.maximum(count, 1), c.few_max)
+        several = c.several_confidence + c.step_confidence * (count - c.several)
+        confidence = np.where(count >= c.several, np.minimum(several, c.max_confidence), few)
+        share = opposing / np.maximum(agreeing + opposing, 1e-12)
+        # One event is the base; what agrees beyond it adds, what opposes takes off.
+        probability = c.probability + c.agreeing * (agreeing - 1) - c.opposing * opposing
+        return make_votes(
+            direction,
+            np.clip(probability, 0.5, c.max_probability),
+            confidence * (1 - c.conflict * share),
+            reason,
+            available,
+            {
+                **{r.name: np.where(r.known, r.side, np.nan) for r in readings},
+                "agreeing": agreeing,
+                "opposing": opposing,
+            },
+        )

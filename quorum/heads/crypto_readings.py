@@ -1,0 +1,293 @@
+"""The single readings of H9: each says long, short or nothing, and how sure it is."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from quorum.features.cross_market import BITCOIN
+from quorum.features.derivatives import CAPITULATION, NEW_LONGS, NEW_SHORTS, SHORT_COVERING
+from quorum.features.table import Features
+from quorum.market import Market
+from quorum.section import Section
+from quorum.typing import Bools, Floats
+
+
+class CrowdSettings(Section):
+    """Long/short ratio, premium and funding: a one-sided crowd pays for being there."""
+
+    ratio_short: float = Field(
+        3.0, ge=1, le=50, description="long/short ratio above which it is short [ratio]"
+    )
+    ratio_long: float = Field(
+        0.33, gt=0, le=1, description="long/short ratio below which it is long [ratio]"
+    )
+    ratio_confidence: float = Field(0.85, ge=0, le=1, description="confidence of the ratio")
+    premium_short: float = Field(
+        0.005, ge=0, le=0.2, description="perpetual premium above which it is short [fraction]"
+    )
+    premium_long: float = Field(
+        -0.003, ge=-0.2, le=0, description="premium below which it is long [fraction]"
+    )
+    premium_confidence: float = Field(0.85, ge=0, le=1, description="confidence of the premium")
+    funding_z: float = Field(
+        2.0, ge=0, le=10, description="funding z-score that is extreme [standard deviations]"
+    )
+    funding_long_crowd: float = Field(
+        1e-4,
+        ge=-0.01,
+        le=0.01,
+        description="longs are crowded only over this rate: the exchanges' interest part, which "
+        "is paid in a quiet market too [fraction per 8 h]",
+    )
+    funding_short_crowd: float = Field(
+        0.0,
+        ge=-0.01,
+        le=0.01,
+        description="shorts are crowded only under this rate [fraction per 8 h]",
+    )
+    funding_confidence: float = Field(0.80, ge=0, le=1, description="confidence of funding")
+
+
+class PositionSettings(Section):
+    """Open interest against price."""
+
+    new_money_confidence: float = Field(
+        0.75, ge=0, le=1, description="confidence of new longs and new shorts: go with them"
+    )
+    covering_confidence: float = Field(
+        0.70, ge=0, le=1, description="confidence of short covering: a rise nobody buys, short"
+    )
+    capitulation_confidence: float = Field(
+        0.80, ge=0, le=1, description="confidence of longs capitulating: sellers are done, long"
+    )
+    unwind_z: float = Field(
+        2.0, ge=0, le=10, description="fall of open interest both need [standard deviations]"
+    )
+
+
+class TradeFlowSettings(Section):
+    """CVD divergence and taker flow."""
+
+    divergence_confidence: float = Field(
+        0.85, ge=0, le=1, description="confidence of a CVD divergence"
+    )
+    approximated: float = Field(
+        0.92, ge=0, le=1, description="times that, where CVD is made of candle bodies only"
+    )
+    taker_long: float = Field(
+        0.60, ge=0.5, le=1, description="taker buy share above which it is long [share]"
+    )
+    taker_short: float = Field(
+        0.40, ge=0, le=0.5, description="taker buy share below which it is short [share]"
+    )
+    taker_confidence: float = Field(0.75, ge=0, le=1, description="confidence of taker flow")
+
+
+class SupplySettings(Section):
+    """Exchange reserves and the alt season."""
+
+    reserves_confidence: float = Field(
+        0.85, ge=0, le=1, description="confidence of reserves at a multi-year low: long"
+    )
+    netflow_z: float = Field(
+        2.0, ge=0, le=10, description="netflow that is sharp [standard deviations]"
+    )
+    outflow_confidence: float = Field(
+        0.75, ge=0, le=1, description="confidence of a sharp outflow: long"
+    )
+    inflow_confidence: float = Field(
+        0.70, ge=0, le=1, description="confidence of a sharp inflow: short"
+    )
+    season_long: float = Field(
+        75.0, ge=50, le=100, description="alt-season index above which alts are long [0-100]"
+    )
+    season_short: float = Field(
+        25.0, ge=0, le=50, description="alt-season index below which alts are short [0-100]"
+    )
+    season_confidence: float = Field(0.80, ge=0, le=1, description="confidence of the season")
+
+
+class ReadingSettings(Section):
+    """Thresholds and confidences of the readings."""
+
+    crowd: CrowdSettings = Field(CrowdSettings(), description="ratio, premium, funding")
+    position: PositionSettings = Field(PositionSettings(), description="open interest")
+    flow: TradeFlowSettings = Field(TradeFlowSettings(), description="CVD and takers")
+    supply: SupplySettings = Field(SupplySettings(), description="reserves and alt season")
+    hold: float = Field(6.0, ge=0, le=168, description="a reading stays alive after it ended [h]")
+    fade: float = Field(0.10, ge=0, le=1, description="share of its confidence it has lost by then")
+
+
+class Reading(NamedTuple):
+    """One reading per candle.
+
+    Attributes
+    ----------
+    name : str
+    side : ndarray of shape (n_candles,), float64
+        +1 long, -1 short, 0 nothing to say.
+    confidence : ndarray of shape (n_candles,), float64
+    known : ndarray of shape (n_candles,), bool
+        Whether its source is there.
+    background : bool
+        Whether it describes a season rather than an event.
+    long, short : str
+        Reason codes ("" where that side does not exist).
+    """
+
+    name: str
+    side: Floats
+    confidence: Floats
+    known: Bools
+    background: bool
+    long: str
+    short: str
+
+
+def held(code: Floats, candles: int) -> tuple[Floats, Floats]:
+    """Keep the last code (not 0) alive for some candles.
+
+    Returns
+    -------
+    code : ndarray of shape (n_candles,)
+    age : ndarray of shape (n_candles,)
+        Candles since it ended over ``candles``: 0 while it stands, under 1 while it is held.
+    """
+    rows = np.arange(len(code))
+    last = np.maximum.accumulate(np.where(code != 0, rows, -1))
+    gone = rows - last
+    alive = (last >= 0) & (gone <= candles)
+    kept = np.where(alive, code[np.maximum(last, 0)], 0.0)
+    return kept, np.where(alive, gone / (candles + 1), 0.0)
+
+
+def _between(values: Floats, low: float, high: float) -> Floats:
+    """Return -1 above ``high``, +1 below ``low``, else 0 (NaN is 0): fade the extreme."""
+    return (values < low).astype(np.float64) - (values > high)
+
+
+def _crowd(features: Features, s: CrowdSettings) -> list[tuple[str, Floats, Floats, float]]:
+    ratio, premium = features["long_short_ratio"], features["perp_premium"]
+    zscore, rate = features["funding_z"], features["funding_rate"]
+    longs = (zscore > s.funding_z) & (rate > s.funding_long_crowd)
+    shorts = (zscore < -s.funding_z) & (rate < s.funding_short_crowd)
+    return [
+        (
+            "long_short_ratio",
+            ratio,
+            _between(ratio, s.ratio_long, s.ratio_short),
+            s.ratio_confidence,
+        ),
+        (
+            "premium",
+            premium,
+            _between(premium, s.premium_long, s.premium_short),
+            s.premium_confidence,
+        ),
+        ("funding", zscore, shorts.astype(np.float64) - longs, s.funding_confidence),
+    ]
+
+
+_CODES = {
+    "long_short_ratio": ("crowd_short", "crowd_long"),
+    "premium": ("premium_low", "premium_high"),
+    "funding": ("funding_low", "funding_high"),
+    "taker": ("taker_buying", "taker_selling"),
+    "netflow": ("exchange_outflow", "exchange_inflow"),
+    "new_money": ("new_longs", "new_shorts"),
+    "unwinding": ("capitulation", "short_covering"),
+    "cvd_divergence": ("cvd_divergence_bull", "cvd_divergence_bear"),
+    "reserves": ("reserves_low", ""),
+    "alt_season": ("alt_season", "bitcoin_season"),
+}
+READING_NAMES = tuple(_CODES)
+READING_CODES = tuple(code for pair in _CODES.values() for code in pair if code)
+
+
+def _reading(
+    name: str,
+    source: Floats,
+    side: Floats,
+    confidence: Floats,
+    background: bool = False,
+) -> Reading:
+    return Reading(name, side, confidence, np.isfinite(source), background, *_CODES[name])
+
+
+def _events(features: Features, s: ReadingSettings, hold: int) -> list[Reading]:
+    """Read what is an event as long as it stands, and for ``hold`` candles more."""
+    share, netflow = features["taker_buy_share"], features["exchange_netflow_z"]
+    limit = s.supply.netflow_z
+    # Buyers who cross the spread are followed, coins that leave the exchanges are not for sale.
+    taker = -_between(share, s.flow.taker_short, s.flow.taker_long)
+    raw: list[tuple[str, Floats, Floats, float | NDArray[np.float64]]] = [
+        *_crowd(features, s.crowd),
+        ("taker", share, taker, s.flow.taker_confidence),
+    ]
+    readings = []
+    for name, source, side, confidence in raw:
+        kept, age = held(side, hold)
+        readings.append(_reading(name, source, kept, confidence * (1 - s.fade * age)))
+    kept, age = held(_between(netflow, -limit, limit), hold)
+    sure = np.where(kept > 0, s.supply.outflow_confidence, s.supply.inflow_confidence)
+    readings.append(_reading("netflow", netflow, kept, sure * (1 - s.fade * age)))
+    return readings
+
+
+def _open_interest(features: Features, s: ReadingSettings, hold: int) -> list[Reading]:
+    """Read open interest against price: go with new money, against a run of covering."""
+    quadrant, change = features["oi_quadrant"], features["oi_change_z"]
+    code = np.nan_to_num(quadrant)
+    unwinding = (code == SHORT_COVERING) | (code == CAPITULATION)
+    # Of the two readings only the newest is alive: they describe the same positions.
+    code = np.where(unwinding & (np.abs(change) < s.position.unwind_z), 0.0, code)
+    code, age = held(code, hold)
+    left = 1 - s.fade * age
+    p = s.position
+    money = (code == NEW_LONGS).astype(np.float64) - (code == NEW_SHORTS)
+    unwind = (code == CAPITULATION).astype(np.float64) - (code == SHORT_COVERING)
+    sure = np.where(unwind > 0, p.capitulation_confidence, p.covering_confidence)
+    return [
+        _reading("new_money", quadrant, money, p.new_money_confidence * left),
+        _reading("unwinding", quadrant, unwind, sure * left),
+    ]
+
+
+def _divergence(features: Features, s: ReadingSettings) -> Reading:
+    """Read the CVD divergences, which fade by themselves; both at once say nothing."""
+    bull, bear = features["cvd_divergence_bull"], features["cvd_divergence_bear"]
+    alive = np.maximum(bull, bear)
+    side = np.where((bull > 0) & (bear > 0), 0.0, np.sign(bull - bear))
+    real = np.nan_to_num(features["real_flow"])
+    quality = s.flow.approximated + (1 - s.flow.approximated) * real
+    confidence = s.flow.divergence_confidence * quality * (1 - s.fade * (1 - alive))
+    return _reading("cvd_divergence", features["cvd"], side, confidence)
+
+
+def _background(market: Market, features: Features, s: SupplySettings) -> list[Reading]:
+    """Read what lasts for months: reserves at their low, and whose season it is."""
+    low, season = features["exchange_reserves_low"], features["alt_season"]
+    if market.base == BITCOIN:
+        season = np.full(len(season), np.nan)
+    # A season is followed, not faded.
+    side = -_between(season, s.season_short, s.season_long)
+    one = np.ones(len(low))
+    return [
+        _reading("reserves", low, (low > 0) * one, s.reserves_confidence * one, True),
+        _reading("alt_season", season, side, s.season_confidence * one, True),
+    ]
+
+
+def read_all(market: Market, features: Features, settings: ReadingSettings) -> list[Reading]:
+    """Return every reading of H9."""
+    hold = int(settings.hold * 3_600_000 // market.candles.step)
+    return [
+        *_events(features, settings, hold),
+        *_open_interest(features, settings, hold),
+        _divergence(features, settings),
+        *_background(market, features, settings.supply),
+    ]

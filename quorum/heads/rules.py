@@ -1,0 +1,264 @@
+"""Rules head (spec H4): candlestick and chart patterns where they stand at a level.
+
+How a vote comes about:
+
+1. A candlestick pattern counts if its candles reached the nearest support (rising) or resistance
+   (falling) and closed on the right side of it. A chart pattern brings its own level: the
+   neckline or boundary it has just broken, drawn through two swings or more.
+2. Its class gives the confidence, the fine quality the place within the class's range; without
+   volume it is multiplied by ``no_volume``. Class and level strength give the probability.
+3. Several patterns of one direction: the strongest speaks. Each further one of at least the good
+   class, at the same candle or while the first is remembered, adds ``agreement``, up to
+   ``most``. Weak patterns never add up to a valid vote.
+4. A pattern is remembered ``hold`` candles with decaying confidence, but only until a close
+   beyond its extreme (candlesticks) or back behind the broken line (charts) refutes it.
+5. Rising and falling patterns remembered at once: the head is flat if their confidences are less
+   than ``conflict_margin`` apart; else the stronger speaks, its confidence times ``conflict``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import bottleneck as bn
+import numpy as np
+from numba import njit
+from pydantic import Field
+
+from quorum.features.candlestick_table import GROUPS, PATTERNS
+from quorum.features.chart_geometry import CHART_PATTERNS
+from quorum.features.table import Features
+from quorum.heads.base import Head, HeadSettings, Votes, make_votes
+from quorum.market import Market
+from quorum.typing import Bools, Floats, Ints
+
+
+class RulesSettings(HeadSettings):
+    """What a pattern must have, and how far it is trusted."""
+
+    volume: float = Field(1.5, gt=0, le=20, description="volume that confirms [x its mean]")
+    volume_candles: int = Field(
+        1, ge=1, le=5, description="last candles of which one must have that volume [candles]"
+    )
+    level: float = Field(
+        0.5, ge=0, le=5, description="distance at which a pattern stands at a level [ATR]"
+    )
+    reach: int = Field(
+        3, ge=1, le=10, description="candles whose extreme must have reached the level [candles]"
+    )
+    textbook_low: float = Field(0.90, ge=0, le=1, description="confidence, plain textbook")
+    textbook_high: float = Field(0.95, ge=0, le=1, description="confidence, finest textbook")
+    good_low: float = Field(0.70, ge=0, le=1, description="confidence, plain good pattern")
+    good_high: float = Field(0.85, ge=0, le=1, description="confidence, finest good pattern")
+    weak: float = Field(0.60, ge=0, le=1, description="confidence, weak pattern")
+    no_volume: float = Field(0.85, ge=0, le=1, description="confidence without volume [x]")
+    textbook_probability: float = Field(0.68, ge=0.5, le=1, description="at a level of strength 0")
+    good_probability: float = Field(0.62, ge=0.5, le=1, description="at a level of strength 0")
+    weak_probability: float = Field(0.55, ge=0.5, le=1, description="at a level of strength 0")
+    level_probability: float = Field(
+        0.12, ge=0, le=0.5, description="probability added by a level of strength 1"
+    )
+    agreement: float = Field(
+        0.02, ge=0, le=0.5, description="confidence added by a further agreeing pattern"
+    )
+    most: float = Field(0.95, ge=0, le=1, description="highest confidence")
+    hold: int = Field(8, ge=0, le=100, description="how long a pattern is remembered [candles]")
+    decay: float = Field(0.97, gt=0, le=1, description="confidence kept per candle [x]")
+    conflict_margin: float = Field(
+        0.10, ge=0, le=1, description="lead in confidence over patterns of the other direction"
+    )
+    conflict: float = Field(
+        0.85, ge=0, le=1, description="confidence against patterns of the other direction [x]"
+    )
+
+
+class Evidence(NamedTuple):
+    """What speaks for one direction at each candle, arrays of shape (n_candles,).
+
+    ``confidence`` is 0 where no pattern counts; ``solid`` says that it is of at least the good
+    class; ``stop`` is the price whose loss by a close refutes it; ``strength`` its level's.
+    """
+
+    confidence: Floats
+    probability: Floats
+    reason: Ints
+    solid: Bools
+    stop: Floats
+    strength: Floats
+
+
+@njit(cache=True)
+def _remember(
+    close: Floats,
+    side: float,
+    confidence: Floats,
+    probability: Floats,
+    reason: Ints,
+    solid: Bools,
+    stop: Floats,
+    hold: int,
+    decay: float,
+    agreement: float,
+    most: float,
+    agreeing: int,
+) -> tuple[Floats, Floats, Ints, Ints]:
+    """Return confidence, probability, reasons and age of the remembered patterns of a side."""
+    n = len(close)
+    out = np.zeros(n)
+    chance = np.full(n, 0.5)
+    why = np.zeros(n, np.int64)
+    ages = np.zeros(n, np.int64)
+    now = 0.0
+    sound = False
+    limit = 0.0
+    p = 0.5
+    mask = 0
+    age = 0
+    for t in range(n):
+        age += 1
+        now *= decay
+        if now > 0 and (age > hold or side * (close[t] - limit) < 0):
+            now = 0.0
+        new = confidence[t]
+        joined = now > 0 and sound and solid[t]
+        if joined:
+            mask |= agreeing
+        if new > 0 and (new >= now or joined):
+            if joined:
+                # The stronger speaks for both; the older one's reasons stay with it.
+                now = min(most, max(now, new) + agreement)
+                p = max(p, probability[t])
+                mask |= reason[t]
+            else:
+                now = new
+                p = probability[t]
+                mask = reason[t]
+            sound = solid[t]
+            limit = stop[t]
+            age = 0
+        if now > 0:
+            out[t] = now
+            chance[t] = p
+            why[t] = mask
+            ages[t] = age
+    return out, chance, why, ages
+
+
+class Rules(Head[RulesSettings]):
+    """Candlestick and chart patterns at support and resistance (spec H4)."""
+
+    name = "rules"
+    weight = 0.09
+    reasons = (
+        *GROUPS,
+        *CHART_PATTERNS,
+        "at_support",
+        "at_resistance",
+        "volume",
+        "agreeing",
+        "against",
+        "held",
+    )
+    Settings = RulesSettings
+
+    def _graded(self, score: Floats, strength: Floats, volume: Bools) -> tuple[Floats, Floats]:
+        """Return confidence (0 without pattern) and probability from class, fine and level."""
+        s = self.settings
+        klass = np.minimum(score.astype(np.int64), 3)
+        fine = score - klass
+        low = np.array([0.0, s.weak, s.good_low, s.textbook_low])
+        high = np.array([0.0, s.weak, s.good_high, s.textbook_high])
+        base = np.array([0.5, s.weak_probability, s.good_probability, s.textbook_probability])
+        confidence = low[klass] + (high - low)[klass] * fine
+        confidence *= np.where(volume, 1.0, s.no_volume)
+        return confidence, base[klass] + s.level_probability * strength
+
+    def _evidence(self, market: Market, features: Features, side: int) -> Evidence:
+        """Weigh the patterns of one direction that end at each candle."""
+        s, c = self.settings, market.candles
+        way, level = ("bull", "support") if side > 0 else ("bear", "resistance")
+        extreme = (
+            bn.move_min(c.low, s.reach, min_count=1)
+            if side > 0
+            else bn.move_max(c.high, s.reach, min_count=1)
+        )
+        ratio = bn.move_max(features["volume_ratio"], s.volume_candles, min_count=1)
+        volume = ratio >= s.volume
+        with np.errstate(invalid="ignore"):
+            at_level = side * (extreme - features[level]) <= s.level * features["atr"]
+        candle = np.where(at_level, features[f"candlestick_{way}"], 0.0)
+        chart = features[f"chart_{way}"]
+        strength = np.where(at_level, features[f"{level}_strength"], 0.0)
+        # Swings on the chart pattern's own line are its touches: they are in its quality.
+        own = np.maximum(strength, chart - np.floor(chart))
+        candle_confidence, candle_chance = self._graded(candle, strength, volume)
+        chart_confidence, chart_chance = self._graded(chart, own, volume)
+        charted = chart_confidence > candle_confidence
+        both = (candle >= 2.0) & (chart >= 2.0)
+        confidence = np.maximum(candle_confidence, chart_confidence)
+        bits = np.array([0, *(self.bit(p.group) for p in PATTERNS)])
+        chart_bits = np.array([0, *(self.bit(name) for name in CHART_PATTERNS)])
+        codes = features[f"candlestick_{way}_code"].astype(np.int64)
+        reason = np.where(candle > 0, bits[codes] | self.bit(f"at_{level}"), 0)
+        reason |= chart_bits[features[f"chart_{way}_code"].astype(np.int64)]
+        reason |= np.where(volume, self.bit("volume"), 0)
+        reason |= np.where((candle > 0) & (chart > 0), self.bit("agreeing"), 0)
+        return Evidence(
+            np.where(both, np.minimum(confidence + s.agreement, s.most), confidence),
+            np.maximum(candle_chance, chart_chance),
+            reason,
+            np.maximum(candle, chart) >= 2.0,
+            np.where(charted, features[f"chart_{way}_stop"], extreme),
+            np.where(charted, own, strength),
+        )
+
+    def _remembered(
+        self, market: Market, evidence: Evidence, side: int
+    ) -> tuple[Floats, Floats, Ints, Ints]:
+        """Return what is remembered of one direction's patterns at each candle."""
+        s, e = self.settings, evidence
+        return _remember(
+            market.candles.close,
+            float(side),
+            e.confidence,
+            e.probability,
+            e.reason,
+            e.solid,
+            e.stop,
+            s.hold,
+            s.decay,
+            s.agreement,
+            s.most,
+            self.bit("agreeing"),
+        )
+
+    def vote(self, market: Market, features: Features) -> Votes:
+        """Return the votes; unavailable before the first ATR and the first confirmed swing."""
+        s = self.settings
+        rising, falling = (self._evidence(market, features, side) for side in (1, -1))
+        up, p_up, why_up, age_up = self._remembered(market, rising, 1)
+        down, p_down, why_down, age_down = self._remembered(market, falling, -1)
+        longs = up > down
+        conflict = (up > 0) & (down > 0)
+        clear = np.abs(up - down) >= np.where(conflict, s.conflict_margin, 0.0)
+        direction = np.where(clear, np.sign(up - down), 0.0)
+        age = np.where(longs, age_up, age_down)
+        reason = np.where(longs, why_up, why_down)
+        reason |= np.where(conflict, self.bit("against"), 0)
+        reason |= np.where(age > 0, self.bit("held"), 0)
+        confidence = np.maximum(up, down) * np.where(conflict, s.conflict, 1.0)
+        available = np.isfinite(features["atr"]) & (features.swings["base"].event >= 0)
+        readings = {
+            "rising": up,
+            "falling": down,
+            "candlestick_bull": features["candlestick_bull"],
+            "candlestick_bear": features["candlestick_bear"],
+            "chart_bull": features["chart_bull"],
+            "chart_bear": features["chart_bear"],
+            "support_strength": rising.strength,
+            "resistance_strength": falling.strength,
+            "volume_ratio": features["volume_ratio"],
+            "age": age.astype(np.float64),
+        }
+        probability = np.where(longs, p_up, p_down)
+        return make_votes(direction, probability, confidence, reason, available, readings)

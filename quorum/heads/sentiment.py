@@ -1,0 +1,246 @@
+"""H2 sentiment: what the crowd feels, and how sure one can be that it does (spec H2).
+
+Records are read as they were known at each candle. Of a *state* source (the daily fear-and-greed
+index) the last record counts and stays fresh for its period; of a *flow* source (news, social)
+the records are averaged with exponential decay. A source's strength falls with age; the score
+is the mean of the sources by strength, and confidence grows with the number of sources at
+strength and shrinks with their disagreement.
+
+News and social sentiment are read with the crowd: they move first and price follows over hours.
+The fear-and-greed index is itself computed from past price and volatility, so its middle says
+nothing that price has not said; its users read the *extremes*, and against the crowd: extreme
+fear marks exhausted sellers, extreme greed a market that is due for a correction. Hence the
+default: contrarian at the extremes, silent between them. ``fear_greed_reading = "trend"`` turns
+the sign around.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from numba import njit
+from pydantic import Field
+
+from quorum.features.table import Features
+from quorum.heads.base import Head, HeadSettings, Votes, abstain, make_votes
+from quorum.market import HOUR_MS, Market, Records
+from quorum.section import Section
+from quorum.typing import Bools, Floats, Ints
+
+#: Kinds of source, in the order the kernel numbers them; an unknown prefix is ``other``.
+KINDS = ("fear_greed", "news", "social", "other")
+
+
+class SourceKind(Section):
+    """How the records of one kind of source count and age."""
+
+    weight: float = Field(1.0, ge=0, le=10, description="weight in the score")
+    flow: bool = Field(
+        True, description="average the records with decay (flow), or take the last one (state)"
+    )
+    fresh: float = Field(
+        0.0, ge=0, le=720, description="how long a state record is as good as new [h]"
+    )
+    half_life: float = Field(
+        6.0, gt=0, le=720, description="half-life of a record (after `fresh`) [h]"
+    )
+    full: float = Field(
+        3.0, gt=0, le=1000, description="weight of fresh records that gives full strength"
+    )
+    max_age: float = Field(48.0, gt=0, le=2160, description="oldest usable record [h]")
+
+
+class SentimentSettings(HeadSettings):
+    """Settings of H2."""
+
+    fear_greed: SourceKind = Field(
+        SourceKind(flow=False, fresh=24.0, half_life=24.0, full=1.0, max_age=96.0),
+        description="market-wide fear and greed, daily",
+    )
+    news: SourceKind = Field(SourceKind(), description="news, per site")
+    social: SourceKind = Field(
+        SourceKind(weight=0.7, half_life=3.0, full=5.0, max_age=24.0),
+        description="social media, per platform",
+    )
+    other: SourceKind = Field(SourceKind(weight=0.7), description="sources of any other name")
+    fear_greed_reading: Literal["contrarian", "trend"] = Field(
+        "contrarian", description="whether extreme fear is a reason to buy or to sell"
+    )
+    fear_greed_extreme: float = Field(
+        0.5, ge=0, le=1, description="score beyond which fear and greed speak (25 and 75 of 100)"
+    )
+    probability_slope: float = Field(
+        0.4, ge=0, le=0.5, description="probability over 0.5 per point of score"
+    )
+    max_probability: float = Field(0.9, ge=0.5, le=1, description="most probability given")
+    single_source: float = Field(
+        0.74, ge=0, le=1, description="confidence of one source at full strength"
+    )
+    many_sources: float = Field(
+        0.92, ge=0, le=1, description="confidence that more agreeing sources approach"
+    )
+    disagreement: float = Field(
+        0.5, ge=0, le=1, description="confidence lost if sources cancel out [fraction]"
+    )
+
+
+def kind_of(source: str) -> int:
+    """Return the kind of a source name such as ``news:coindesk``."""
+    prefix = source.split(":")[0].strip().lower()
+    return KINDS.index(prefix) if prefix in KINDS else KINDS.index("other")
+
+
+@njit(cache=True)
+def _strength(sum_weight: float, age: float, kind: int, rules: Floats) -> float:
+    """Strength 0-1 of a source from the weight of its records and the age of the last [h]."""
+    weight = sum_weight
+    if rules[1, kind] == 0:
+        weight *= 2.0 ** (-max(age - rules[2, kind], 0.0) / rules[3, kind])
+    strength: float = min(1.0, weight / rules[4, kind])
+    return strength
+
+
+@njit(cache=True)
+def _aggregate(
+    at: Floats,
+    known_at: Floats,
+    value: Floats,
+    weight: Floats,
+    source: Ints,
+    kind: Ints,
+    rules: Floats,
+    extreme: float,
+    sign: float,
+) -> tuple[Floats, Floats]:
+    """Merge records into candles.
+
+    ``rules`` has the rows weight, flow, fresh, half_life, full, max_age and a column per kind.
+    Returns per candle: sources known, strength in all, sum of weights, of weighted readings, of
+    their sizes; and per kind the sum of weighted readings.
+    """
+    n = len(at)
+    sources = len(kind)
+    out = np.zeros((5, n))
+    by_kind = np.zeros((rules.shape[1], n))
+    total = np.zeros(sources)
+    mass = np.zeros(sources)
+    # When a source's sums were last brought up to date, and when it last spoke.
+    stamp = np.full(sources, -np.inf)
+    r = 0
+    for t in range(n):
+        while r < len(known_at) and known_at[r] <= at[t]:
+            s = source[r]
+            k = kind[s]
+            keep = 0.0
+            if rules[1, k] != 0 and np.isfinite(stamp[s]):
+                keep = 2.0 ** ((stamp[s] - known_at[r]) / rules[3, k])
+            total[s] = total[s] * keep + weight[r] * value[r]
+            mass[s] = mass[s] * keep + weight[r]
+            stamp[s] = known_at[r]
+            r += 1
+        for s in range(sources):
+            k = kind[s]
+            age = at[t] - stamp[s]
+            if not age <= rules[5, k] or mass[s] <= 0:
+                continue
+            out[0, t] += 1
+            reading = total[s] / mass[s]
+            if k == 0:
+                reading = sign * reading if abs(reading) >= extreme else 0.0
+                if reading == 0:
+                    continue
+            now = mass[s]
+            if rules[1, k] != 0:
+                now *= 2.0 ** (-age / rules[3, k])
+            strength = _strength(now, age, k, rules)
+            share = strength * rules[0, k]
+            out[1, t] += strength
+            out[2, t] += share
+            out[3, t] += share * reading
+            out[4, t] += share * abs(reading)
+            by_kind[k, t] += share * reading
+    return out, by_kind
+
+
+class SentimentHead(Head[SentimentSettings]):
+    """Fear and greed, news and social sentiment from records (spec H2)."""
+
+    name: ClassVar[str] = "sentiment"
+    weight: ClassVar[float] = 0.09
+    reasons: ClassVar[tuple[str, ...]] = (
+        "extreme_fear",
+        "extreme_greed",
+        "news",
+        "social",
+        "other",
+        "sources_disagree",
+    )
+    Settings = SentimentSettings
+
+    def aggregate(self, records: Records, at: Ints) -> tuple[Floats, Floats]:
+        """Merge records into candles that close at ``at``; see the kernel for the rows."""
+        s = self.settings
+        rules = np.array(
+            [
+                [float(getattr(getattr(s, kind), name)) for kind in KINDS]
+                for name in ("weight", "flow", "fresh", "half_life", "full", "max_age")
+            ]
+        )
+        # Hours since one fixed moment: the same numbers wherever the history starts.
+        return _aggregate(
+            at / HOUR_MS,
+            records.known_at / HOUR_MS,
+            records.value,
+            records.weight,
+            records.source,
+            np.array([kind_of(name) for name in records.sources], dtype=np.int64),
+            rules,
+            s.fear_greed_extreme,
+            -1.0 if s.fear_greed_reading == "contrarian" else 1.0,
+        )
+
+    def confidence(self, strength: Floats, agreement: Floats) -> Floats:
+        """Return confidence from the number of sources at strength and their agreement.
+
+        One full source gives ``single_source``, less of one its part; every further one halves
+        the distance to ``many_sources``.
+        """
+        s = self.settings
+        further = 1.0 - 2.0 ** -np.maximum(strength - 1.0, 0.0)
+        number = s.single_source * np.minimum(strength, 1.0)
+        number = number + (s.many_sources - s.single_source) * further
+        return number * (1.0 - s.disagreement * (1.0 - agreement))
+
+    def vote(self, market: Market, features: Features) -> Votes:
+        """Return the votes of H2; abstains where no record is young enough."""
+        records = market.sentiment
+        if records is None or not len(records.known_at):
+            return abstain(len(market))
+        s = self.settings
+        sums, by_kind = self.aggregate(records, market.close_time)
+        known, strength, weights, signed, sizes = sums
+        score = signed / np.where(weights > 0, weights, np.inf)
+        agreement = np.abs(signed) / np.where(sizes > 0, sizes, np.inf)
+        direction = np.sign(score)
+        probability = np.minimum(0.5 + s.probability_slope * np.abs(score), s.max_probability)
+        return make_votes(
+            direction,
+            probability,
+            self.confidence(strength, agreement),
+            self._reason(by_kind, direction),
+            known > 0,
+            {"score": score, "strength": strength, "agreement": agreement, "sources": known},
+        )
+
+    def _reason(self, by_kind: Floats, direction: Floats) -> Ints:
+        """Return the bits of the kinds that agree, and whether some do not."""
+        extreme = by_kind[0] if self.settings.fear_greed_reading == "trend" else -by_kind[0]
+        agrees: Bools = by_kind * direction > 0
+        reason = np.where(agrees[0] & (extreme < 0), self.bit("extreme_fear"), 0)
+        reason |= np.where(agrees[0] & (extreme > 0), self.bit("extreme_greed"), 0)
+        for row, kind in enumerate(KINDS[1:], start=1):
+            reason |= np.where(agrees[row], self.bit(kind), 0)
+        against = (by_kind * direction < 0).any(axis=0)
+        reason |= np.where(against, self.bit("sources_disagree"), 0)
+        return reason.astype(np.int64)

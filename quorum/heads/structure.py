@@ -1,0 +1,281 @@
+"""H8 structure: what the swings of every timeframe say together (spec H8, Z1).
+
+A structure trader takes the bias from the timeframes that agree and then waits: for a pullback
+into the right half of the dealing range, or for a fresh break that proves the bias on the
+timeframe being traded. So *confidence* is the alignment (the numbers of H8), and *probability*
+is the timing: an aligned reading in the wrong half, without a fresh break, keeps its direction
+but stays below the 0.60 of a valid vote.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from quorum.features.structure import STRUCTURE_TIMEFRAMES
+from quorum.features.table import Features
+from quorum.heads.base import Head, HeadSettings, Votes, make_votes
+from quorum.market import Market
+from quorum.section import Section
+from quorum.typing import Bools, Floats, Ints
+
+
+class TimeframeWeights(Section):
+    """How much each timeframe counts in the alignment (equal: three of four are 75 %)."""
+
+    base: float = Field(1.0, ge=0, le=10, description="weight of the base timeframe")
+    four_hours: float = Field(1.0, ge=0, le=10, description="weight of 4h")
+    day: float = Field(1.0, ge=0, le=10, description="weight of 1d")
+    week: float = Field(1.0, ge=0, le=10, description="weight of 1w")
+
+
+class TimingSettings(Section):
+    """Probability of a vote: alignment, plus where and when price stands."""
+
+    aligned: float = Field(
+        0.58, ge=0.5, le=1, description="probability at the least aligned reading"
+    )
+    all_aligned: float = Field(
+        0.62, ge=0.5, le=1, description="probability with every timeframe aligned"
+    )
+    conflicted_slope: float = Field(
+        0.10, ge=0, le=0.4, description="conflicted: probability over 0.5 per share over one half"
+    )
+    right_zone: float = Field(
+        0.06, ge=0, le=0.3, description="added for a long in discount, a short in premium"
+    )
+    wrong_zone: float = Field(
+        0.06, ge=0, le=0.3, description="taken off a long in premium, a short in discount"
+    )
+    base_break: float = Field(
+        0.09, ge=0, le=0.3, description="added for a fresh break on the base timeframe"
+    )
+    higher_break: float = Field(0.04, ge=0, le=0.3, description="added for a fresh break on 4h")
+    base_hold: int = Field(
+        12, ge=1, le=100, description="a base break fades over this long [candles]"
+    )
+    higher_hold: int = Field(
+        3, ge=1, le=100, description="a 4h break fades over this long [4h candles]"
+    )
+    block: float = Field(0.005, ge=0, le=0.1, description="added per order block in favour")
+    breaker: float = Field(0.02, ge=0, le=0.1, description="added at a breaker block in favour")
+    maximum: float = Field(0.80, ge=0.5, le=1, description="highest probability")
+
+
+class StructureHeadSettings(HeadSettings):
+    """Numbers of H8."""
+
+    weights: TimeframeWeights = Field(TimeframeWeights(), description="timeframe weights")
+    timing: TimingSettings = Field(TimingSettings(), description="probability")
+    min_timeframes: int = Field(
+        2, ge=1, le=4, description="timeframes with known structure needed [timeframes]"
+    )
+    aligned_share: float = Field(
+        0.75, ge=0.5, le=0.99, description="share on one side from which it is aligned"
+    )
+    aligned_confidence: float = Field(
+        0.85, ge=0, le=1, description="confidence at the aligned share"
+    )
+    aligned_span: float = Field(
+        0.05, ge=0, le=0.5, description="confidence added up to a share of 1"
+    )
+    conflicted_confidence: float = Field(
+        0.60, ge=0, le=1, description="confidence of a conflicted reading"
+    )
+    conflicted_slope: float = Field(0.10, ge=0, le=0.5, description="times the share, added to it")
+    zone_confidence: float = Field(
+        0.90, ge=0, le=1, description="confidence with all aligned and in the right zone"
+    )
+    block_confidence: float = Field(
+        0.02, ge=0, le=0.1, description="confidence per unmitigated order block in favour"
+    )
+    max_confidence: float = Field(0.92, ge=0, le=1, description="highest confidence")
+    breaker_confidence: float = Field(
+        0.75, ge=0, le=1, description="least confidence of an aligned reading at a breaker block"
+    )
+    discount: float = Field(
+        0.45, ge=0, le=0.5, description="range position below which it is discount"
+    )
+    premium: float = Field(
+        0.55, ge=0.5, le=1, description="range position above which it is premium"
+    )
+
+
+class _Alignment(NamedTuple):
+    """Side and share of the timeframes' trends."""
+
+    direction: Floats
+    share: Floats
+    known: Ints
+    aligned: Bools
+
+
+class _Timing(NamedTuple):
+    """Where and when the candle stands relative to the direction."""
+
+    zone: Floats
+    base_break: Floats
+    higher_break: Floats
+    blocks: Floats
+    breaker: Bools
+
+
+def _column(features: Features, name: str) -> Floats:
+    """Return a column with 0 for what is absent or undefined."""
+    values = features.get(name)
+    return np.zeros(features.n_candles) if values is None else np.nan_to_num(values)
+
+
+def _is_choch(features: Features, timeframe: str) -> Bools:
+    """Return whether the last break of a timeframe was a change of character."""
+    bos = _column(features, f"bos_{timeframe}") != 0
+    choch = _column(features, f"choch_{timeframe}") != 0
+    last = np.maximum.accumulate(np.where(bos | choch, np.arange(len(bos)), 0))
+    was_choch: Bools = choch[last]
+    return was_choch
+
+
+class StructureHead(Head[StructureHeadSettings]):
+    """Swing structure on every timeframe (H8)."""
+
+    name = "structure"
+    weight = 0.09
+    Settings = StructureHeadSettings
+    reasons: ClassVar[tuple[str, ...]] = (
+        "all_aligned",
+        "aligned",
+        "conflicted",
+        "base_with",
+        "4h_with",
+        "1d_with",
+        "1w_with",
+        "right_zone",
+        "wrong_zone",
+        "base_bos",
+        "base_choch",
+        "4h_bos",
+        "4h_choch",
+        "order_block",
+        "breaker_block",
+    )
+
+    def vote(self, market: Market, features: Features) -> Votes:
+        """Return the votes; available from ``min_timeframes`` timeframes with structure."""
+        trends = np.array([features[f"structure_trend_{tf}"] for tf in STRUCTURE_TIMEFRAMES])
+        alignment = self._alignment(trends)
+        timing = self._timing(alignment.direction, features)
+        return make_votes(
+            alignment.direction,
+            self._probability(alignment, timing),
+            self._confidence(alignment, timing),
+            self._reason(trends, alignment, timing, features),
+            alignment.known >= self.settings.min_timeframes,
+            {
+                "bias": alignment.direction,
+                "alignment": alignment.share,
+                "zone": timing.zone,
+                "range_position": features["range_position"],
+                "base_break": timing.base_break,
+                "4h_break": timing.higher_break,
+                "order_blocks": timing.blocks,
+            },
+        )
+
+    def _alignment(self, trends: Floats) -> _Alignment:
+        """Weigh the timeframes; one without a recent break counts, but for neither side."""
+        s = self.settings
+        w = s.weights
+        weights = np.array([[w.base], [w.four_hours], [w.day], [w.week]])
+        present = np.isfinite(trends)
+        up = np.sum(weights * (trends > 0), axis=0)
+        down = np.sum(weights * (trends < 0), axis=0)
+        total = np.sum(weights * present, axis=0)
+        share = np.maximum(up, down) / np.where(total > 0, total, np.nan)
+        return _Alignment(
+            direction=np.sign(up - down),
+            share=share,
+            known=present.sum(axis=0),
+            aligned=share >= s.aligned_share,
+        )
+
+    def _timing(self, direction: Floats, features: Features) -> _Timing:
+        """Read zone, fresh breaks and blocks from the direction's point of view."""
+        s = self.settings
+        position = features["range_position"]
+        discount = (position < s.discount).astype(np.float64)
+        premium = (position > s.premium).astype(np.float64)
+        long = direction > 0
+
+        def fresh(timeframe: str, hold: int) -> Floats:
+            with_it = features[f"structure_trend_{timeframe}"] == direction
+            left = 1 - features[f"break_age_{timeframe}"] / hold
+            return np.where(with_it & (left > 0), left, 0.0)
+
+        return _Timing(
+            zone=direction * (discount - premium),
+            base_break=fresh("base", s.timing.base_hold),
+            higher_break=fresh("4h", s.timing.higher_hold),
+            blocks=np.where(
+                long, _column(features, "bull_ob_count"), _column(features, "bear_ob_count")
+            ),
+            breaker=np.where(
+                long, _column(features, "bull_breaker"), _column(features, "bear_breaker")
+            )
+            > 0,
+        )
+
+    def _probability(self, alignment: _Alignment, timing: _Timing) -> Floats:
+        """Return the probability: alignment, then timing; conflicted stays near one half."""
+        s = self.settings
+        p = s.timing
+        span = (alignment.share - s.aligned_share) / (1 - s.aligned_share)
+        aligned = p.aligned + (p.all_aligned - p.aligned) * span
+        aligned += np.where(timing.zone > 0, p.right_zone, 0.0)
+        aligned -= np.where(timing.zone < 0, p.wrong_zone, 0.0)
+        aligned += p.base_break * timing.base_break + p.higher_break * timing.higher_break
+        aligned += p.block * timing.blocks + p.breaker * timing.breaker
+        conflicted = 0.5 + p.conflicted_slope * (alignment.share - 0.5)
+        return np.where(
+            alignment.aligned, np.clip(aligned, 0.5, p.maximum), np.maximum(conflicted, 0.5)
+        )
+
+    def _confidence(self, alignment: _Alignment, timing: _Timing) -> Floats:
+        """Return the confidence by the numbers of H8."""
+        s = self.settings
+        share = alignment.share
+        span = (share - s.aligned_share) / (1 - s.aligned_share)
+        aligned = s.aligned_confidence + span * s.aligned_span
+        aligned = np.where((share >= 1) & (timing.zone > 0), s.zone_confidence, aligned)
+        aligned = np.where(timing.breaker, np.maximum(aligned, s.breaker_confidence), aligned)
+        lifted = np.minimum(aligned + s.block_confidence * timing.blocks, s.max_confidence)
+        conflicted = s.conflicted_confidence + s.conflicted_slope * share
+        return np.where(alignment.aligned, np.maximum(aligned, lifted), conflicted)
+
+    def _reason(
+        self, trends: Floats, alignment: _Alignment, timing: _Timing, features: Features
+    ) -> Ints:
+        """Return the bit mask of what stands behind the vote."""
+        full = alignment.share >= 1
+        base_choch, higher_choch = _is_choch(features, "base"), _is_choch(features, "4h")
+        base, higher = timing.base_break > 0, timing.higher_break > 0
+        flags = {
+            "all_aligned": full,
+            "aligned": alignment.aligned & ~full,
+            "conflicted": ~alignment.aligned,
+            "right_zone": timing.zone > 0,
+            "wrong_zone": timing.zone < 0,
+            "base_bos": base & ~base_choch,
+            "base_choch": base & base_choch,
+            "4h_bos": higher & ~higher_choch,
+            "4h_choch": higher & higher_choch,
+            "order_block": timing.blocks > 0,
+            "breaker_block": timing.breaker,
+        }
+        for timeframe, trend in zip(STRUCTURE_TIMEFRAMES, trends, strict=True):
+            flags[f"{timeframe}_with"] = trend == alignment.direction
+        mask = np.zeros(len(full), dtype=np.int64)
+        for reason, flag in flags.items():
+            mask |= np.where(flag, self.bit(reason), 0)
+        return mask

@@ -1,0 +1,222 @@
+"""A small HTTP server on 127.0.0.1: a routing table, JSON in and out, a clean end.
+
+It knows nothing of exchanges. Handlers get a :class:`Request` and return what is sent as JSON;
+:class:`HTTPError` becomes an error response. Every connection is closed and every thread ended
+when the server stops.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock, Thread
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+from quorum.errors import DataError, QuorumError
+
+logger = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+#: Seconds a silent connection may stay open.
+IDLE_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request.
+
+    Attributes
+    ----------
+    method : str
+        ``GET``, ``POST``, ``PUT`` or ``DELETE``.
+    path : str
+        For example ``"/fapi/v1/exchangeInfo"``.
+    parameters : dict of str
+        Of the query string and of a form body.
+    """
+
+    method: str
+    path: str
+    parameters: dict[str, str]
+
+
+class HTTPError(QuorumError):
+    """An answer other than 200.
+
+    Parameters
+    ----------
+    status : int
+        HTTP status.
+    body : object
+        Sent as JSON.
+    """
+
+    def __init__(self, status: int, body: object) -> None:
+        super().__init__(f"{status}: {body}")
+        self.status = status
+        self.body = body
+
+
+Handler = Callable[[Request], object]
+Routes = Mapping[tuple[str, str], Handler]
+
+
+class LocalServer:
+    """Serves a routing table while the context is open.
+
+    Parameters
+    ----------
+    routes : mapping of (method, path) to handler
+    unknown : callable
+        Answers what no route serves.
+    port : int, default=0
+        0 takes a free one.
+    """
+
+    def __init__(self, routes: Routes, unknown: Handler, port: int = 0) -> None:
+        self.routes = routes
+        self.unknown = unknown
+        self._wanted = port
+        self._server: _Server | None = None
+        self._thread: Thread | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; 0 while stopped."""
+        return int(self._server.server_address[1]) if self._server else 0
+
+    @property
+    def url(self) -> str:
+        """For example ``"http://127.0.0.1:8123"``."""
+        return f"http://{HOST}:{self.port}"
+
+    def start(self) -> Self:
+        """Begin to serve; raises ``DataError`` if the port is in use."""
+        if self._server is not None:
+            return self
+        try:
+            self._server = _Server((HOST, self._wanted), self.answer)
+        except OSError as error:
+            raise DataError(
+                f"port {self._wanted} on {HOST} cannot be used ({error.strerror or error}); "
+                "choose another one or 0 for any free port"
+            ) from error
+        except OverflowError:
+            raise DataError(f"port {self._wanted}: must be 0 to 65535") from None
+        self._thread = Thread(
+            target=self._server.serve_forever,
+            kwargs={"poll_interval": 0.05},
+            name=f"server-{self.port}",
+            daemon=True,
+        )
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Close every connection and end every thread."""
+        if self._server is None or self._thread is None:
+            return
+        self._server.shutdown()
+        self._server.close_connections()
+        self._server.server_close()
+        self._thread.join()
+        self._server = self._thread = None
+
+    def answer(self, request: Request) -> tuple[int, object]:
+        """Return status and body for a request, never raising."""
+        handler = self.routes.get((request.method, request.path), self.unknown)
+        try:
+            return 200, handler(request)
+        except HTTPError as error:
+            return error.status, error.body
+        except Exception as error:  # a server answers, whatever happened
+            logger.exception("%s %s failed", request.method, request.path)
+            return 500, {"code": -1000, "msg": f"{type(error).__name__}: {error}"}
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+class _Server(ThreadingHTTPServer):
+    """Threads that are joined at the end, and connections that can be closed from outside."""
+
+    daemon_threads = False
+    block_on_close = True
+    # Otherwise a port that is in use could be taken a second time on some systems.
+    allow_reuse_address = False
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        answer: Callable[[Request], tuple[int, object]],
+    ) -> None:
+        super().__init__(address, _Connection)
+        self.answer = answer
+        self._open: set[socket.socket] = set()
+        self._lock = Lock()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Remember the connection, then serve it in its thread."""
+        with self._lock:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget and close a connection."""
+        with self._lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    def close_connections(self) -> None:
+        """Wake every thread that waits for a client's next request."""
+        with self._lock:
+            for connection in self._open:
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    logger.debug("connection was closed already")
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log a client that went away; that is no error of ours."""
+        logger.debug("connection of %s broke off", client_address, exc_info=True)
+
+
+class _Connection(BaseHTTPRequestHandler):
+    """Turns HTTP into requests and answers into HTTP."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = IDLE_TIMEOUT
+    server: _Server
+
+    def _serve(self) -> None:
+        parts = urlsplit(self.path)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
+        parameters.update(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+        status, content = self.server.answer(Request(self.command, parts.path, parameters))
+        data = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json;charset=UTF-8")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_POST = do_PUT = do_DELETE = _serve
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Log requests for debugging only."""
+        logger.debug("%s", format % args)

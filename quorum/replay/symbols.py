@@ -1,0 +1,121 @@
+"""Trading rules of a symbol (tick, step, limits), derived from its candles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+
+from quorum.errors import DataError
+from quorum.replay.datadir import DataDirectory, TradingMode
+from quorum.section import Section
+from quorum.typing import Floats, Ints
+
+#: No exchange quotes finer than this.
+MAX_DECIMALS = 10
+
+
+class SymbolSettings(Section):
+    """Trading rules that candles cannot tell."""
+
+    futures_maker: float = Field(0.0002, ge=-0.01, le=0.1, description="futures maker fee")
+    futures_taker: float = Field(0.0005, ge=-0.01, le=0.1, description="futures taker fee")
+    spot_maker: float = Field(0.001, ge=-0.01, le=0.1, description="spot maker fee")
+    spot_taker: float = Field(0.001, ge=-0.01, le=0.1, description="spot taker fee")
+    min_notional: float = Field(5.0, ge=0, le=1e6, description="smallest order [quote]")
+    recent: int = Field(
+        2000, ge=10, le=100_000, description="candles that tick and step are read from [candles]"
+    )
+
+    def fees(self, mode: TradingMode) -> tuple[float, float]:
+        """Return maker and taker fee."""
+        if mode == "spot":
+            return self.spot_maker, self.spot_taker
+        return self.futures_maker, self.futures_taker
+
+
+@dataclass(frozen=True)
+class SymbolRules:
+    """What an exchange says about one symbol.
+
+    Attributes
+    ----------
+    pair : str
+        For example ``"BTC/USDT:USDT"``.
+    base, quote : str
+    tick_size, step_size : float
+        Smallest increments of price and amount.
+    min_notional : float
+        Smallest order, in the quote currency.
+    listed : int
+        Time of the first candle, milliseconds since the epoch.
+    """
+
+    pair: str
+    base: str
+    quote: str
+    tick_size: float
+    step_size: float
+    min_notional: float
+    listed: int
+
+    @property
+    def symbol(self) -> str:
+        """The exchange's own name, for example ``"BTCUSDT"``."""
+        return f"{self.base}{self.quote}"
+
+
+def increment(values: Floats) -> tuple[float, int]:
+    """Return the largest increment all values are multiples of, and its decimals.
+
+    Values that lie on no grid of at most ``MAX_DECIMALS`` decimals get the finest one.
+
+    Parameters
+    ----------
+    values : ndarray
+        Positive and finite.
+    """
+    for decimals in range(MAX_DECIMALS + 1):
+        scaled = values * 10.0**decimals
+        whole = np.round(scaled)
+        if np.all(np.abs(scaled - whole) <= 1e-9 * np.maximum(scaled, 1.0)):
+            units: Ints = np.unique(whole.astype(np.int64))
+            return float(np.gcd.reduce(units)) / 10.0**decimals, decimals
+    return 10.0**-MAX_DECIMALS, MAX_DECIMALS
+
+
+def symbol_rules(
+    directory: DataDirectory, pair: str, mode: TradingMode, settings: SymbolSettings
+) -> SymbolRules:
+    """Derive a symbol's rules from its shortest candles.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or no candle has a usable price.
+    """
+    timeframes = directory.timeframes(pair, mode)
+    series = directory.find(pair, timeframes[0], mode) if timeframes else None
+    if series is None:
+        raise DataError(f"{directory.path}: no {mode} candles of {pair}")
+    columns = ("open", "high", "low", "close", "volume")
+    frame = series.read(("date", *columns)).tail(settings.recent)
+    table = frame[list(columns)].to_numpy(dtype=np.float64)
+    usable = np.isfinite(table).all(axis=1) & (table[:, :4] > 0).all(axis=1)
+    if not usable.any() or series.span is None:
+        raise DataError(f"{series.path}: no row has usable prices")
+    tick, _ = increment(table[usable, :4].ravel())
+    volume = table[usable, 4]
+    traded = volume[volume > 0]
+    base, quote = pair.split(":")[0].split("/")
+    return SymbolRules(
+        pair=pair,
+        base=base,
+        quote=quote,
+        tick_size=tick,
+        # Volumes are sums of many orders: their grid is the orders' grid, unless hardly any.
+        step_size=increment(traded)[0] if len(traded) >= len(usable) / 2 else tick,
+        min_notional=settings.min_notional,
+        listed=int(series.span[0].timestamp() * 1000),
+    )

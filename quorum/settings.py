@@ -1,0 +1,117 @@
+"""Settings: the one typed tree behind the ``quorum`` section of the configuration.
+
+Every step declares its own section beside its code; this file only assembles them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from pydantic import Field, ValidationError, create_model
+
+from quorum.consensus import ConsensusSettings
+from quorum.errors import SettingsError
+from quorum.exits import ExitSettings
+from quorum.features import FeatureSettings
+from quorum.heads import HEADS
+from quorum.heads.base import Head
+from quorum.market import MarketSettings
+from quorum.section import Section
+from quorum.sizing import SizingSettings
+
+HeadsSettings: type[Section] = create_model(
+    "HeadsSettings",
+    __base__=Section,
+    __doc__="Parameters of the heads, one group per head.",
+    **cast(
+        "dict[str, Any]",
+        {head.name: (head.Settings, head.Settings()) for head in HEADS},
+    ),
+)
+
+WeightsSettings: type[Section] = create_model(
+    "WeightsSettings",
+    __base__=Section,
+    __doc__="Weight of each head's vote (spec H0); normalised over the available heads.",
+    **cast(
+        "dict[str, Any]",
+        {
+            head.name: (float, Field(head.weight, ge=0, le=1, description=f"{head.name} [share]"))
+            for head in HEADS
+        },
+    ),
+)
+
+
+class Settings(Section):
+    """The ``quorum`` section of a freqtrade configuration."""
+
+    market: MarketSettings = Field(MarketSettings(), description="inputs and their age limits")
+    features: FeatureSettings = Field(
+        FeatureSettings(), description="parameters of the feature columns"
+    )
+    heads: HeadsSettings = Field(HeadsSettings(), description="parameters of the heads")
+    weights: WeightsSettings = Field(WeightsSettings(), description="weights of the heads' votes")
+    consensus: ConsensusSettings = Field(
+        ConsensusSettings(), description="when votes make a consensus"
+    )
+    sizing: SizingSettings = Field(SizingSettings(), description="how much is staked")
+    exits: ExitSettings = Field(ExitSettings(), description="where a trade ends")
+    leverage: float = Field(
+        1.0, ge=1, le=125, description="leverage asked for in futures mode, capped by the exchange"
+    )
+    fast_callbacks: bool = Field(
+        False,
+        description="spare the host the copy of the trade before each trade callback "
+        "(same trades, faster backtests)",
+    )
+
+    def enabled_heads(self) -> tuple[Head[Any], ...]:
+        """Return one instance of every enabled head, in spec order."""
+        sections = ((head, getattr(self.heads, head.name)) for head in HEADS)
+        return tuple(head(section) for head, section in sections if section.enabled)
+
+    def head_weights(self) -> dict[str, float]:
+        """Return the weight of each head by name."""
+        return {head.name: float(getattr(self.weights, head.name)) for head in HEADS}
+
+
+def load_settings(section: Mapping[str, Any] | None) -> Settings:
+    """Read the ``quorum`` section of a configuration.
+
+    Raises
+    ------
+    SettingsError
+        Naming for every bad value its path, the value, and what is allowed.
+    """
+    if section is not None and not isinstance(section, Mapping):
+        raise SettingsError(f"quorum: must be a group of settings, got {section!r}")
+    try:
+        return Settings.model_validate(dict(section or {}))
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from error
+
+
+def _explain(error: ValidationError) -> str:
+    """Turn a validation error into one line per bad value."""
+    lines = ["the quorum section of the configuration has problems:"]
+    for problem in error.errors(include_url=False):
+        path = ".".join(["quorum", *map(str, problem["loc"])])
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"  {path}: unknown setting{_known_names(problem['loc'])}")
+        else:
+            lines.append(f"  {path} = {problem['input']!r}: {problem['msg']}")
+    return "\n".join(lines)
+
+
+def _known_names(location: tuple[int | str, ...]) -> str:
+    """Name the settings that exist where an unknown one was given."""
+    section: Any = Settings
+    for part in location[:-1]:
+        fields = getattr(section, "model_fields", {})
+        if part not in fields:
+            return ""
+        section = fields[part].annotation
+    names = getattr(section, "model_fields", {})
+    return f" (known: {', '.join(names)})" if names else ""

@@ -1,0 +1,203 @@
+"""The causality certificate: no column ever rewrites what it once said.
+
+Two questions are answered for every feature, vote, reading and signal column:
+
+* **Look-ahead.** Recompute on every prefix of a stretch of candles, as if the future did not
+  exist yet, and compare *all* rows with the full run, bit for bit. A value that differs was
+  rewritten.
+* **Start-up.** Recompute on a history that begins only ``startup`` candles before the end, as a
+  live bot has it, and compare the last row. Recursive indicators remember their start; the
+  difference must have faded by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from quorum.explain import signal_table
+from quorum.market import Market
+from quorum.pipeline import Evaluation, evaluate
+from quorum.settings import Settings
+from quorum.typing import Floats
+
+#: Relative difference under which a recursive indicator counts as settled.
+STARTUP_TOLERANCE = 1e-6
+
+
+@dataclass
+class ColumnReport:
+    """What was found for one column.
+
+    Attributes
+    ----------
+    lag : int or None
+        Confirmation lag in candles of the column's timeframe; None for votes and signals,
+        which take over the lags of what they read.
+    compared : int
+        Values compared in the look-ahead test.
+    rewritten : int
+        Values that later candles changed.
+    startup : float
+        Largest relative difference of the last row for a history of ``startup`` candles.
+    """
+
+    lag: int | None
+    compared: int = 0
+    rewritten: int = 0
+    startup: float = 0.0
+
+
+@dataclass
+class Certificate:
+    """The result of :func:`certify`."""
+
+    pair: str
+    prefixes: int
+    starts: int
+    columns: dict[str, ColumnReport] = field(default_factory=dict)
+
+    @property
+    def rewritten(self) -> int:
+        """Rewritten values in all columns."""
+        return sum(report.rewritten for report in self.columns.values())
+
+    @property
+    def unsettled(self) -> dict[str, float]:
+        """Columns that still remember where the history began."""
+        return {
+            name: report.startup
+            for name, report in self.columns.items()
+            if report.startup > STARTUP_TOLERANCE
+        }
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was rewritten and everything had settled."""
+        return self.rewritten == 0 and not self.unsettled
+
+
+def all_columns(result: Evaluation, settings: Settings) -> dict[str, Floats]:
+    """Return every column of an evaluation by name: features, votes, readings, signals."""
+    out: dict[str, Floats] = {f"feature {name}": v for name, v in result.features.items()}
+    for name, votes in result.votes.items():
+        out[f"vote {name} direction"] = votes.direction.astype(np.float64)
+        out[f"vote {name} probability"] = votes.probability
+        out[f"vote {name} confidence"] = votes.confidence
+        out[f"vote {name} reason"] = votes.reason.astype(np.float64)
+        out[f"vote {name} available"] = votes.available.astype(np.float64)
+        out.update({f"reading {name} {key}": v for key, v in votes.readings.items()})
+    table = signal_table(result, settings)
+    c = table.consensus
+    out["signal entry"] = table.entry.astype(np.float64)
+    out["signal band"] = table.band.astype(np.float64)
+    out["signal agreeing"] = c.agreeing.astype(np.float64)
+    out["signal available"] = c.available.astype(np.float64)
+    out["signal probability"] = c.probability
+    out["signal confidence"] = c.confidence
+    out["signal confluence"] = c.confluence
+    return out
+
+
+def certify(
+    market: Market,
+    settings: Settings,
+    *,
+    stretch: int = 200,
+    warmup: int = 1600,
+    startup: int | None = None,
+    starts: int = 8,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+) -> Certificate:
+    """Recompute a stretch of candles prefix by prefix and from later starts.
+
+    Parameters
+    ----------
+    market : Market
+        Its last ``warmup + stretch`` candles are used.
+    settings : Settings
+    stretch : int, default 200
+        Prefixes tested: the history grows candle by candle over this many candles.
+    warmup : int, default 1600
+        Candles before the stretch.
+    startup : int, optional
+        History of a live bot, for the start-up test; left out when None.
+    starts : int, default 8
+        Start-up comparisons, spread over the stretch.
+    on_step : callable
+        Told how many of how many recomputations are done.
+    """
+    n = len(market)
+    stretch = min(stretch, max(n - 1, 0))
+    if startup is not None:
+        warmup = max(warmup, 2 * startup)
+    first = max(0, n - stretch - warmup)
+    window = market.since(first)
+    full = all_columns(evaluate(window, settings), settings)
+    lags = _lags(window, settings)
+    certificate = Certificate(market.pair, stretch, 0)
+    certificate.columns = {name: ColumnReport(lags.get(name)) for name in full}
+    rows = range(len(window) - stretch, len(window))
+    later = _spread(rows, starts) if startup is not None else []
+    total = len(rows) + len(later)
+    for done, row in enumerate(rows, start=1):
+        part = all_columns(evaluate(window.head(row), settings), settings)
+        for name, report in certificate.columns.items():
+            report.compared += row
+            report.rewritten += _different(part[name], full[name][:row])
+        on_step(done, total)
+    for done, row in enumerate(later, start=len(rows) + 1):
+        if startup is not None and row >= startup:
+            late = window.head(row).since(row - startup)
+            part = all_columns(evaluate(late, settings), settings)
+            certificate.starts += 1
+            for name, report in certificate.columns.items():
+                difference = _relative(float(part[name][-1]), float(full[name][row - 1]))
+                report.startup = max(report.startup, difference)
+        on_step(done, total)
+    return certificate
+
+
+def _lags(market: Market, settings: Settings) -> dict[str, int]:
+    features = evaluate(market.head(1), settings).features
+    return {f"feature {name}": column.lag for name, column in features.columns.items()}
+
+
+def _spread(rows: range, count: int) -> list[int]:
+    """Return ``count`` of ``rows``, evenly spread."""
+    picks = np.linspace(0, len(rows) - 1, min(count, len(rows)))
+    return [rows[int(i)] for i in picks]
+
+
+def _different(part: Floats, full: Floats) -> int:
+    """Count the values that are not identical (NaN equals NaN)."""
+    same = (part == full) | (np.isnan(part) & np.isnan(full))
+    return int(len(same) - np.count_nonzero(same))
+
+
+def _relative(value: float, reference: float) -> float:
+    """Return the relative difference, infinite where one of two is NaN."""
+    if value == reference or (np.isnan(value) and np.isnan(reference)):
+        return 0.0
+    if np.isnan(value) or np.isnan(reference):
+        return float("inf")
+    return abs(value - reference) / max(abs(value), abs(reference), 1e-12)
+
+
+def summary(certificate: Certificate) -> Iterator[tuple[str, int, int, int, float]]:
+    """Yield per group of columns: name, columns, largest lag, rewritten, start-up difference."""
+    groups: dict[str, list[ColumnReport]] = {}
+    for name, report in certificate.columns.items():
+        kind, _, rest = name.partition(" ")
+        group = f"{kind} {rest.split()[0]}" if kind in ("vote", "reading") else kind
+        groups.setdefault(group, []).append(report)
+    for group, reports in groups.items():
+        yield (
+            group,
+            len(reports),
+            max((r.lag for r in reports if r.lag is not None), default=0),
+            sum(r.rewritten for r in reports),
+            max(r.startup for r in reports),
+        )

@@ -1,0 +1,170 @@
+"""Quorum for freqtrade: the table of contents of the system.
+
+Everything that follows from the market is a column (``populate_*``); everything that follows
+from the account happens in the callbacks below, each a few lines that name the step it takes.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from freqtrade.persistence import Order, Trade
+from freqtrade.strategy import (
+    DecimalParameter,
+    IntParameter,
+    IStrategy,
+    stoploss_from_absolute,
+)
+from pandas import DataFrame
+
+from quorum.bot.desk import Desk
+from quorum.bot.fast import spare_trade_copies
+from quorum.bot.host import bot_source, is_futures, settings_from_config
+from quorum.bot.tuning import tuned_consensus, tuned_weights
+from quorum.signals import Account
+
+
+class Quorum(IStrategy):
+    """Trade when a quorum of independent heads agrees."""
+
+    INTERFACE_VERSION = 3
+    timeframe = "1h"
+    can_short = True
+    process_only_new_candles = True
+    startup_candle_count = 1400
+    use_exit_signal = True
+    use_custom_stoploss = True
+    use_custom_roi = True
+    # The stop and the target of every trade are its own; these only bound them.
+    stoploss = -0.20
+    minimal_roi: ClassVar[dict[str, float]] = {"0": 10.0}
+
+    # Hyperopt (space "buy"): they act in populate_entry_trend only. A parameter left at its
+    # default leaves the configuration's value in force.
+    quorum_heads = IntParameter(3, 7, default=4, space="buy")
+    min_probability = DecimalParameter(0.55, 0.75, default=0.60, decimals=2, space="buy")
+    min_confidence = DecimalParameter(0.60, 0.85, default=0.70, decimals=2, space="buy")
+    gate = DecimalParameter(0.60, 0.90, default=0.65, decimals=2, space="buy")
+    weight_technical = DecimalParameter(0.0, 0.3, default=0.13, decimals=2, space="buy")
+    weight_sentiment = DecimalParameter(0.0, 0.3, default=0.09, decimals=2, space="buy")
+    weight_volume = DecimalParameter(0.0, 0.3, default=0.13, decimals=2, space="buy")
+    weight_rules = DecimalParameter(0.0, 0.3, default=0.09, decimals=2, space="buy")
+    weight_ict = DecimalParameter(0.0, 0.3, default=0.13, decimals=2, space="buy")
+    weight_wyckoff = DecimalParameter(0.0, 0.3, default=0.13, decimals=2, space="buy")
+    weight_harmonic = DecimalParameter(0.0, 0.3, default=0.09, decimals=2, space="buy")
+    weight_structure = DecimalParameter(0.0, 0.3, default=0.09, decimals=2, space="buy")
+    weight_crypto = DecimalParameter(0.0, 0.3, default=0.12, decimals=2, space="buy")
+
+    plot_config: ClassVar[dict[str, Any]] = {
+        "main_plot": {
+            "swing_high_near": {"color": "#c0392b"},
+            "swing_low_near": {"color": "#27ae60"},
+        },
+        "subplots": {
+            "consensus": {"consensus_confidence": {"color": "#2c3e50", "type": "bar"}},
+            "confluence": {"confluence_score": {"color": "#8e44ad"}},
+            "votes": {
+                "vote_technical": {"color": "#1f77b4"},
+                "vote_sentiment": {"color": "#ff7f0e"},
+                "vote_volume": {"color": "#2ca02c"},
+                "vote_rules": {"color": "#d62728"},
+                "vote_ict": {"color": "#9467bd"},
+                "vote_wyckoff": {"color": "#8c564b"},
+                "vote_harmonic": {"color": "#e377c2"},
+                "vote_structure": {"color": "#7f7f7f"},
+                "vote_crypto": {"color": "#17becf"},
+            },
+        },
+    }
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        settings = settings_from_config(config, config.get("timeframe", self.timeframe))
+        self.desk = Desk(settings, config.get("timeframe", self.timeframe))
+        self.can_short = is_futures(config)
+        super().__init__(config)
+        if settings.fast_callbacks:
+            spare_trade_copies(self)
+
+    def version(self) -> str:
+        """Return the version of the package behind the strategy."""
+        from quorum import __version__
+
+        return __version__
+
+    def bot_start(self, **kwargs: Any) -> None:
+        """Connect the market data."""
+        self.source = bot_source(self.dp, self.config, self.desk.settings)
+
+    def informative_pairs(self) -> list[tuple[str, str, str]]:
+        """Ask the host for every series the markets of the whitelist are built from."""
+        return list(self.source.all_series(self.dp.current_whitelist()))
+
+    def populate_indicators(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
+        """Features and votes, once per candle."""
+        return self.desk.analyse(self.source, metadata["pair"], dataframe)
+
+    def populate_entry_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
+        """Consensus, gate, entry and exit signals."""
+        settings = self.desk.settings
+        return self.desk.decide(
+            metadata["pair"],
+            dataframe,
+            tuned_weights(self, settings),
+            tuned_consensus(self, settings.consensus),
+        )
+
+    def populate_exit_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
+        """Exits by signal are decided with the entries: an opposite quorum."""
+        return dataframe
+
+    def leverage(self, *args: Any, max_leverage: float, **kwargs: Any) -> float:
+        """Leverage from the settings, within what the exchange allows."""
+        return min(self.desk.settings.leverage, max_leverage)
+
+    def custom_stake_amount(
+        self,
+        pair: str,
+        current_time: datetime,
+        current_rate: float,
+        min_stake: float | None,
+        max_stake: float,
+        leverage: float,
+        **kwargs: Any,
+    ) -> float:
+        """Size by confidence (spec S); 0 refuses."""
+        account = Account(self.wallets.get_total_stake_amount(), (min_stake or 0.0) * leverage)
+        signal = self.desk.quote(pair, current_time, current_rate, account)
+        return 0.0 if signal is None else min(signal.position_size_quote / leverage, max_stake)
+
+    def order_filled(
+        self, pair: str, trade: Trade, order: Order, current_time: datetime, **kwargs: Any
+    ) -> None:
+        """Store the signal with the trade."""
+        if order.ft_order_side == trade.entry_side:
+            self.desk.filled(trade)
+
+    def custom_stoploss(
+        self,
+        pair: str,
+        trade: Trade,
+        current_time: datetime,
+        current_rate: float,
+        current_profit: float,
+        after_fill: bool,
+        **kwargs: Any,
+    ) -> float | None:
+        """Put the stop of the signal (spec P1) in place; it stands until the trade ends."""
+        signal = self.desk.signal_of(trade) if after_fill else None
+        if signal is None:
+            return None
+        return stoploss_from_absolute(
+            signal.stop_loss, current_rate, is_short=trade.is_short, leverage=trade.leverage
+        )
+
+    def custom_roi(
+        self, pair: str, trade: Trade, current_time: datetime, **kwargs: Any
+    ) -> float | None:
+        """Target of the signal (spec P2) as a profit ratio, filled inside the candle."""
+        signal = self.desk.signal_of(trade)
+        return None if signal is None else trade.calc_profit_ratio(signal.take_profit)

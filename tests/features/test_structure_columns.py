@@ -1,0 +1,187 @@
+"""Market structure on hand-made zigzags, and its causality on random ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quorum.candles import Candles, timeframe_ms
+from quorum.features.structure import StructureSettings, add_structure
+from quorum.features.swings import SwingSettings, add_swings
+from quorum.features.table import Features
+from quorum.market import HigherTimeframe, Market
+
+NARROW = SwingSettings(left=2, right=2, higher_left=2, higher_right=2)
+#: Up to 110, back to 104, up to 114 (over 110), back to 108, down through it to 100.
+STORY = [100, 102, 105, 110, 108, 106, 104, 106, 109, 112, 114, 112, 110, 108, 110, 112, 107, 100]
+
+
+def candles_of(closes, timeframe="1h", start=0, wick=0.0):
+    close = np.asarray(closes, dtype=np.float64)
+    opened = np.concatenate([close[:1], close[:-1]])
+    time = start + np.arange(len(close), dtype=np.int64) * timeframe_ms(timeframe)
+    high = np.maximum(opened, close) + wick
+    low = np.minimum(opened, close) - wick
+    return Candles(timeframe, time, opened, high, low, close, np.ones(len(close)))
+
+
+def market_of(closes, *, higher=None):
+    base = candles_of(closes)
+    aligned = {}
+    for timeframe, candles in (higher or {}).items():
+        row = np.searchsorted(candles.close_time, base.close_time, side="right").astype(np.int64)
+        aligned[timeframe] = HigherTimeframe(candles, row - 1)
+    return Market("X/USDT:USDT", base, higher=aligned)
+
+
+def columns_of(market, swings=NARROW, structure=None):
+    out = Features(len(market))
+    add_swings(market, out, swings)
+    add_structure(market, out, structure or StructureSettings())
+    return out
+
+
+def random_market(seed, n=400):
+    rng = np.random.default_rng(seed)
+    # Whole-number prices: a reflection is exact and equal highs do occur.
+    closes = 1000.0 + np.cumsum(rng.integers(-6, 7, n))
+    every_fourth = candles_of(closes[3::4], "4h")
+    days = candles_of(closes[23::24], "1d")
+    return market_of(closes, higher={"4h": every_fourth, "1d": days})
+
+
+def test_the_first_close_over_the_last_swing_high_is_a_break_of_structure():
+    x = columns_of(market_of(STORY))
+    at = STORY.index(112)
+    assert x["bos_base"][at] == 1.0
+    assert x["structure_trend_base"][at] == 1.0
+    assert np.all(x["structure_trend_base"][7:at] == 0.0)
+
+
+def test_a_swing_is_broken_only_once():
+    x = columns_of(market_of(STORY))
+    assert np.flatnonzero(x["bos_base"]).tolist() == [STORY.index(112)]
+
+
+def test_a_close_through_the_last_low_of_an_uptrend_is_a_change_of_character():
+    x = columns_of(market_of(STORY))
+    at = STORY.index(107)
+    assert x["choch_base"][at] == -1.0
+    assert x["structure_trend_base"][at - 1] == 1.0
+    assert x["structure_trend_base"][at] == -1.0
+    assert x["break_age_base"][at] == 0.0
+    assert x["break_age_base"][at + 1] == 1.0
+
+
+def test_a_wick_through_a_swing_breaks_nothing():
+    base = market_of(STORY[:9]).candles
+    high = base.high.copy()
+    high[8] = 120.0
+    wicked = Candles("1h", base.time, base.open, high, base.low, base.close, base.volume)
+    x = columns_of(Market("X/USDT:USDT", wicked))
+    assert not x["bos_base"].any()
+
+
+def test_a_trend_without_a_break_is_forgotten():
+    flat = [112, 111] * 20
+    x = columns_of(market_of(STORY[:10] + flat), structure=StructureSettings(trend_age=10))
+    assert x["structure_trend_base"][10] == 1.0
+    assert x["structure_trend_base"][9 + 10] == 1.0
+    assert x["structure_trend_base"][9 + 11] == 0.0
+    assert np.isnan(x["break_age_base"][9 + 11])
+
+
+def test_an_old_swing_can_no_longer_be_broken():
+    still = [109, 108.5] * 10
+    broken = columns_of(market_of(STORY[:9] + still + [115]))
+    forgotten = columns_of(
+        market_of(STORY[:9] + still + [115]), structure=StructureSettings(level_age=10)
+    )
+    assert broken["structure_trend_base"][-1] == 1.0
+    assert forgotten["structure_trend_base"][-1] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("close", "position"), [(107.0, 0.5), (104.0, 0.0), (110.0, 1.0), (99.0, 0.0), (140.0, 1.0)]
+)
+def test_range_position_runs_from_the_confirmed_low_to_the_confirmed_high(close, position):
+    x = columns_of(market_of(STORY[:9] + [close]))
+    assert (x["dealing_range_low"][-1], x["dealing_range_high"][-1]) == (104.0, 110.0)
+    assert x["range_position"][-1] == position
+
+
+def test_a_range_whose_low_lies_over_the_last_high_ends_at_an_older_high():
+    # The second low, 120, is over the high at 110: only the 130 before it is a range's top.
+    x = columns_of(
+        market_of([130, 126, 118, 104, 107, 110, 108, 106, 118, 125, 122, 120, 123, 124]),
+        swings=SwingSettings(left=1, right=1),
+    )
+    low, high = x["dealing_range_low"], x["dealing_range_high"]
+    known = np.isfinite(low)
+    assert known.any()
+    assert np.all(low[known] < high[known])
+
+
+def test_a_higher_timeframe_is_seen_only_after_its_candle_closed():
+    fours = candles_of(STORY, "4h")
+    hours = np.repeat(np.asarray(STORY, dtype=np.float64), 4)
+    x = columns_of(market_of(hours, higher={"4h": fours}))
+    breaks = STORY.index(112)
+    # The 4h candle opens at base row 36 and closes with base row 39.
+    assert np.all(x["bos_4h"][: breaks * 4 + 3][4:] == 0.0)
+    assert np.all(x["bos_4h"][breaks * 4 + 3 : breaks * 4 + 7] == 1.0)
+    assert x["bos_4h"][breaks * 4 + 7] == 0.0
+
+
+def test_an_absent_timeframe_has_nan_columns():
+    x = columns_of(market_of(STORY))
+    for name in ("structure_trend_1w", "bos_1w", "range_position_1w", "dealing_range_low_1w"):
+        assert np.isnan(x[name]).all()
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 11])
+def test_too_short_a_history_has_no_structure(n):
+    x = columns_of(market_of(STORY[:n]), swings=SwingSettings())
+    assert np.isnan(x["structure_trend_base"]).all()
+    assert np.isnan(x["range_position"]).all()
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=15, deadline=None)
+def test_the_mirror_image_has_the_opposite_structure(seed):
+    market = random_market(seed)
+    mirrored = market_of(
+        2000.0 - market.candles.close,
+        higher={
+            tf: candles_of(2000.0 - h.candles.close, tf) for tf, h in market.higher.items()
+        },
+    )
+    x, y = columns_of(market), columns_of(mirrored)
+    for timeframe in ("base", "4h", "1d"):
+        for name in ("structure_trend", "bos", "choch"):
+            column = f"{name}_{timeframe}"
+            np.testing.assert_array_equal(x[column], -y[column])
+    np.testing.assert_allclose(x["range_position"], 1.0 - y["range_position"], atol=1e-12)
+    assert np.any(x["structure_trend_base"] == 1) or np.any(x["structure_trend_base"] == -1)
+
+
+@given(seed=st.integers(0, 10_000), n=st.integers(1, 399))
+@settings(max_examples=25, deadline=None)
+def test_a_prefix_of_the_candles_gives_the_prefix_of_the_columns(seed, n):
+    market = random_market(seed)
+    whole, part = columns_of(market), columns_of(market.head(n))
+    assert set(part) == set(whole)
+    for name in part:
+        np.testing.assert_array_equal(part[name], whole[name][:n], err_msg=name)
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=8, deadline=None)
+def test_structure_does_not_depend_on_where_the_history_starts(seed):
+    rng = np.random.default_rng(seed)
+    closes = 5000.0 + np.cumsum(rng.integers(-6, 7, 3000))
+    whole, part = columns_of(market_of(closes)), columns_of(market_of(closes[-1600:]))
+    for name in ("structure_trend_base", "bos_base", "choch_base", "range_position"):
+        np.testing.assert_array_equal(part[name][1400:], whole[name][-200:], err_msg=name)
