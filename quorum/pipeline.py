@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from quorum.faults import report_fault
 from quorum.features import Features, compute_features
 from quorum.heads.base import Votes, abstain
 from quorum.market import Market
 from quorum.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ def evaluate(market: Market, settings: Settings) -> Evaluation:
     for head in settings.enabled_heads():
         try:
             votes[head.name] = head.vote(market, features)
-        except Exception:
-            logger.exception("Head %s failed on %s and abstains", head.name, market.pair)
+        except Exception as error:
+            report_fault(f"head {head.name}", market.pair, error)
             votes[head.name] = abstain(len(market))
     return Evaluation(market, features, votes)

@@ -66,4 +66,3 @@ def full_market(n: int = 2200, *, seed: int = 0, pair: str = "SOL/USDT:USDT") ->
         spot=base.assign(close=close * (1 + 1e-3 * rng.standard_normal(n))),
     )
     return build_market(pair, "1h", frames)
-

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from markets import candle_frame, resample
 from hypothesis import given
 from hypothesis import strategies as st
+from markets import candle_frame, resample
 
 from quorum.candles import (
     DAY_MS,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from markets import START, candle_frame, full_market, resample
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markets import START, candle_frame, full_market, resample
 
 from quorum.candles import candles_from_frame
 from quorum.errors import DataError

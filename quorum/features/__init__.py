@@ -12,7 +12,12 @@ from typing import Any, NamedTuple, cast
 
 from pydantic import create_model
 
+from quorum.faults import report_fault
+from quorum.features.candlesticks import CandlestickSettings, add_candlesticks
+from quorum.features.chart_patterns import ChartSettings, add_chart_patterns
 from quorum.features.derivatives import DerivativesSettings, add_derivatives
+from quorum.features.harmonics import HarmonicSettings, add_harmonics
+from quorum.features.levels import LevelSettings, add_levels
 from quorum.features.liquidity import LiquiditySettings, add_liquidity
 from quorum.features.momentum import MomentumSettings, add_momentum
 from quorum.features.sessions import SessionSettings, add_sessions
@@ -23,6 +28,7 @@ from quorum.features.trend import TrendSettings, add_trend
 from quorum.features.volatility import VolatilitySettings, add_volatility
 from quorum.features.volume import VolumeSettings, add_volume
 from quorum.features.volume_profile import VolumeProfileSettings, add_volume_profile
+from quorum.features.wyckoff import WyckoffSettings, add_wyckoff
 from quorum.features.zones import ZoneSettings, add_zones
 from quorum.market import Market
 from quorum.section import Section
@@ -44,10 +50,15 @@ FAMILIES: dict[str, Family] = {
     "momentum": Family(add_momentum, MomentumSettings),
     "volume": Family(add_volume, VolumeSettings),
     "volume_profile": Family(add_volume_profile, VolumeProfileSettings),
+    "levels": Family(add_levels, LevelSettings),
+    "candlesticks": Family(add_candlesticks, CandlestickSettings),
+    "chart_patterns": Family(add_chart_patterns, ChartSettings),
     "sessions": Family(add_sessions, SessionSettings),
     "liquidity": Family(add_liquidity, LiquiditySettings),
     "zones": Family(add_zones, ZoneSettings),
     "structure": Family(add_structure, StructureSettings),
+    "wyckoff": Family(add_wyckoff, WyckoffSettings),
+    "harmonics": Family(add_harmonics, HarmonicSettings),
     "derivatives": Family(add_derivatives, DerivativesSettings),
 }
 
@@ -73,11 +84,17 @@ def compute_features(market: Market, settings: Section | None = None) -> Feature
     Returns
     -------
     Features
-        float64 columns of shape (n_candles,), NaN where not yet defined.
+        float64 columns of shape (n_candles,), NaN where not yet defined. The columns of a
+        family that failed are missing, its error is logged, and the heads that need them
+        abstain.
     """
     settings = settings or FeatureSettings()
     out = Features(len(market))
     for name, family in FAMILIES.items():
         out.begin(name)
-        family.add(market, out, getattr(settings, name))
+        try:
+            family.add(market, out, getattr(settings, name))
+        except Exception as error:
+            out.discard(name)
+            report_fault(f"feature family {name}", market.pair, error)
     return out

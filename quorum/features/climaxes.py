@@ -118,7 +118,7 @@ def stopping_action(
     window = min(settings.lookback, max(len(candles), 1))
     floor = bn.move_min(low, window, min_count=1)
     peak = bn.move_max(high, window, min_count=1)
-    return _stopping(  # type: ignore[no-any-return]
+    return _stopping(
         high,
         low,
         side * candles.close,

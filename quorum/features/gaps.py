@@ -62,11 +62,11 @@ def _fill(
 
 
 @njit(cache=True)
-def _overlap(high: Floats, low: Floats, t: int, span: int) -> tuple[float, float]:
+def _overlap(high: Floats, low: Floats, t: int, span: int, smallest: float) -> tuple[float, float]:
     """Overlap of the bullish gap of candle ``t`` with the latest bearish gap before it."""
     for j in range(t - 1, max(t - span, 2) - 1, -1):
         # The bearish gap of candle j lies between its high and the low two candles before.
-        if low[j - 2] > high[j]:
+        if low[j - 2] > high[j] and low[j - 2] - high[j] >= smallest:
             top = min(low[t], low[j - 2])
             bottom = max(high[t - 2], high[j])
             if top > bottom:
@@ -99,7 +99,7 @@ def _gaps(
             top[oldest], bottom[oldest] = low[t], high[t - 2]
             fill[oldest], born[oldest] = 0.0, t
             oldest = (oldest + 1) % slots
-            upper, lower = _overlap(high, low, t, span)
+            upper, lower = _overlap(high, low, t, span, min_size * atr[t])
             if upper - lower >= min_balanced * atr[t]:
                 b_top[b_oldest], b_bottom[b_oldest] = upper, lower
                 b_fill[b_oldest], b_born[b_oldest] = 0.0, t

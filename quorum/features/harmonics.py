@@ -54,7 +54,7 @@ class HarmonicSettings(Section):
         0.06, gt=0, le=0.3, description="error a ratio may have [fraction of the ideal ratio]"
     )
     strengths: tuple[int, ...] = Field(
-        (3, 8, 13),
+        (3, 8),
         max_length=4,
         description="further swings searched on the base timeframe beside features.swings, "
         "by how far a pivot stands out on both sides [candles]",
@@ -165,10 +165,10 @@ def _open_setups(
         has_x = table[k, B_LOW] == table[k, B_LOW]
         leg = legs[1] - legs[0] if has_x else legs[1] - legs[2]
         zones[k, :] = np.nan
-        if table[k, C_LOW] == table[k, C_LOW] and span <= limits.max_candles:
-            if leg >= limits.min_leg * atr:
-                zones[k, 0], zones[k, 1], zones[k, 2] = _zone(table[k], legs, limits.tolerance)
-                found = found or zones[k, 0] == zones[k, 0]
+        wanted = table[k, C_LOW] == table[k, C_LOW] and span <= limits.max_candles
+        if wanted and leg >= limits.min_leg * atr:
+            zones[k, 0], zones[k, 1], zones[k, 2] = _zone(table[k], legs, limits.tolerance)
+            found = found or zones[k, 0] == zones[k, 0]
     return found
 
 
@@ -190,6 +190,70 @@ def _completed(
 
 
 @njit(cache=True)
+def _turn(
+    candles: Floats, side: float, first: int, t: int, c: float, d: float, d_at: int
+) -> tuple[float, int, bool]:
+    """Carry D, the extreme since C, on to candle ``t``; also whether C itself was exceeded."""
+    low, high = (LOW, HIGH) if side > 0 else (HIGH, LOW)
+    beaten = False
+    for j in range(max(first, 0), t + 1):
+        if side * candles[low, j] <= d:
+            d, d_at = side * candles[low, j], j
+        beaten = beaten or side * candles[high, j] > c
+    return d, d_at, beaten
+
+
+@njit(cache=True)
+def _rejects(candles: Floats, side: float, t: int, least: float) -> bool:
+    """Whether the candle closes with the new direction and in that part of its range."""
+    low, high = (LOW, HIGH) if side > 0 else (HIGH, LOW)
+    up = side * (candles[CLOSE, t] - candles[OPEN, t]) > 0
+    body = side * (candles[CLOSE, t] - candles[low, t])
+    return bool(up and body >= least * side * (candles[high, t] - candles[low, t]))
+
+
+@njit(cache=True)
+def _start(
+    live: Floats,
+    side: float,
+    pattern: int,
+    error: float,
+    far: float,
+    d: float,
+    a: float,
+    atr: float,
+    limits: Limits,
+) -> None:
+    """Write a pattern completed at D with its error, stop and targets into ``live``."""
+    live[PATTERN], live[DIRECTION], live[ERROR] = pattern + 1, side, error
+    live[STOP] = side * (far - limits.stop_buffer * atr)
+    live[TARGET] = side * (d + limits.target * (a - d))
+    live[TARGET_2] = side * (d + limits.second_target * (a - d))
+
+
+@njit(cache=True)
+def _is_over(candles: Floats, live: Floats, t: int) -> bool:
+    """Whether the live pattern has closed beyond its first target or touched its stop."""
+    side = live[DIRECTION]
+    worst = candles[LOW, t] if side > 0 else candles[HIGH, t]
+    done = side * (candles[CLOSE, t] - live[TARGET]) >= 0
+    return bool(done or side * (worst - live[STOP]) < 0)
+
+
+@njit(cache=True)
+def _show_setup(zones: Floats, side: float, row: Floats) -> bool:
+    """Write the nearest waiting PRZ into ``row``; return whether there is one."""
+    nearest = -1
+    for k in range(len(zones)):
+        if zones[k, 1] == zones[k, 1] and (nearest < 0 or zones[k, 1] > zones[nearest, 1]):
+            nearest = k
+    if nearest >= 0:
+        row[SETUP] = side
+        row[PRZ_NEAR], row[PRZ_FAR] = side * zones[nearest, 1], side * zones[nearest, 0]
+    return nearest >= 0
+
+
+@njit(cache=True)
 def _track(
     candles: Floats,
     atr: Floats,
@@ -203,62 +267,39 @@ def _track(
 ) -> Floats:
     """Follow the setups and the live pattern of one swing sequence through the candles."""
     n = candles.shape[1]
-    out = np.full((ROWS, n), np.nan)
+    out = np.full((n, ROWS), np.nan)
     zones = np.full((len(table), 3), np.nan)
-    legs = np.zeros(4)
-    live = np.full(ROWS, np.nan)
-    newest, live_at = -1, -1
+    legs, live = np.zeros(4), np.full(ROWS, np.nan)
     waiting = False
-    side, d, d_at, c_at = 0.0, np.inf, -1, -1
+    newest, live_at, d_at, c_at = -1, -1, -1, -1
+    side, d = 0.0, np.inf
     for t in range(n):
-        first = t
-        if event[t] >= 0 and chain[event[t], 0] != newest and chain[event[t], 3] >= 0:
-            swings = chain[event[t], :4]
-            newest = swings[0]
+        first, e = t, event[t]
+        if e >= 0 and chain[e, 0] != newest and chain[e, 3] >= 0:
+            newest = chain[e, 0]
             side, d, c_at = float(kind[newest]), np.inf, at[newest]
             first = c_at + 1
             for j in range(4):
-                legs[3 - j] = side * price[swings[j]]
-            waiting = _open_setups(table, legs, c_at - at[swings[3]], atr[t], limits, zones)
+                legs[3 - j] = side * price[chain[e, j]]
+            span = c_at - at[chain[e, 3]]
+            waiting = _open_setups(table, legs, span, atr[t], limits, zones)
         if waiting:
-            low_row, high_row = (LOW, HIGH) if side > 0 else (HIGH, LOW)
-            beaten = t - c_at > limits.max_wait
-            for j in range(max(first, 0), t + 1):
-                if side * candles[low_row, j] <= d:
-                    d, d_at = side * candles[low_row, j], j
-                beaten = beaten or side * candles[high_row, j] > legs[3]
-            if beaten:
+            d, d_at, beaten = _turn(candles, side, first, t, legs[3], d, d_at)
+            if beaten or t - c_at > limits.max_wait:
                 zones[:] = np.nan
-            close, low = side * candles[CLOSE, t], side * candles[low_row, t]
-            spread = side * candles[high_row, t] - low
-            rejects = (
-                t - d_at < limits.rejection
-                and close > side * candles[OPEN, t]
-                and close - low >= limits.rejection_close * spread
-            )
+            turned = t - d_at < limits.rejection
+            rejects = turned and _rejects(candles, side, t, limits.rejection_close)
             best, error, far = _completed(table, legs, zones, d, rejects, limits.tolerance)
             if best >= 0:
                 live_at = t
-                live[PATTERN], live[DIRECTION], live[ERROR] = best + 1, side, error
-                live[STOP] = side * (far - limits.stop_buffer * atr[t])
-                live[TARGET] = side * (d + limits.target * (legs[1] - d))
-                live[TARGET_2] = side * (d + limits.second_target * (legs[1] - d))
-            waiting = False
-            for k in range(len(table)):
-                waiting = waiting or zones[k, 1] == zones[k, 1]
-                if zones[k, 1] == zones[k, 1] and not side * out[PRZ_NEAR, t] >= zones[k, 1]:
-                    out[SETUP, t] = side
-                    out[PRZ_NEAR, t], out[PRZ_FAR, t] = side * zones[k, 1], side * zones[k, 0]
+                _start(live, side, best, error, far, d, legs[1], atr[t], limits)
+            waiting = _show_setup(zones, side, out[t])
+        if live_at >= 0 and (t - live_at > limits.hold or _is_over(candles, live, t)):
+            live_at = -1
         if live_at >= 0:
-            up = live[DIRECTION]
-            worst = candles[LOW, t] if up > 0 else candles[HIGH, t]
-            done = up * (candles[CLOSE, t] - live[TARGET]) >= 0
-            if done or up * (worst - live[STOP]) < 0 or t - live_at > limits.hold:
-                live_at = -1
-            else:
-                live[AGE] = t - live_at
-                out[:SETUP, t] = live[:SETUP]
-    return out
+            live[AGE] = t - live_at
+            out[t, :SETUP] = live[:SETUP]
+    return np.ascontiguousarray(out.T)
 
 
 def _scales(

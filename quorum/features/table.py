@@ -70,6 +70,11 @@ class Features(Mapping[str, Floats]):
         self.columns[name] = Column(self._family, lag, scale_free)
         return column
 
+    def discard(self, family: str) -> None:
+        """Drop the columns of a family that failed halfway."""
+        for name in [n for n, column in self.columns.items() if column.family == family]:
+            del self.columns[name], self._values[name]
+
     def __getitem__(self, name: str) -> Floats:
         return self._values[name]
 

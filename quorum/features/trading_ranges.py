@@ -66,7 +66,7 @@ def _edge(prices: Floats) -> float:
     One shakeout must not redraw the support it broke.
     """
     ordered = np.sort(prices)
-    return ordered[0] if len(ordered) < 3 else ordered[1]
+    return float(ordered[0] if len(ordered) < 3 else ordered[1])
 
 
 @njit(cache=True)

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from quorum.candles import Candles
 from quorum.features.table import Features
+from quorum.features.windows import shifted
 from quorum.market import Market
 from quorum.section import Section
 from quorum.typing import Floats
@@ -104,13 +105,6 @@ def _middle(c: Candles, window: int) -> Floats:
     return middle
 
 
-def _lagged(values: Floats, candles: int) -> Floats:
-    """Return the value ``candles`` ago, NaN before the first."""
-    out = np.full(len(values), np.nan)
-    out[candles:] = values[: max(len(values) - candles, 0)]
-    return out
-
-
 def _add_averages(c: Candles, out: Features, settings: TrendSettings) -> None:
     unit = out["atr_unit"]
     for kind, periods, average in (
@@ -151,7 +145,7 @@ def _add_slopes(c: Candles, out: Features, settings: TrendSettings) -> None:
         ("tema", talib.TEMA(c.close, settings.tema)),
     ):
         out.add(name, line, scale_free=False)
-        slopes[name] = out.add(f"{name}_slope", (line - _lagged(line, settings.slope)) / unit)
+        slopes[name] = out.add(f"{name}_slope", (line - shifted(line, settings.slope)) / unit)
     out.add("dema_tema_slope", 0.5 * (slopes["dema"] + slopes["tema"]))
 
 
@@ -179,8 +173,8 @@ def _add_ichimoku(c: Candles, out: Features, settings: IchimokuSettings) -> None
     conversion = _middle(c, settings.conversion)
     base = _middle(c, settings.base)
     # The cloud over this candle was computed `displacement` candles ago.
-    span_a = _lagged(0.5 * (conversion + base), settings.displacement)
-    span_b = _lagged(_middle(c, settings.span_b), settings.displacement)
+    span_a = shifted(0.5 * (conversion + base), settings.displacement)
+    span_b = shifted(_middle(c, settings.span_b), settings.displacement)
     out.add("ichimoku_conversion", conversion, scale_free=False)
     out.add("ichimoku_base", base, scale_free=False)
     out.add("ichimoku_span_a", span_a, scale_free=False)
@@ -191,7 +185,7 @@ def _add_ichimoku(c: Candles, out: Features, settings: IchimokuSettings) -> None
         np.sign(span_a - span_b),
         np.sign(conversion - base),
         np.sign(c.close - base),
-        np.sign(c.close - _lagged(c.close, settings.displacement)),
+        np.sign(c.close - shifted(c.close, settings.displacement)),
     )
     out.add("ichimoku_score", sum(signals, np.zeros(len(c))) / len(signals))
 

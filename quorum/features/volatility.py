@@ -190,7 +190,7 @@ def _add_realised(c: Candles, out: Features, window: int) -> None:
     _, body_deviation = _rolling_moments(body, window)
     rogers = (high - close) * (high - opened) + (low - close) * (low - opened)
     sample = window / (window - 1.0)
-    k = YANG_ZHANG / (1.0 + YANG_ZHANG + 2.0 / (window - 1.0))
+    k = YANG_ZHANG / (1.0 + YANG_ZHANG + (window + 1.0) / (window - 1.0))
     variance = sample * (jump_deviation**2 + k * body_deviation**2)
     out.add("yang_zhang_volatility", np.sqrt(variance + (1.0 - k) * _mean(rogers, window)))
 

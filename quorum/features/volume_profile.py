@@ -82,12 +82,18 @@ def _value_area(profile: Floats, k: int, share: float) -> tuple[int, int, int]:
     while inside < share * total and (bottom > 0 or top < k - 1):
         above = profile[top + 1] if top < k - 1 else -1.0
         below = profile[bottom - 1] if bottom > 0 else -1.0
+        # Both on a tie: neither side may be preferred, and empty bins must not lead one way.
         if above >= below:
             top += 1
             inside += above
-        else:
+        if below >= above:
             bottom -= 1
             inside += below
+    # It ends at prices that were traded.
+    while top > poc and profile[top] <= 0:
+        top -= 1
+    while bottom < poc and profile[bottom] <= 0:
+        bottom += 1
     return poc, bottom, top
 
 

@@ -9,8 +9,9 @@
   **upthrust** (no volume above resistance). Between the two volumes it is only a *test*.
 * A **sign of strength / weakness** is a wide candle on > 1.5 x mean volume that closes outside
   the range, or across its middle after a test of the other edge.
-* The range is *left* by a sign that closes outside or by some closes in a row beyond the edge,
-  and left for good when the price does not come back behind its middle.
+* The range is *left* by a sign that closes outside or by some closes in a row beyond the edge;
+  coming back behind its middle is a failure and the range goes on. Cause and effect: the trend
+  out of it is over when the target its width and length project is reached, or its time is up.
 
 Prices are negated for the upper edge, so both edges run through the same arithmetic.
 """
@@ -60,9 +61,13 @@ class EventSettings(Section):
     max_idle: int = Field(
         100, ge=5, le=500, description="a range no new swing confirms is dropped after [candles]"
     )
-    max_trend: int = Field(
-        150, ge=5, le=500, description="markup or markdown is followed for at most [candles]"
+    trend_length: float = Field(
+        1.0, gt=0, le=5, description="markup or markdown lasts as long as its range [x length]"
     )
+    cause: int = Field(
+        60, ge=5, le=500, description="length of a range worth one width of target [candles]"
+    )
+    max_effect: float = Field(3.0, ge=1, le=10, description="farthest target [widths]")
 
 
 class EventLimits(NamedTuple):
@@ -79,18 +84,21 @@ class EventLimits(NamedTuple):
     sign_close: float
     accept: int
     max_idle: int
-    max_trend: int
+    trend_length: float
+    cause: int
+    max_effect: float
 
 
-#: Events; the sign of the column is the direction they speak for.
-FALSE_BREAK, MIRROR_BREAK, SIGN = 1, 2, 3
+#: Events; their sign is the direction they speak for. A dry break is a spring or a plain
+#: upthrust, a climax break a terminal shakeout or a UTAD.
+DRY_BREAK, CLIMAX_BREAK, SIGN = 1, 2, 3
 #: Rows of the result.
 (TOP, BOTTOM, START, TOUCHES, TREND, TILT, STATUS, LEFT_AT, TESTED, TEST_AT, EVENT, STOP) = range(
     12
 )
 ROWS = 12
-#: The range's own state beside its first ``ranges_.ROWS`` rows.
-ADOPTED = EVENT
+#: One more number of the state that is not part of the result: the candle of the last adoption.
+ADOPTED = 12
 #: State of a break beyond one edge.
 SINCE, EXTREME, BREAK_VOLUME, PENDING_AT, PENDING_LEVEL, PENDING_STOP = range(6)
 
@@ -113,7 +121,7 @@ def _false_break(
         elif close > state[PENDING_LEVEL]:
             state[PENDING_AT] = -1
             state[EXTREME] = state[PENDING_STOP]
-            return 2
+            return CLIMAX_BREAK
     if state[SINCE] < 0 or close <= line:
         return 0
     quick = t - state[SINCE] < limits.false_break
@@ -121,7 +129,7 @@ def _false_break(
     if not quick or not depth[0] <= line - state[EXTREME] <= depth[1]:
         return 0
     if state[BREAK_VOLUME] < limits.dry:
-        return 1
+        return DRY_BREAK
     if state[BREAK_VOLUME] > limits.climax:
         state[PENDING_AT], state[PENDING_LEVEL] = t, bar[1]
         state[PENDING_STOP] = state[EXTREME]
@@ -171,6 +179,12 @@ def _bar(candles: Floats, t: int, side: float, bar: Floats) -> None:
 
 
 @njit(cache=True)
+def effect_of(width: float, length: float, cause: int, max_effect: float) -> float:
+    """Return how far a range of this width and length carries beyond its edge (price)."""
+    return width * min(max(length / cause, 1.0), max_effect)
+
+
+@njit(cache=True)
 def _leave(state: Floats, beyond: Floats, t: int, close: float, limits: EventLimits) -> None:
     """Update whether the range has been left, failed to be left, or is to be forgotten."""
     middle = (state[TOP] + state[BOTTOM]) / 2
@@ -182,8 +196,15 @@ def _leave(state: Floats, beyond: Floats, t: int, close: float, limits: EventLim
                 state[STATUS], state[LEFT_AT] = side, t
     elif state[STATUS] * (close - middle) < 0:
         state[STATUS] = 0
-    idle = state[STATUS] == 0 and t - state[ADOPTED] > limits.max_idle
-    if idle or (state[STATUS] != 0 and t - state[LEFT_AT] > limits.max_trend):
+    if state[STATUS] == 0:
+        over = t - state[ADOPTED] > limits.max_idle
+    else:
+        length = state[LEFT_AT] - state[START]
+        edge = state[TOP] if state[STATUS] > 0 else state[BOTTOM]
+        effect = effect_of(state[TOP] - state[BOTTOM], length, limits.cause, limits.max_effect)
+        spent = state[STATUS] * (close - edge) >= effect
+        over = spent or t - state[LEFT_AT] > limits.trend_length * length
+    if over:
         state[TOP] = np.nan
 
 
@@ -211,8 +232,8 @@ def follow_ranges(
         (signed) and ``STOP`` (price that refutes the event); NaN where there is no range.
     """
     n = candles.shape[1]
-    out = np.full((ROWS, n), np.nan)
-    state = np.full(ROWS, np.nan)
+    out = np.full((n, ROWS), np.nan)
+    state = np.full(ROWS + 1, np.nan)
     breaks = np.full((2, 6), -1.0)
     beyond = np.zeros(2)
     bar = np.zeros(5)
@@ -229,8 +250,7 @@ def follow_ranges(
             continue
         top, bottom = state[TOP], state[BOTTOM]
         depth = (limits.min_depth * atr[t], limits.max_depth * (top - bottom))
-        state[EVENT + 1] = np.nan
-        happened = 0.0
+        state[EVENT], state[STOP] = 0, np.nan
         for i, side in ((0, 1.0), (1, -1.0)):
             line, other = (bottom, top) if side > 0 else (-top, -bottom)
             _bar(candles, t, side, bar)
@@ -238,18 +258,16 @@ def follow_ranges(
             if what != 0 and state[STATUS] == 0:
                 state[TESTED], state[TEST_AT] = side, t
             if what > 0 and state[STATUS] == 0:
-                happened, state[STOP] = side * what, side * breaks[i, EXTREME]
+                state[EVENT], state[STOP] = side * what, side * breaks[i, EXTREME]
             previous = side * candles[3, t - 1]
             tested = state[TESTED] == side
             middle = (line + other) / 2
             if _is_sign(bar, previous, atr[t - 1], other, middle, tested, limits):
-                happened, state[STOP] = (
-                    side * SIGN,
-                    side * middle if bar[3] > other else side * line,
-                )
-                if bar[3] > other:
+                state[EVENT] = side * SIGN
+                state[STOP] = side * (middle if bar[3] > other else line)
+                if bar[3] > other and state[STATUS] != side:
                     state[STATUS], state[LEFT_AT] = side, t
         _leave(state, beyond, t, candles[3, t], limits)
-        out[:, t] = state
-        out[EVENT, t] = happened
-    return out
+        if state[TOP] == state[TOP]:
+            out[t] = state[:ROWS]
+    return out.T

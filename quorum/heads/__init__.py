@@ -6,17 +6,25 @@ from typing import Any
 
 from quorum.heads.base import Head, Votes, abstain, make_votes
 from quorum.heads.crypto import CryptoHead
+from quorum.heads.harmonic import HarmonicHead
 from quorum.heads.ict import IctHead
+from quorum.heads.rules import RulesHead
 from quorum.heads.sentiment import SentimentHead
 from quorum.heads.structure import StructureHead
+from quorum.heads.technical import TechnicalHead
 from quorum.heads.volume import VolumeHead
+from quorum.heads.wyckoff import WyckoffHead
 
 __all__ = ["HEADS", "Head", "Votes", "abstain", "make_votes"]
 
 HEADS: tuple[type[Head[Any]], ...] = (
+    TechnicalHead,
     SentimentHead,
     VolumeHead,
+    RulesHead,
     IctHead,
+    WyckoffHead,
+    HarmonicHead,
     StructureHead,
     CryptoHead,
 )

@@ -11,7 +11,7 @@ from pydantic import Field
 from quorum.features.cross_market import BITCOIN
 from quorum.features.derivatives import CAPITULATION, NEW_LONGS, NEW_SHORTS, SHORT_COVERING
 from quorum.features.table import Features
-from quorum.market import Market
+from quorum.market import HOUR_MS, Market
 from quorum.section import Section
 from quorum.typing import Bools, Floats
 
@@ -171,6 +171,7 @@ def _between(values: Floats, low: float, high: float) -> Floats:
 
 
 def _crowd(features: Features, s: CrowdSettings) -> list[tuple[str, Floats, Floats, float]]:
+    """Fade a crowd: name, source, side and confidence of ratio, premium and funding."""
     ratio, premium = features["long_short_ratio"], features["perp_premium"]
     zscore, rate = features["funding_z"], features["funding_rate"]
     longs = (zscore > s.funding_z) & (rate > s.funding_long_crowd)
@@ -284,7 +285,7 @@ def _background(market: Market, features: Features, s: SupplySettings) -> list[R
 
 def read_all(market: Market, features: Features, settings: ReadingSettings) -> list[Reading]:
     """Return every reading of H9."""
-    hold = int(settings.hold * 3_600_000 // market.candles.step)
+    hold = int(settings.hold * HOUR_MS // market.candles.step)
     return [
         *_events(features, settings, hold),
         *_open_interest(features, settings, hold),

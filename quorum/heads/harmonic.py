@@ -11,6 +11,19 @@ from quorum.features.harmonic_patterns import PATTERN_NAMES
 from quorum.features.table import Features
 from quorum.heads.base import Head, HeadSettings, Votes, abstain, make_votes
 from quorum.market import Market
+from quorum.typing import Bools
+
+READINGS = (
+    "pattern",
+    "error",
+    "age",
+    "stop",
+    "target",
+    "target_2",
+    "setup",
+    "prz_near",
+    "prz_far",
+)
 
 
 class HarmonicHeadSettings(HeadSettings):
@@ -54,27 +67,20 @@ class HarmonicHead(Head[HarmonicHeadSettings]):
         confidence = quality * (1.0 - s.decay * age)
         when = np.where(age == 0, self.bit("completed"), self.bit("live"))
         reason = np.where(pattern > 0, (1 << np.maximum(pattern - 1, 0)) | when, 0)
-        # Four swings (X, A, B, C) must have been confirmed before "no pattern" means anything.
-        swings = features.swings["base"]
-        known = swings.chain[np.maximum(swings.event, 0), 3] >= 0 if len(swings.chain) else False
         return make_votes(
             features["harmonic_direction"],
             quality,
             confidence,
             reason,
-            (swings.event >= 0) & known,
-            {
-                name.removeprefix("harmonic_"): features[name]
-                for name in (
-                    "harmonic_pattern",
-                    "harmonic_error",
-                    "harmonic_age",
-                    "harmonic_stop",
-                    "harmonic_target",
-                    "harmonic_target_2",
-                    "harmonic_setup",
-                    "harmonic_prz_near",
-                    "harmonic_prz_far",
-                )
-            },
+            self._available(features),
+            {name: features[f"harmonic_{name}"] for name in READINGS},
         )
+
+    def _available(self, features: Features) -> Bools:
+        """Whether X, A, B and C can exist: before that "no pattern" means nothing."""
+        swings = features.swings["base"]
+        if not len(swings.chain):
+            return np.zeros(len(swings.event), dtype=np.bool_)
+        oldest = swings.chain[np.maximum(swings.event, 0), 3]
+        available: Bools = (swings.event >= 0) & (oldest >= 0)
+        return available

@@ -12,13 +12,15 @@ How a vote comes about:
    ``most``. Weak patterns never add up to a valid vote.
 4. A pattern is remembered ``hold`` candles with decaying confidence, but only until a close
    beyond its extreme (candlesticks) or back behind the broken line (charts) refutes it.
-5. Rising and falling patterns remembered at once: the head is flat if their confidences are less
-   than ``conflict_margin`` apart; else the stronger speaks, its confidence times ``conflict``.
+5. Rising and falling patterns remembered at once: weak ones do not speak against good ones. Of
+   two alike, the head is flat if their confidences are less than ``conflict_margin`` apart, else
+   the stronger speaks, its confidence times ``conflict``.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import bottleneck as bn
 import numpy as np
@@ -87,6 +89,14 @@ class Evidence(NamedTuple):
     strength: Floats
 
 
+def _recent(values: Floats, window: int, moving: Callable[..., Any]) -> Floats:
+    """Return a moving extreme, of what there is where the history is shorter."""
+    if len(values) == 0:
+        return values
+    recent: Floats = moving(values, min(window, len(values)), min_count=1)
+    return recent
+
+
 @njit(cache=True)
 def _remember(
     close: Floats,
@@ -101,50 +111,47 @@ def _remember(
     agreement: float,
     most: float,
     agreeing: int,
-) -> tuple[Floats, Floats, Ints, Ints]:
-    """Return confidence, probability, reasons and age of the remembered patterns of a side."""
+) -> tuple[Floats, Floats, Ints, Ints, Bools]:
+    """Return confidence, probability, reasons, age and solidity of a side's memory."""
     n = len(close)
     out = np.zeros(n)
     chance = np.full(n, 0.5)
     why = np.zeros(n, np.int64)
     ages = np.zeros(n, np.int64)
+    sure = np.zeros(n, np.bool_)
     now = 0.0
+    last = -1
     sound = False
-    limit = 0.0
-    p = 0.5
     mask = 0
-    age = 0
+    p = 0.5
     for t in range(n):
-        age += 1
         now *= decay
-        if now > 0 and (age > hold or side * (close[t] - limit) < 0):
+        if now > 0 and (t - last > hold or side * (close[t] - stop[last]) < 0):
             now = 0.0
         new = confidence[t]
-        joined = now > 0 and sound and solid[t]
+        joined = now > 0 and new > 0 and sound and solid[t]
         if joined:
-            mask |= agreeing
-        if new > 0 and (new >= now or joined):
-            if joined:
-                # The stronger speaks for both; the older one's reasons stay with it.
-                now = min(most, max(now, new) + agreement)
-                p = max(p, probability[t])
-                mask |= reason[t]
-            else:
-                now = new
-                p = probability[t]
-                mask = reason[t]
+            # The stronger speaks for both; only the pattern before is named beside it.
+            now = min(most, max(now, new) + agreement)
+            p = max(probability[last], probability[t])
+            mask = reason[last] | reason[t] | agreeing
+            last = t
+        elif new > 0 and new >= now:
+            now = new
+            p = probability[t]
+            mask = reason[t]
             sound = solid[t]
-            limit = stop[t]
-            age = 0
+            last = t
         if now > 0:
             out[t] = now
             chance[t] = p
             why[t] = mask
-            ages[t] = age
-    return out, chance, why, ages
+            ages[t] = t - last
+            sure[t] = sound
+    return out, chance, why, ages, sure
 
 
-class Rules(Head[RulesSettings]):
+class RulesHead(Head[RulesSettings]):
     """Candlestick and chart patterns at support and resistance (spec H4)."""
 
     name = "rules"
@@ -177,12 +184,8 @@ class Rules(Head[RulesSettings]):
         """Weigh the patterns of one direction that end at each candle."""
         s, c = self.settings, market.candles
         way, level = ("bull", "support") if side > 0 else ("bear", "resistance")
-        extreme = (
-            bn.move_min(c.low, s.reach, min_count=1)
-            if side > 0
-            else bn.move_max(c.high, s.reach, min_count=1)
-        )
-        ratio = bn.move_max(features["volume_ratio"], s.volume_candles, min_count=1)
+        extreme = _recent(c.low if side > 0 else -c.high, s.reach, bn.move_min) * side
+        ratio = _recent(features["volume_ratio"], s.volume_candles, bn.move_max)
         volume = ratio >= s.volume
         with np.errstate(invalid="ignore"):
             at_level = side * (extreme - features[level]) <= s.level * features["atr"]
@@ -214,7 +217,7 @@ class Rules(Head[RulesSettings]):
 
     def _remembered(
         self, market: Market, evidence: Evidence, side: int
-    ) -> tuple[Floats, Floats, Ints, Ints]:
+    ) -> tuple[Floats, Floats, Ints, Ints, Bools]:
         """Return what is remembered of one direction's patterns at each candle."""
         s, e = self.settings, evidence
         return _remember(
@@ -236,8 +239,12 @@ class Rules(Head[RulesSettings]):
         """Return the votes; unavailable before the first ATR and the first confirmed swing."""
         s = self.settings
         rising, falling = (self._evidence(market, features, side) for side in (1, -1))
-        up, p_up, why_up, age_up = self._remembered(market, rising, 1)
-        down, p_down, why_down, age_down = self._remembered(market, falling, -1)
+        up, p_up, why_up, age_up, sure_up = self._remembered(market, rising, 1)
+        down, p_down, why_down, age_down, sure_down = self._remembered(market, falling, -1)
+        up, down = (
+            np.where(sure_down & ~sure_up, 0.0, up),
+            np.where(sure_up & ~sure_down, 0.0, down),
+        )
         longs = up > down
         conflict = (up > 0) & (down > 0)
         clear = np.abs(up - down) >= np.where(conflict, s.conflict_margin, 0.0)

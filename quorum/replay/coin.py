@@ -95,6 +95,12 @@ class CoinPath:
         Perpetual / spot - 1.
     interest : ndarray
         Log open interest relative to its typical level.
+    crowd : ndarray
+        Lean of the crowd, -1 (short) to 1 (long).
+    forced : ndarray of bool
+        Whether positions were closed by force.
+    structured : bool
+        False for a random walk.
     """
 
     price: Floats
@@ -103,6 +109,9 @@ class CoinPath:
     volume: Floats
     premium: Floats
     interest: Floats
+    crowd: Floats
+    forced: Bools
+    structured: bool
 
 
 def simulate_coin(
@@ -139,6 +148,9 @@ def simulate_coin(
         volume=_volume(coin, conditions, price, total / typical, forced, rng, volume),
         premium=premium,
         interest=interest,
+        crowd=lean,
+        forced=forced,
+        structured=conditions.structured,
     )
 
 

@@ -28,12 +28,14 @@ from pydantic import Field, field_validator, model_validator
 
 from quorum.candles import TIMEFRAMES
 from quorum.replay.coin import (
+    CoinPath,
     CoinSettings,
     CrowdSettings,
     VolumeSettings,
     coin_frames,
     simulate_coin,
 )
+from quorum.replay.crowd_records import RecordsSettings, derivatives_frame, sentiment_frame
 from quorum.replay.factor import (
     VolatilitySettings,
     hourly_grid,
@@ -41,6 +43,7 @@ from quorum.replay.factor import (
     regime_conditions,
 )
 from quorum.replay.folder import publish
+from quorum.replay.link import DERIVATIVES, SENTIMENT
 from quorum.replay.regimes import REGIMES, Regimes, regime_path
 from quorum.replay.sessions import SessionSettings
 from quorum.section import Section
@@ -94,6 +97,7 @@ class SyntheticSettings(Section):
     volume: VolumeSettings = VolumeSettings()
     crowd: CrowdSettings = CrowdSettings()
     regimes: Regimes = Regimes()
+    records: RecordsSettings = RecordsSettings()
 
     @field_validator("bases")
     @classmethod
@@ -139,7 +143,8 @@ def make_market(
     """Write a synthetic market into ``target``, a freqtrade data directory.
 
     Beside the candles lies ``regimes.feather`` (hour, name of the regime; not for a random
-    walk) and ``market.json``, by which an existing identical market is reused.
+    walk), the records files of ``quorum.records``, and ``market.json``, by which an existing
+    identical market is reused.
 
     Parameters
     ----------
@@ -189,6 +194,7 @@ def market_frames(
     else:
         conditions = random_walk_conditions(hours, settings.regimes, settings.volatility)
     factor = conditions.diffuse(rng)
+    paths: dict[str, CoinPath] = {}
     for base in settings.bases:
         if progress is not None:
             progress(f"{base}/{settings.quote}")
@@ -205,6 +211,11 @@ def market_frames(
             settings.crowd,
             settings.timeframes,
         )
+        paths[base] = path
+    if settings.records.write:
+        said = _stream(settings, "records")
+        yield SENTIMENT, sentiment_frame(conditions.dates, paths, said, settings.records)
+        yield DERIVATIVES, derivatives_frame(conditions.dates, paths, said, settings.records)
 
 
 def _stream(settings: SyntheticSettings, name: str) -> np.random.Generator:

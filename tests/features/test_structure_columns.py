@@ -57,7 +57,7 @@ def test_the_first_close_over_the_last_swing_high_is_a_break_of_structure():
     at = STORY.index(112)
     assert x["bos_base"][at] == 1.0
     assert x["structure_trend_base"][at] == 1.0
-    assert np.all(x["structure_trend_base"][7:at] == 0.0)
+    assert np.all(x["structure_trend_base"][8:at] == 0.0)
 
 
 def test_a_swing_is_broken_only_once():
@@ -107,21 +107,30 @@ def test_an_old_swing_can_no_longer_be_broken():
     ("close", "position"), [(107.0, 0.5), (104.0, 0.0), (110.0, 1.0), (99.0, 0.0), (140.0, 1.0)]
 )
 def test_range_position_runs_from_the_confirmed_low_to_the_confirmed_high(close, position):
-    x = columns_of(market_of(STORY[:9] + [close]))
+    x = columns_of(market_of([*STORY[:9], close]))
     assert (x["dealing_range_low"][-1], x["dealing_range_high"][-1]) == (104.0, 110.0)
     assert x["range_position"][-1] == position
 
 
 def test_a_range_whose_low_lies_over_the_last_high_ends_at_an_older_high():
-    # The second low, 120, is over the high at 110: only the 130 before it is a range's top.
-    x = columns_of(
-        market_of([130, 126, 118, 104, 107, 110, 108, 106, 118, 125, 122, 120, 123, 124]),
-        swings=SwingSettings(left=1, right=1),
+    # A high at 140, a low at 100, a high at 110; then highs rise without a pivot while the lows
+    # make one at 120: over the last swing high, so the range ends at the 140 before it.
+    highs = [130, 135, 140, 130, 120, 108, 106, 108, 110, 109, 109, 121, 127, 128, 129, 130, 131]
+    lows = [125, 130, 135, 120, 110, 102, 100, 104, 106, 107, 108, 118, 124, 122, 120, 123, 124]
+    base = candles_of(np.add(highs, lows) / 2.0)
+    candles = Candles(
+        "1h",
+        base.time,
+        base.close,
+        np.asarray(highs, dtype=np.float64),
+        np.asarray(lows, dtype=np.float64),
+        base.close,
+        base.volume,
     )
-    low, high = x["dealing_range_low"], x["dealing_range_high"]
-    known = np.isfinite(low)
-    assert known.any()
-    assert np.all(low[known] < high[known])
+    x = columns_of(Market("X/USDT:USDT", candles))
+    swings = x.swings["base"]
+    assert swings.price[swings.chain[-1, :2]].tolist() == [120.0, 110.0]
+    assert (x["dealing_range_low"][-1], x["dealing_range_high"][-1]) == (120.0, 140.0)
 
 
 def test_a_higher_timeframe_is_seen_only_after_its_candle_closed():
@@ -154,9 +163,7 @@ def test_the_mirror_image_has_the_opposite_structure(seed):
     market = random_market(seed)
     mirrored = market_of(
         2000.0 - market.candles.close,
-        higher={
-            tf: candles_of(2000.0 - h.candles.close, tf) for tf, h in market.higher.items()
-        },
+        higher={tf: candles_of(2000.0 - h.candles.close, tf) for tf, h in market.higher.items()},
     )
     x, y = columns_of(market), columns_of(mirrored)
     for timeframe in ("base", "4h", "1d"):

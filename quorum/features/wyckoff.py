@@ -1,0 +1,288 @@
+"""Wyckoff: trading ranges, their phases and stages, and what the composite operator does.
+
+The cycle (spec H6) is told by what came before a range, who is stronger inside it, and which
+side it is left on:
+
+=============  ==============  =====================  =====================
+before         inside          phase                  left upward / downward
+=============  ==============  =====================  =====================
+decline        demand          accumulation           markup / markdown
+decline        supply          redistribution         markup / markdown
+advance        supply          distribution           markup / markdown
+advance        demand          re-accumulation        markup / markdown
+=============  ==============  =====================  =====================
+
+Inside, stage A is the stopping action (climax, automatic reaction) before two-sided swings make
+a range, B the range itself, C a test of an edge, D the move across the middle after the test,
+E the trend out of the range.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from pydantic import Field
+
+from quorum.candles import Candles
+from quorum.features import wyckoff_events
+from quorum.features.climaxes import ClimaxSettings, stopping_action
+from quorum.features.table import Features
+from quorum.features.trading_ranges import RangeSettings, find_ranges
+from quorum.features.wyckoff_events import EventLimits, EventSettings, follow_ranges
+from quorum.market import Market
+from quorum.section import Section
+from quorum.typing import Bools, Floats, Ints
+
+ACCUMULATION, REACCUMULATION, MARKUP = 1, 2, 3
+STAGE_A, STAGE_B, STAGE_C, STAGE_D, STAGE_E = range(1, 6)
+
+
+class OperatorSettings(Section):
+    """How effort (volume) against result (price) is read inside a range."""
+
+    window: int = Field(120, ge=5, le=500, description="most candles of the range read [candles]")
+    location: float = Field(
+        0.4, ge=0, le=1, description="weight of the volume-weighted close location"
+    )
+    defence: float = Field(
+        0.4, ge=0, le=1, description="weight of which edge is defended with volume"
+    )
+    ease: float = Field(
+        0.2, ge=0, le=1, description="weight of the ease of movement, up against down"
+    )
+    location_scale: float = Field(
+        0.2, gt=0, le=1, description="mean close location that counts as one-sided"
+    )
+    edge: float = Field(
+        0.33, gt=0, le=0.5, description="how much of the range belongs to an edge [of the width]"
+    )
+
+
+class PhaseSettings(Section):
+    """How the evidence inside a range is weighed and how far it carries."""
+
+    min_trend: float = Field(
+        0.5, ge=0, le=10, description="least move into a range that makes a trend [widths]"
+    )
+    min_lean: float = Field(
+        0.15, ge=0, le=2, description="least evidence that tells demand from supply"
+    )
+    tilt: float = Field(
+        0.5, ge=0, le=5, description="weight of rising or falling swings [per width]"
+    )
+    climax: float = Field(0.15, ge=0, le=2, description="weight of a climax at the range's start")
+    climax_slack: int = Field(
+        10, ge=0, le=100, description="candles a climax may precede the first swing [candles]"
+    )
+    test: float = Field(0.25, ge=0, le=2, description="weight of the last test of an edge")
+    test_age: int = Field(
+        30, ge=1, le=300, description="how long stage C lasts after a test [candles]"
+    )
+
+
+class WyckoffSettings(Section):
+    """Ranges, stopping action, events, operator and phases."""
+
+    ranges: RangeSettings = Field(RangeSettings(), description="trading ranges")
+    climaxes: ClimaxSettings = Field(ClimaxSettings(), description="stopping action")
+    events: EventSettings = Field(EventSettings(), description="events at a range")
+    operator: OperatorSettings = Field(OperatorSettings(), description="composite operator")
+    phases: PhaseSettings = Field(PhaseSettings(), description="phases and targets")
+
+
+class OperatorWeights(NamedTuple):
+    """The settings the kernel reads, as plain numbers."""
+
+    window: int
+    location: float
+    defence: float
+    ease: float
+    location_scale: float
+    edge: float
+
+
+@njit(cache=True)
+def _balance(plus: float, minus: float) -> float:
+    total = plus + minus
+    return (plus - minus) / total if total > 0 else 0.0
+
+
+@njit(cache=True)
+def _operator(candles: Floats, rows: Floats, weights: OperatorWeights) -> Floats:
+    """Return the balance of demand (+1) and supply (-1) over each candle's range.
+
+    It is read up to the present candle, or up to the one that left the range: what happens
+    outside is effect, not cause.
+    """
+    high, low, close, volume, location = candles
+    top, bottom = rows[wyckoff_events.TOP], rows[wyckoff_events.BOTTOM]
+    start = rows[wyckoff_events.START]
+    n = len(close)
+    out = np.full(n, np.nan)
+    for t in range(1, n):
+        if start[t] != start[t]:
+            continue
+        end = t if rows[wyckoff_events.STATUS, t] == 0 else int(rows[wyckoff_events.LEFT_AT, t])
+        edge = weights.edge * (top[t] - bottom[t])
+        total = mean = held = capped = 0.0
+        up = down = up_effort = down_effort = 0.0
+        for j in range(max(int(start[t]), end + 1 - weights.window, 1), end + 1):
+            v = volume[j]
+            total += v
+            mean += v * location[j]
+            if location[j] > 0 and low[j] <= bottom[t] + edge:
+                held += v * location[j]
+            elif location[j] < 0 and high[j] >= top[t] - edge:
+                capped -= v * location[j]
+            move = close[j] - close[j - 1]
+            if move > 0:
+                up += move
+                up_effort += v
+            elif move < 0:
+                down -= move
+                down_effort += v
+        if total <= 0:
+            continue
+        one_sided = mean / total / weights.location_scale
+        ease = _balance(up * down_effort, down * up_effort)
+        out[t] = (
+            weights.location * min(max(one_sided, -1.0), 1.0)
+            + weights.defence * _balance(held, capped)
+            + weights.ease * ease
+        )
+    return out
+
+
+def _close_location(c: Candles) -> Floats:
+    """Where the close lies in its candle, -1 the low, +1 the high."""
+    spread = c.high - c.low
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(spread > 0, (2 * c.close - c.high - c.low) / spread, 0.0)
+
+
+def _lean(
+    rows: Floats, operator: Floats, climax: dict[int, Ints], settings: PhaseSettings
+) -> Floats:
+    """Weigh what tells accumulation from distribution; positive for demand."""
+    since = rows[wyckoff_events.START] - settings.climax_slack
+    bought = (climax[1] >= 0) & (climax[1] >= since)
+    sold = (climax[-1] >= 0) & (climax[-1] >= since)
+    lean: Floats = (
+        operator
+        + settings.tilt * rows[wyckoff_events.TILT]
+        + settings.climax * (bought.astype(np.float64) - sold)
+        + settings.test * rows[wyckoff_events.TESTED]
+    )
+    return lean
+
+
+def _phases(
+    rows: Floats, lean: Floats, close: Floats, stopping: Bools, settings: PhaseSettings
+) -> tuple[Floats, Floats]:
+    """Return phase (signed code) and stage (1 to 5) per candle."""
+    status, trend = rows[wyckoff_events.STATUS], rows[wyckoff_events.TREND]
+    side = np.where(np.abs(lean) >= settings.min_lean, np.sign(lean), 0.0)
+    # Demand after a decline, or supply after an advance, turns the trend; else it resumes.
+    turns = np.where(side * trend < 0, ACCUMULATION, REACCUMULATION)
+    phase = np.where(np.abs(trend) >= settings.min_trend, side * turns, 0.0)
+    inside = status == 0
+    phase = np.where(inside, phase, np.nan_to_num(status) * MARKUP)
+
+    middle = (rows[wyckoff_events.TOP] + rows[wyckoff_events.BOTTOM]) / 2
+    tested = rows[wyckoff_events.TESTED]
+    test_age = np.arange(len(close)) - rows[wyckoff_events.TEST_AT]
+    in_test = inside & (tested != 0) & (tested == side) & (test_age <= settings.test_age)
+    stage = np.where(stopping, STAGE_A, 0)
+    stage = np.where(inside, STAGE_B, stage)
+    stage = np.where(in_test, STAGE_C, stage)
+    stage = np.where(in_test & (side * (close - middle) > 0), STAGE_D, stage)
+    stage = np.where(np.abs(status) == 1, STAGE_E, stage)
+    return phase, stage.astype(np.float64)
+
+
+def _target(rows: Floats, direction: Floats, settings: EventSettings) -> Floats:
+    """Project the range (cause) beyond its edge (effect); NaN without a direction."""
+    top, bottom = rows[wyckoff_events.TOP], rows[wyckoff_events.BOTTOM]
+    left = rows[wyckoff_events.STATUS] != 0
+    end = np.where(left, rows[wyckoff_events.LEFT_AT], np.arange(len(top)))
+    length = end - rows[wyckoff_events.START]
+    effect = (top - bottom) * np.clip(length / settings.cause, 1.0, settings.max_effect)
+    beyond = np.where(direction > 0, top + effect, bottom - effect)
+    return np.where(direction != 0, beyond, np.nan)
+
+
+def _stopping_both(
+    c: Candles, out: Features, settings: ClimaxSettings
+) -> tuple[Floats, Bools, dict[int, Ints]]:
+    """Return the signed stopping events, where stage A is on, and the climaxes per side."""
+    event, stage_a = np.zeros(len(c)), np.zeros(len(c), dtype=np.bool_)
+    climax: dict[int, Ints] = {}
+    for side in (1, -1):
+        happened, stage, climax[side] = stopping_action(
+            c, out["atr"], out["volume_ratio"], settings, side
+        )
+        event = np.where(happened > 0, side * happened, event)
+        stage_a |= stage > 0
+    return event, stage_a, climax
+
+
+def _add_range(out: Features, rows: Floats, close: Floats, lag: int) -> None:
+    """Add the columns that describe the range itself."""
+    top, bottom = rows[wyckoff_events.TOP], rows[wyckoff_events.BOTTOM]
+    length = np.arange(len(close)) - rows[wyckoff_events.START]
+    out.add("wyckoff_top", top, lag=lag, scale_free=False)
+    out.add("wyckoff_bottom", bottom, lag=lag, scale_free=False)
+    out.add("wyckoff_length", length, lag=lag)
+    out.add("wyckoff_touches", rows[wyckoff_events.TOUCHES], lag=lag)
+    out.add("wyckoff_trend", rows[wyckoff_events.TREND], lag=lag)
+    out.add("wyckoff_position", (close - bottom) / (top - bottom), lag=lag)
+    out.add("wyckoff_status", np.nan_to_num(rows[wyckoff_events.STATUS]), lag=lag)
+
+
+def add_wyckoff(market: Market, out: Features, settings: WyckoffSettings) -> None:
+    """Add the current trading range, its phase and stage, events and target.
+
+    Columns (ranges carry the lag of the swings they stand on; events inside a known range are
+    known at their candle's close):
+
+    * ``wyckoff_top``, ``wyckoff_bottom`` (price), ``wyckoff_length`` (candles since the first
+      swing), ``wyckoff_touches`` (swings), ``wyckoff_trend`` (widths moved into the range),
+      ``wyckoff_position`` (0 bottom, 1 top); NaN without a range;
+    * ``wyckoff_status`` (0 inside or none, +1 left upward, -1 downward);
+    * ``wyckoff_operator`` (-1 supply to +1 demand), ``wyckoff_lean`` (all the evidence);
+    * ``wyckoff_phase`` (+1 accumulation, +2 re-accumulation, +3 markup, -1 distribution,
+      -2 redistribution, -3 markdown, 0 undetermined), ``wyckoff_stage`` (1 to 5 for A to E);
+    * ``wyckoff_stopping`` (+1 selling climax, +2 automatic rally, +3 secondary test of the low,
+      negative for their counterparts at a high, 0 none);
+    * ``wyckoff_event`` (+1 spring, +2 terminal shakeout, +3 sign of strength, -1 upthrust,
+      -2 UTAD, -3 sign of weakness, 0 none), ``wyckoff_event_stop`` (price that refutes it);
+    * ``wyckoff_target`` (price).
+    """
+    c, swings = market.candles, out.swings["base"]
+    found = find_ranges(c.close, out["atr"], swings, settings.ranges)
+    limits = EventLimits(**{n: getattr(settings.events, n) for n in EventLimits._fields})
+    bars = np.vstack((c.open, c.high, c.low, c.close, out["volume_ratio"]))
+    rows = np.ascontiguousarray(follow_ranges(bars, out["atr"], swings.event, found, limits))
+
+    stopping, stage_a, climax = _stopping_both(c, out, settings.climaxes)
+    weights = OperatorWeights(**{n: getattr(settings.operator, n) for n in OperatorWeights._fields})
+    effort = np.vstack((c.high, c.low, c.close, c.volume, _close_location(c)))
+    operator = _operator(effort, rows, weights)
+    lean = _lean(rows, operator, climax, settings.phases)
+    phase, stage = _phases(rows, lean, c.close, stage_a, settings.phases)
+    event = np.nan_to_num(rows[wyckoff_events.EVENT])
+    direction = np.where(event != 0, np.sign(event), np.sign(phase))
+    target = _target(rows, direction, settings.events)
+
+    lag = swings.right
+    _add_range(out, rows, c.close, lag)
+    out.add("wyckoff_operator", operator, lag=lag)
+    out.add("wyckoff_lean", lean, lag=lag)
+    out.add("wyckoff_phase", phase, lag=lag)
+    out.add("wyckoff_stage", stage, lag=lag)
+    out.add("wyckoff_stopping", stopping)
+    out.add("wyckoff_event", event)
+    out.add("wyckoff_event_stop", rows[wyckoff_events.STOP], scale_free=False)
+    out.add("wyckoff_target", target, lag=lag, scale_free=False)

@@ -1,0 +1,184 @@
+"""H6 wyckoff: springs, UTADs, signs of strength and weakness, and the phase of the cycle."""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from quorum.features.table import Features
+from quorum.features.wyckoff import STAGE_B
+from quorum.features.wyckoff_events import CLIMAX_BREAK, DRY_BREAK, SIGN
+from quorum.heads.base import Head, HeadSettings, Votes, abstain, make_votes
+from quorum.market import Market
+from quorum.typing import Bools, Floats, Ints
+
+
+class WyckoffHeadSettings(HeadSettings):
+    """What each event and phase is worth (spec H6)."""
+
+    spring: float = Field(0.90, ge=0, le=1, description="confidence of a spring")
+    utad: float = Field(0.90, ge=0, le=1, description="confidence of a UTAD")
+    sign: float = Field(
+        0.75, ge=0, le=1, description="confidence of a sign of strength or weakness"
+    )
+    mirror_break: float = Field(
+        0.75, ge=0, le=1, description="confidence of a terminal shakeout or a plain upthrust"
+    )
+    phase: float = Field(0.70, ge=0, le=1, description="confidence of a phase alone")
+    phase_stage: int = Field(
+        3, ge=2, le=5, description="earliest stage in which a phase alone votes [1-5 for A-E]"
+    )
+    operator_factor: float = Field(
+        1.05, ge=1, le=2, description="factor on confidence where the operator agrees"
+    )
+    operator_agrees: float = Field(
+        0.10, ge=0, le=1, description="least operator reading that agrees"
+    )
+    max_confidence: float = Field(0.95, ge=0, le=1, description="highest confidence")
+    hold: int = Field(12, ge=0, le=200, description="how long an event votes [candles]")
+    decay: float = Field(
+        0.015, ge=0, le=1, description="confidence an event loses per candle [share]"
+    )
+    event_probability: float = Field(
+        0.68, ge=0.5, le=1, description="probability of an event without further evidence"
+    )
+    phase_probability: float = Field(
+        0.62, ge=0.5, le=1, description="probability of a phase without further evidence"
+    )
+    evidence: float = Field(
+        0.12, ge=0, le=0.5, description="probability added at full evidence in favour"
+    )
+
+
+class _Held(NamedTuple):
+    """The last event at each candle, while it counts."""
+
+    code: Floats
+    age: Ints
+    live: Bools
+
+
+def _hold(event: Floats, stop: Floats, close: Floats, hold: int) -> _Held:
+    """Carry events forward until refuted by a close, replaced, or older than ``hold``."""
+    rows = np.arange(len(event))
+    at = np.maximum.accumulate(np.where(event != 0, rows, -1))
+    code = np.where(at >= 0, event[np.maximum(at, 0)], 0.0)
+    refuted = (code != 0) & (np.sign(code) * (close - stop[np.maximum(at, 0)]) < 0)
+    last_refuted = np.maximum.accumulate(np.where(refuted, rows, -1))
+    live = (code != 0) & (rows - at <= hold) & (last_refuted < at)
+    return _Held(code, rows - at, live)
+
+
+class WyckoffHead(Head[WyckoffHeadSettings]):
+    """Votes with the last event at the trading range, else with its phase (spec H6).
+
+    1. An event votes its confidence - spring and UTAD 0.90, signs and the mirror forms of spring
+       and UTAD 0.75 - losing ``decay`` per candle for ``hold`` candles, unless a close refutes
+       it or a new event replaces it.
+    2. A phase votes ``phase`` from ``phase_stage`` on: accumulation and re-accumulation once
+       support was tested, distribution and redistribution once resistance was, markup and
+       markdown while the range stays left. It never overrules a live event the other way.
+    3. An operator reading that agrees multiplies the confidence.
+    4. Probability: a base for events and phases, plus ``evidence`` scaled by how far all the
+       evidence of the range (``wyckoff_lean``) speaks for (or against) the direction.
+
+    It is available once there have been enough swings to tell a range.
+    """
+
+    name: ClassVar[str] = "wyckoff"
+    weight: ClassVar[float] = 0.13
+    reasons: ClassVar[tuple[str, ...]] = (
+        "spring",
+        "terminal_shakeout",
+        "sign_of_strength",
+        "upthrust",
+        "utad",
+        "sign_of_weakness",
+        "accumulation",
+        "reaccumulation",
+        "markup",
+        "distribution",
+        "redistribution",
+        "markdown",
+        "operator_agrees",
+    )
+    Settings = WyckoffHeadSettings
+
+    def vote(self, market: Market, features: Features) -> Votes:
+        """Return +1 / -1 with a live event or a phase that may vote."""
+        if "wyckoff_phase" not in features:
+            return abstain(len(market))
+        s = self.settings
+        held = _hold(
+            features["wyckoff_event"], features["wyckoff_event_stop"], market.candles.close, s.hold
+        )
+        phase, stage = features["wyckoff_phase"], features["wyckoff_stage"]
+        speaks = (phase != 0) & (stage >= max(s.phase_stage, STAGE_B))
+        event_side = np.where(held.live, np.sign(held.code), 0.0)
+        phase_side = np.where(speaks, np.sign(phase), 0.0)
+        direction = np.where(event_side != 0, event_side, phase_side)
+        agrees_phase = (phase_side != 0) & (phase_side == direction)
+
+        base = self._event_confidence(held.code) * (1.0 - s.decay * held.age)
+        base = np.where(event_side != 0, base, 0.0)
+        confidence = np.maximum(base, np.where(agrees_phase, s.phase, 0.0))
+        operator = np.nan_to_num(features["wyckoff_operator"])
+        agrees = direction * operator >= s.operator_agrees
+        confidence = np.where(agrees, confidence * s.operator_factor, confidence)
+        lean = np.nan_to_num(features["wyckoff_lean"])
+        probability = np.where(event_side != 0, s.event_probability, s.phase_probability)
+        probability = probability + s.evidence * np.clip(direction * lean, -1.0, 1.0)
+        reason = self._reason(held, phase, event_side, agrees_phase, agrees)
+        return make_votes(
+            direction,
+            probability,
+            np.minimum(confidence, s.max_confidence),
+            reason,
+            self._available(features),
+            self._readings(features, held),
+        )
+
+    def _event_confidence(self, code: Floats) -> Floats:
+        """Return the confidence of each event at its candle."""
+        s = self.settings
+        kind = np.abs(code)
+        # A dry break is the spec's event below a range, a climax break the one above it.
+        named = np.where(code > 0, kind == DRY_BREAK, kind == CLIMAX_BREAK)
+        strong = np.where(code > 0, s.spring, s.utad)
+        return np.where(kind == SIGN, s.sign, np.where(named, strong, s.mirror_break))
+
+    def _reason(
+        self, held: _Held, phase: Floats, event_side: Floats, phased: Bools, agrees: Bools
+    ) -> NDArray[np.int64]:
+        """Compose the reason mask: the event, the phase behind it, the operator."""
+        events = ("spring", "terminal_shakeout", "sign_of_strength")
+        counter = ("upthrust", "utad", "sign_of_weakness")
+        phases = ("accumulation", "reaccumulation", "markup")
+        against = ("distribution", "redistribution", "markdown")
+        mask = np.zeros(len(phase), dtype=np.int64)
+        for number in (1, 2, 3):
+            for sign, names, cycle in ((1, events, phases), (-1, counter, against)):
+                happened = (event_side != 0) & (held.code == sign * number)
+                mask[happened] |= self.bit(names[number - 1])
+                mask[phased & (phase == sign * number)] |= self.bit(cycle[number - 1])
+        mask[agrees] |= self.bit("operator_agrees")
+        return mask
+
+    def _available(self, features: Features) -> Bools:
+        """Whether four swings were confirmed and volume was known."""
+        swings = features.swings["base"]
+        if not len(swings.chain):
+            return np.zeros(len(swings.event), dtype=np.bool_)
+        enough = (swings.event >= 0) & (swings.chain[np.maximum(swings.event, 0), 3] >= 0)
+        available: Bools = enough & np.isfinite(features["volume_ratio"])
+        return available
+
+    def _readings(self, features: Features, held: _Held) -> dict[str, Floats]:
+        names = ("phase", "stage", "event", "stopping", "operator", "lean", "target")
+        ranges = ("top", "bottom", "length", "touches", "position")
+        readings = {name: features[f"wyckoff_{name}"] for name in (*names, *ranges)}
+        readings["event_age"] = np.where(held.code != 0, held.age, np.nan)
+        return readings

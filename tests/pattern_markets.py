@@ -1,0 +1,112 @@
+"""Hand-drawn markets with patterns in them, for the tests of levels, patterns and rules."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from quorum.candles import Candles
+from quorum.features.candlesticks import CandlestickSettings, add_candlesticks
+from quorum.features.chart_patterns import ChartSettings, add_chart_patterns
+from quorum.features.levels import LevelSettings, add_levels
+from quorum.features.swings import SwingSettings, add_swings
+from quorum.features.table import Features
+from quorum.features.volatility import VolatilitySettings, add_volatility
+from quorum.features.volume import VolumeSettings, add_volume
+from quorum.market import Market
+
+HOUR = 3_600_000
+Candle = tuple[float, float, float, float]
+#: Turning points as (price, candles to get there); the walk starts at the first price.
+Legs = list[tuple[float, int]]
+
+
+def market_of(candles: list[Candle], volume: list[float]) -> Market:
+    opened, high, low, close = (np.array(column, dtype=float) for column in zip(*candles, strict=True))
+    time = np.arange(len(close), dtype=np.int64) * HOUR
+    return Market(
+        "TEST/USDT:USDT",
+        Candles("1h", time, opened, high, low, close, np.array(volume, dtype=float)),
+    )
+
+
+def walk(legs: Legs, wick: float = 0.3) -> list[Candle]:
+    """Walk straight from turning point to turning point, each candle opening at the last close."""
+    closes = [legs[0][0]]
+    for price, candles in legs[1:]:
+        closes += list(np.linspace(closes[-1], price, candles + 1)[1:])
+    return [
+        (a, max(a, b) + wick, min(a, b) - wick, b)
+        for a, b in pairwise(closes)
+    ]
+
+
+def drawn(legs: Legs, then: tuple[Candle, ...] = (), volume: float = 1.0) -> Market:
+    """Draw a quiet lead-in, the legs and then single candles, the last with ``volume``."""
+    first = legs[0][0]
+    lead: Legs = [(first, 0)] + [(first + 1.5 * (-1) ** k, 3) for k in range(9)] + [(first, 2)]
+    candles = walk(lead + legs[1:]) + list(then)
+    return market_of(candles, [1.0] * (len(candles) - 1) + [volume])
+
+
+def mirrored(market: Market, level: float = 110.0) -> Market:
+    c = market.candles
+    return replace(
+        market,
+        candles=replace(
+            c,
+            open=2 * level - c.open,
+            high=2 * level - c.low,
+            low=2 * level - c.high,
+            close=2 * level - c.close,
+        ),
+    )
+
+
+def patterns_of(market: Market) -> Features:
+    """Compute the columns the rules head reads."""
+    out = Features(len(market))
+    add_volatility(market, out, VolatilitySettings())
+    add_swings(market, out, SwingSettings())
+    add_volume(market, out, VolumeSettings())
+    out.begin("patterns")
+    add_levels(market, out, LevelSettings())
+    add_candlesticks(market, out, CandlestickSettings())
+    add_chart_patterns(market, out, ChartSettings())
+    return out
+
+
+#: Down into 100 twice, and on the way down to it again.
+RANGE: Legs = [(106, 0), (100, 9), (108, 9), (100, 9), (108, 9), (101, 8)]
+HAMMER: Candle = (101.0, 101.25, 99.2, 101.2)
+CHARTS: dict[str, tuple[str, int, Legs]] = {
+    "double bottom": ("double", 1, [(125, 0), (100, 20), (112, 10), (100.5, 10), (116, 12)]),
+    "inverse head and shoulders": (
+        "head_and_shoulders",
+        1,
+        [(130, 0), (106, 16), (114, 8), (100, 12), (114.5, 12), (106.5, 8), (119, 12)],
+    ),
+    "ascending triangle": (
+        "ascending_triangle",
+        1,
+        [(95, 0), (110, 14), (99, 10), (110, 9), (103, 7), (110, 7), (106, 6), (113, 8)],
+    ),
+    "symmetrical triangle": (
+        "symmetrical_triangle",
+        1,
+        [(95, 0), (112, 14), (98, 10), (109.5, 8), (100.5, 8), (107, 7), (103, 6), (112, 8)],
+    ),
+    "falling wedge": (
+        "wedge",
+        1,
+        [(105, 0), (120, 14), (108, 8), (113.5, 8), (104, 8), (107.3, 7), (101, 7), (110, 9)],
+    ),
+    "rectangle": (
+        "rectangle",
+        1,
+        [(97, 0), (110, 13), (100, 8), (110, 8), (100, 8), (110, 8), (100, 8), (114, 12)],
+    ),
+    "bull flag": ("flag", 1, [(100, 0), (125, 9), (119, 10), (130, 5)]),
+}
