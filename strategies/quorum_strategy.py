@@ -105,9 +105,9 @@ class Quorum(IStrategy):
         return self.desk.analyse(self.source, metadata["pair"], dataframe)
 
     def populate_entry_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
-        """Consensus, gate, entry and exit signals."""
+        """Consensus, gate and entry signals."""
         settings = self.desk.settings
-        return self.desk.decide(
+        return self.desk.enter(
             metadata["pair"],
             dataframe,
             tuned_weights(self, settings),
@@ -115,8 +115,8 @@ class Quorum(IStrategy):
         )
 
     def populate_exit_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
-        """Exits by signal are decided with the entries: an opposite quorum."""
-        return dataframe
+        """Exit signals: an opposite quorum."""
+        return self.desk.leave(metadata["pair"], dataframe)
 
     def leverage(self, *args: Any, max_leverage: float, **kwargs: Any) -> float:
         """Leverage from the settings, within what the exchange allows."""

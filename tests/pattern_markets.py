@@ -24,7 +24,9 @@ Legs = list[tuple[float, int]]
 
 
 def market_of(candles: list[Candle], volume: list[float]) -> Market:
-    opened, high, low, close = (np.array(column, dtype=float) for column in zip(*candles, strict=True))
+    opened, high, low, close = (
+        np.array(column, dtype=float) for column in zip(*candles, strict=True)
+    )
     time = np.arange(len(close), dtype=np.int64) * HOUR
     return Market(
         "TEST/USDT:USDT",
@@ -37,16 +39,17 @@ def walk(legs: Legs, wick: float = 0.3) -> list[Candle]:
     closes = [legs[0][0]]
     for price, candles in legs[1:]:
         closes += list(np.linspace(closes[-1], price, candles + 1)[1:])
-    return [
-        (a, max(a, b) + wick, min(a, b) - wick, b)
-        for a, b in pairwise(closes)
-    ]
+    return [(a, max(a, b) + wick, min(a, b) - wick, b) for a, b in pairwise(closes)]
 
 
 def drawn(legs: Legs, then: tuple[Candle, ...] = (), volume: float = 1.0) -> Market:
-    """Draw a quiet lead-in, the legs and then single candles, the last with ``volume``."""
+    """Draw a quiet lead-in, the legs and then single candles, the last with ``volume``.
+
+    The lead-in comes from the side the first leg goes to, so that it starts from a swing.
+    """
     first = legs[0][0]
-    lead: Legs = [(first, 0)] + [(first + 1.5 * (-1) ** k, 3) for k in range(9)] + [(first, 2)]
+    quiet = first + (4.0 if legs[1][0] > first else -4.0)
+    lead: Legs = [(quiet, 0), *((quiet + 0.6 * (-1) ** k, 3) for k in range(9)), (first, 8)]
     candles = walk(lead + legs[1:]) + list(then)
     return market_of(candles, [1.0] * (len(candles) - 1) + [volume])
 
@@ -80,7 +83,7 @@ def patterns_of(market: Market) -> Features:
 
 #: Down into 100 twice, and on the way down to it again.
 RANGE: Legs = [(106, 0), (100, 9), (108, 9), (100, 9), (108, 9), (101, 8)]
-HAMMER: Candle = (101.0, 101.25, 99.2, 101.2)
+HAMMER: Candle = (100.9, 101.1, 99.2, 101.05)
 CHARTS: dict[str, tuple[str, int, Legs]] = {
     "double bottom": ("double", 1, [(125, 0), (100, 20), (112, 10), (100.5, 10), (116, 12)]),
     "inverse head and shoulders": (

@@ -54,25 +54,30 @@ class Desk:
         columns = publish(result.market, result.features, result.votes)
         return pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis=1)
 
-    def decide(
+    def enter(
         self,
         pair: str,
         frame: pd.DataFrame,
         weights: dict[str, float],
         consensus: ConsensusSettings,
     ) -> pd.DataFrame:
-        """Write the host's entry and exit columns and keep the pair's signal table."""
+        """Decide the pair's signals, keep its table, and write the host's entry columns."""
         table = decide(frame, epoch_ms(frame["date"]), self.heads, weights, consensus)
         self.tables[pair] = table
-        side = table.entry
-        frame["enter_long"] = (side > 0).astype(np.int8)
-        frame["enter_short"] = (side < 0).astype(np.int8)
-        frame["exit_long"] = (side < 0).astype(np.int8) * self.settings.exits.reversal
-        frame["exit_short"] = (side > 0).astype(np.int8) * self.settings.exits.reversal
+        frame["enter_long"] = (table.entry > 0).astype(np.int8)
+        frame["enter_short"] = (table.entry < 0).astype(np.int8)
         frame["enter_tag"] = _tags(table)
-        frame["exit_tag"] = np.where(side != 0, OPPOSITE_QUORUM, "")
         frame["consensus_confidence"] = table.consensus.confidence * table.consensus.direction
         frame["confluence_score"] = table.consensus.confluence
+        return frame
+
+    def leave(self, pair: str, frame: pd.DataFrame) -> pd.DataFrame:
+        """Write the host's exit columns: a trade ends when a quorum forms on the other side."""
+        if self.settings.exits.reversal:
+            side = self.tables[pair].entry
+            frame["exit_long"] = (side < 0).astype(np.int8)
+            frame["exit_short"] = (side > 0).astype(np.int8)
+            frame["exit_tag"] = np.where(side != 0, OPPOSITE_QUORUM, "").astype(object)
         return frame
 
     def quote(self, pair: str, at: datetime, entry: float, account: Account) -> Signal | None:

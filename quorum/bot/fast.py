@@ -9,9 +9,7 @@ are identical.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Any
+from types import FunctionType, MethodType
 
 from freqtrade.strategy import IStrategy
 
@@ -22,14 +20,20 @@ CALLBACKS = ("custom_stoploss", "custom_roi", "custom_exit")
 def spare_trade_copies(strategy: IStrategy) -> None:
     """Let the host call this strategy's trade callbacks without copying the trade."""
     for name in CALLBACKS:
-        if name in type(strategy).__dict__:
-            setattr(strategy, name, _renamed(getattr(strategy, name), name))
+        own = type(strategy).__dict__.get(name)
+        if isinstance(own, FunctionType):
+            setattr(strategy, name, MethodType(_renamed(own), strategy))
 
 
-def _renamed(method: Callable[..., Any], name: str) -> Callable[..., Any]:
-    @wraps(method)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return method(*args, **kwargs)
-
-    call.__qualname__ = f"IStrategy.{name}"
-    return call
+def _renamed(function: FunctionType) -> FunctionType:
+    """Return the same function under the host's name; its signature is read by the host too."""
+    copy = FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    copy.__kwdefaults__ = function.__kwdefaults__
+    copy.__qualname__ = f"IStrategy.{function.__name__}"
+    return copy

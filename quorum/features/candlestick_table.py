@@ -33,8 +33,9 @@ class Pattern(NamedTuple):
     group : str
         The reason code it is reported under.
     one_sided : bool
-        TA-Lib knows the pattern in one direction or colour only; the other is read from the
-        mirrored candles.
+        TA-Lib knows neither the other direction (or colour) nor, under another name, an exact
+        mirror image (as of the morning star in the evening star); it is read from the mirrored
+        candles.
     penetration : int
         Which penetration setting the function takes.
     """
@@ -53,14 +54,14 @@ PATTERNS: tuple[Pattern, ...] = (
     Pattern("hammer", talib.CDLHAMMER, 1, REVERSAL, "pin_bar", True),
     Pattern("shooting_star", talib.CDLSHOOTINGSTAR, 1, REVERSAL, "pin_bar", True),
     Pattern("takuri", talib.CDLTAKURI, 1, REVERSAL, "pin_bar", True),
-    Pattern("dragonfly_doji", talib.CDLDRAGONFLYDOJI, 1, REVERSAL, "pin_bar", True),
-    Pattern("gravestone_doji", talib.CDLGRAVESTONEDOJI, 1, REVERSAL, "pin_bar", True),
+    Pattern("dragonfly_doji", talib.CDLDRAGONFLYDOJI, 1, REVERSAL, "pin_bar"),
+    Pattern("gravestone_doji", talib.CDLGRAVESTONEDOJI, 1, REVERSAL, "pin_bar"),
     Pattern("inverted_hammer", talib.CDLINVERTEDHAMMER, 1, REVERSAL, "inverted_pin", True),
     Pattern("hanging_man", talib.CDLHANGINGMAN, 1, REVERSAL, "inverted_pin", True),
-    Pattern("morning_star", talib.CDLMORNINGSTAR, 3, REVERSAL, "star", True, STAR),
-    Pattern("evening_star", talib.CDLEVENINGSTAR, 3, REVERSAL, "star", True, STAR),
-    Pattern("morning_doji_star", talib.CDLMORNINGDOJISTAR, 3, REVERSAL, "star", True, STAR),
-    Pattern("evening_doji_star", talib.CDLEVENINGDOJISTAR, 3, REVERSAL, "star", True, STAR),
+    Pattern("morning_star", talib.CDLMORNINGSTAR, 3, REVERSAL, "star", False, STAR),
+    Pattern("evening_star", talib.CDLEVENINGSTAR, 3, REVERSAL, "star", False, STAR),
+    Pattern("morning_doji_star", talib.CDLMORNINGDOJISTAR, 3, REVERSAL, "star", False, STAR),
+    Pattern("evening_doji_star", talib.CDLEVENINGDOJISTAR, 3, REVERSAL, "star", False, STAR),
     Pattern("abandoned_baby", talib.CDLABANDONEDBABY, 3, REVERSAL, "abandoned_baby", False, STAR),
     Pattern("three_white_soldiers", talib.CDL3WHITESOLDIERS, 3, REVERSAL, "soldiers_crows", True),
     Pattern("three_black_crows", talib.CDL3BLACKCROWS, 3, REVERSAL, "soldiers_crows", True),
@@ -130,7 +131,7 @@ _MIRROR = {
     "gap_side_by_side": "gap_side_by_side",
 }
 _UPSIDE_DOWN = {**_MIRROR, **{bear: bull for bull, bear in _MIRROR.items()}}
-#: Direction of the one-sided patterns that are bearish as TA-Lib draws them.
+#: The patterns that are bearish as TA-Lib draws them.
 _BEARISH = frozenset(
     {
         "shooting_star",
@@ -152,11 +153,11 @@ _BEARISH = frozenset(
 )
 
 
-def one_sided_direction(pattern: Pattern) -> int:
-    """Return which way a one-sided pattern points as TA-Lib draws it (0: both ways known)."""
-    if not pattern.one_sided:
-        return 0
-    return -1 if pattern.name in _BEARISH else 1
+def drawn_direction(pattern: Pattern) -> int:
+    """Return which way a pattern points as TA-Lib draws it (0: it draws both ways)."""
+    if pattern.name in _BEARISH:
+        return -1
+    return 1 if pattern.one_sided or pattern.name in _UPSIDE_DOWN else 0
 
 
 def candlestick_name(code: int, direction: int) -> str:
@@ -168,7 +169,7 @@ def candlestick_name(code: int, direction: int) -> str:
     if code <= 0:
         return ""
     pattern = PATTERNS[code - 1]
-    native = one_sided_direction(pattern)
+    native = drawn_direction(pattern)
     if native == 0 or native == direction:
         return pattern.name
     return _UPSIDE_DOWN.get(pattern.name, f"inverse_{pattern.name}")

@@ -14,6 +14,7 @@ from numba import njit
 from pydantic import Field, model_validator
 
 from quorum.features.chart_geometry import (
+    ASCENDING,
     CHART_PATTERNS,
     CODE,
     COLUMNS,
@@ -76,7 +77,7 @@ class ChartSettings(Section):
         40, ge=1, le=200, description="longest wait for the break after the last swing [candles]"
     )
     prior: float = Field(
-        1.0, ge=0, le=10, description="least move into a reversal pattern [x its height]"
+        1.3, ge=0, le=10, description="least move into a reversal pattern [x its height]"
     )
     equal: float = Field(
         0.2, gt=0, le=1, description="difference of a double's extremes [fraction of height]"
@@ -165,6 +166,8 @@ def _breaks(
 ) -> None:
     """Count the first close beyond each pattern's line, in place."""
     rows = np.empty((MOST, COLUMNS))
+    # Last break per pattern and side; triangles, wedges and rectangles are one family of lines.
+    broken = np.full((ASCENDING + 1, 2), -1)
     made = 0
     seen = -1
     for t in range(len(close)):
@@ -187,8 +190,12 @@ def _breaks(
                 # Earlier broken, or so deep behind the line that the pattern is void.
                 first = depth <= g.margin * atr[j] and depth >= -r[HEIGHT]
                 j -= 1
-            if first:
-                code = int(r[CODE])
+            code = int(r[CODE])
+            family = min(code, ASCENDING)
+            row = 0 if s > 0 else 1
+            # A swing older than the last break only redraws what is broken already.
+            if first and broken[family, row] < r[KNOWN] - right:
+                broken[family, row] = t
                 _count(t, code, s, line, r[HEIGHT], r[FINE], g, classes, out)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numba import njit
 from pydantic import Field
 
 from quorum.features.cross_market import CrossMarketSettings, add_cross_market
@@ -66,10 +67,18 @@ class OpenInterestSettings(Section):
 
 
 class FlowSettings(Section):
-    """Long/short ratio and exchange reserves."""
+    """Long/short ratio, recorded taker flow and exchange reserves."""
 
     ratio_max_age: float = Field(
         6.0, ge=0, le=168, description="oldest usable long/short ratio [h]"
+    )
+    taker_span: float = Field(
+        1.0,
+        gt=0,
+        le=24,
+        description="records of the taker share are averaged over this long (at least a candle): "
+        "the share of five minutes is over 60 % one time in five, that of an hour one in a "
+        "hundred [h]",
     )
     reserves_max_age: float = Field(
         48.0, ge=0, le=336, description="oldest usable exchange reserves or netflow [h]"
@@ -206,6 +215,32 @@ def _quadrant(
     return np.where(np.isfinite(move) & np.isfinite(move_z) & np.isfinite(unit), code, np.nan)
 
 
+@njit(cache=True)
+def _means(values: Floats, start: Ints, stop: Ints) -> Floats:
+    out = np.full(len(start), np.nan)
+    for t in range(len(start)):
+        if stop[t] > start[t]:
+            total = 0.0
+            for row in range(start[t], stop[t]):
+                total += values[row]
+            out[t] = total / (stop[t] - start[t])
+    return out
+
+
+def _taker_share(market: Market, out: Features, span_hours: float) -> Floats:
+    """Return the takers' buy share: of the exchange's trades, else the mean of the records."""
+    share = np.full(len(market), np.nan)
+    series = market.published.get("taker_buy_share")
+    if series is not None:
+        span = max(int(span_hours * HOUR_MS), market.candles.step)
+        start = np.searchsorted(series.known_at, market.close_time - span, side="right")
+        stop = np.searchsorted(series.known_at, market.close_time, side="right")
+        share = _means(series.value, start.astype(np.int64), stop.astype(np.int64))
+    if market.taker_delta is None:
+        return share
+    return np.where(np.isfinite(market.taker_delta), out["taker_buy_share"], share)
+
+
 def _reserves_low(series: Published, years: float) -> Floats:
     """Return per record 1 where it is the lowest of the span, NaN before the span is full."""
     span = pd.Timedelta(days=365 * years)
@@ -216,8 +251,9 @@ def _reserves_low(series: Published, years: float) -> Floats:
 
 
 def _add_flow(market: Market, out: Features, settings: FlowSettings) -> None:
-    """Add crowd positioning and exchange reserves."""
+    """Add crowd positioning, taker share and exchange reserves."""
     out.add("long_short_ratio", market.latest("long_short_ratio", settings.ratio_max_age))
+    out.add("taker_share", _taker_share(market, out, settings.taker_span))
     max_age = settings.reserves_max_age
     low = zscore = np.full(len(market), np.nan)
     reserves = market.published.get("exchange_reserves")
@@ -242,9 +278,11 @@ def add_derivatives(market: Market, out: Features, settings: DerivativesSettings
     ``oi_change_24h`` (fractions), ``oi_z`` (log level), ``oi_change_z`` (change over
     ``quadrant_hours`` in standard deviations), ``oi_quadrant`` (+2 new longs, +1 short covering,
     -1 capitulation of longs, -2 new shorts, 0 nothing of note), ``long_short_ratio``,
+    ``taker_share`` (0-1, of the last candles' trades, else the mean of the last records),
     ``exchange_reserves`` (base currency), ``exchange_reserves_low``
     (0/1 a multi-year low), ``exchange_netflow_z`` (inflow positive), and those of
-    :func:`quorum.features.cross_market.add_cross_market`. Reads ``atr``.
+    :func:`quorum.features.cross_market.add_cross_market`. Reads ``atr`` and
+    ``taker_buy_share``.
     """
     _add_funding(market, out, settings.funding)
     _add_open_interest(market, out, settings.open_interest)

@@ -32,6 +32,8 @@ class Pattern:
         AD / XA, CD / XC or CD / AB, as ``d_of`` says.
     cd : tuple of float
         CD / BC.
+    cd_ab : tuple of float or None
+        CD / AB, which confirms but is not required; None where it plays no part.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Pattern:
     c: Span
     d: Span
     cd: Span
+    cd_ab: Span | None = None
     d_of: int = OF_XA
     c_of_xa: bool = False
 
@@ -46,15 +49,19 @@ class Pattern:
     def row(self) -> tuple[float, ...]:
         """The pattern as one row of the kernel's table."""
         b = self.b or (np.nan, np.nan)
-        return (*b, *self.c, *self.d, *self.cd, float(self.d_of), float(self.c_of_xa))
+        cd_ab = self.cd_ab or (np.nan, np.nan)
+        flags = (float(self.d_of), float(self.c_of_xa))
+        return (*b, *self.c, *self.d, *self.cd, *cd_ab, *flags)
 
 
 PATTERNS: tuple[Pattern, ...] = (
-    Pattern("gartley", (0.618, 0.618), (0.382, 0.886), (0.786, 0.786), (1.13, 1.618)),
-    Pattern("bat", (0.382, 0.5), (0.382, 0.886), (0.886, 0.886), (1.618, 2.618)),
-    Pattern("butterfly", (0.786, 0.786), (0.382, 0.886), (1.27, 1.27), (1.618, 2.24)),
-    Pattern("crab", (0.382, 0.618), (0.382, 0.886), (1.618, 1.618), (2.24, 3.618)),
-    Pattern("deep_crab", (0.886, 0.886), (0.382, 0.886), (1.618, 1.618), (2.0, 3.618)),
+    Pattern("gartley", (0.618, 0.618), (0.382, 0.886), (0.786, 0.786), (1.13, 1.618), (1.0, 1.0)),
+    Pattern("bat", (0.382, 0.5), (0.382, 0.886), (0.886, 0.886), (1.618, 2.618), (1.0, 1.27)),
+    Pattern("butterfly", (0.786, 0.786), (0.382, 0.886), (1.27, 1.27), (1.618, 2.24), (1.0, 1.27)),
+    Pattern("crab", (0.382, 0.618), (0.382, 0.886), (1.618, 1.618), (2.24, 3.618), (1.27, 1.618)),
+    Pattern(
+        "deep_crab", (0.886, 0.886), (0.382, 0.886), (1.618, 1.618), (2.0, 3.618), (1.0, 1.618)
+    ),
     Pattern("shark", (0.382, 0.618), (1.13, 1.618), (0.886, 1.13), (1.618, 2.24)),
     Pattern(
         "cypher",
@@ -72,7 +79,8 @@ PATTERN_NAMES: tuple[str, ...] = tuple(p.name for p in PATTERNS)
 PatternName = Literal["gartley", "bat", "butterfly", "crab", "deep_crab", "shark", "cypher", "abcd"]
 
 #: Columns of :func:`ratio_table`.
-B_LOW, B_HIGH, C_LOW, C_HIGH, D_LOW, D_HIGH, CD_LOW, CD_HIGH, D_OF, C_OF_XA = range(10)
+(B_LOW, B_HIGH, C_LOW, C_HIGH, D_LOW, D_HIGH, CD_LOW, CD_HIGH, CD_AB_LOW, CD_AB_HIGH) = range(10)
+D_OF, C_OF_XA = 10, 11
 
 
 def ratio_table(names: tuple[str, ...]) -> Floats:

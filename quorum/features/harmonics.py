@@ -3,9 +3,10 @@
 The tradable, causal form (spec H7): X, A, B and C are *confirmed* swings, D is not waited for.
 From X, A, B, C each pattern projects where D should be: once as a multiple of XA (of XC for the
 Cypher, of AB for the ABCD) and once as an extension of BC. Where the projections overlap is the
-PRZ. A pattern *completes* on the candle that closes rejecting the PRZ - with the new direction,
-in that half of its range, within ``rejection`` candles of the turn inside the zone. Waiting for
-D to be a confirmed swing would be later by the confirmation lag.
+PRZ; the pattern's CD / AB confirms it without being required. A pattern *completes* on the candle
+that closes rejecting the PRZ - with the new direction, in that half of its range, within
+``rejection`` candles of the turn inside the zone. Waiting for D to be a confirmed swing would be
+later by the confirmation lag.
 
 After that the pattern stays *live* until its first target is closed beyond, its stop is touched,
 or ``hold`` candles have passed. Prices are negated for bearish patterns, so both directions run
@@ -26,6 +27,8 @@ from quorum.features.harmonic_patterns import (
     C_HIGH,
     C_LOW,
     C_OF_XA,
+    CD_AB_HIGH,
+    CD_AB_LOW,
     CD_HIGH,
     CD_LOW,
     D_HIGH,
@@ -62,6 +65,9 @@ class HarmonicSettings(Section):
     timeframes: tuple[Literal["4h", "1d"], ...] = Field(
         ("4h",), description="higher timeframes whose confirmed swings are searched as well"
     )
+    confluence: float = Field(
+        0.8, gt=0, le=1, description="factor on the error where CD / AB fits the pattern as well"
+    )
     min_leg: float = Field(
         3.0, ge=0, le=50, description="smallest first leg, XA (AB of an ABCD) [ATR]"
     )
@@ -91,6 +97,7 @@ class Limits(NamedTuple):
     """The settings the kernels read, as plain numbers."""
 
     tolerance: float
+    confluence: float
     min_leg: float
     max_candles: int
     max_wait: int
@@ -103,8 +110,9 @@ class Limits(NamedTuple):
 
 
 #: Rows of the kernel's result: the live pattern, then the nearest setup still waiting for D.
-PATTERN, DIRECTION, ERROR, AGE, STOP, TARGET, TARGET_2, SETUP, PRZ_NEAR, PRZ_FAR = range(10)
-ROWS = 10
+PATTERN, DIRECTION, ERROR, CONFLUENCE, AGE, STOP, TARGET, TARGET_2 = range(8)
+SETUP, PRZ_NEAR, PRZ_FAR = 8, 9, 10
+ROWS = 11
 OPEN, HIGH, LOW, CLOSE = range(4)
 
 
@@ -156,6 +164,14 @@ def _total_error(row: Floats, legs: Floats, d: float, shape: float, tolerance: f
 
 
 @njit(cache=True)
+def _equal_legs(row: Floats, legs: Floats, d: float, tolerance: float) -> bool:
+    """Whether CD / AB fits the pattern too; never where it plays no part."""
+    ratio = (legs[3] - d) / (legs[1] - legs[2])
+    low, high = row[CD_AB_LOW], row[CD_AB_HIGH]
+    return bool(low == low and _error(ratio, low, high, tolerance) <= 1.0)
+
+
+@njit(cache=True)
 def _open_setups(
     table: Floats, legs: Floats, span: int, atr: float, limits: Limits, zones: Floats
 ) -> bool:
@@ -174,19 +190,25 @@ def _open_setups(
 
 @njit(cache=True)
 def _completed(
-    table: Floats, legs: Floats, zones: Floats, d: float, rejects: bool, tolerance: float
-) -> tuple[int, float, float]:
-    """Close the setups D has run through; return the completed pattern, its error, the PRZ end."""
-    best, best_error, best_far = -1, np.inf, np.nan
+    table: Floats, legs: Floats, zones: Floats, d: float, rejects: bool, limits: Limits
+) -> tuple[int, float, float, bool]:
+    """Close the setups D has run through and return the pattern that completes with least error.
+
+    The result is its number (-1 none), its error, the far end of its PRZ and its confluence.
+    """
+    best, best_error, best_far, best_equal = -1, np.inf, np.nan, False
     for k in range(len(table)):
         if d < zones[k, 0]:
             zones[k, :] = np.nan
         elif rejects and d <= zones[k, 1]:
-            error = _total_error(table[k], legs, d, zones[k, 2], tolerance)
+            error = _total_error(table[k], legs, d, zones[k, 2], limits.tolerance)
+            equal = _equal_legs(table[k], legs, d, limits.tolerance)
+            if equal:
+                error *= limits.confluence
             if error < best_error:
-                best, best_error, best_far = k, error, zones[k, 0]
+                best, best_error, best_far, best_equal = k, error, zones[k, 0], equal
             zones[k, :] = np.nan
-    return best, best_error, best_far
+    return best, best_error, best_far, best_equal
 
 
 @njit(cache=True)
@@ -289,9 +311,10 @@ def _track(
                 zones[:] = np.nan
             turned = t - d_at < limits.rejection
             rejects = turned and _rejects(candles, side, t, limits.rejection_close)
-            best, error, far = _completed(table, legs, zones, d, rejects, limits.tolerance)
+            best, error, far, equal = _completed(table, legs, zones, d, rejects, limits)
             if best >= 0:
                 live_at = t
+                live[CONFLUENCE] = 1.0 if equal else 0.0
                 _start(live, side, best, error, far, d, legs[1], atr[t], limits)
             waiting = _show_setup(zones, side, out[t])
         if live_at >= 0 and (t - live_at > limits.hold or _is_over(candles, live, t)):
@@ -342,6 +365,7 @@ def add_harmonics(market: Market, out: Features, settings: HarmonicSettings) -> 
     Columns, lag 0 beyond that of the swings they stand on (the lag given):
     ``harmonic_pattern`` (1 + position in ``PATTERN_NAMES``, 0 none), ``harmonic_direction``
     (+1 bullish, -1 bearish, 0 none), ``harmonic_error`` (mean ratio error, 1 at the tolerance),
+    ``harmonic_confluence`` (1 where CD / AB fits as well, else 0),
     ``harmonic_age`` (candles since completion), ``harmonic_stop``, ``harmonic_target``,
     ``harmonic_target_2`` (prices), and of the setup ``harmonic_setup`` (+1, -1, 0),
     ``harmonic_prz_near``, ``harmonic_prz_far`` (prices). NaN where there is none.
@@ -356,9 +380,13 @@ def add_harmonics(market: Market, out: Features, settings: HarmonicSettings) -> 
     ]
     rows = _merge(results, c.close)
     lag = out.swings["base"].right
-    names = ("pattern", "direction", "error", "age", "stop", "target", "target_2", "setup")
-    for row, name in enumerate((*names, "prz_near", "prz_far")):
-        flag = name in ("pattern", "direction", "setup")
-        values = np.nan_to_num(rows[row]) if flag else rows[row]
-        price = name in ("stop", "target", "target_2", "prz_near", "prz_far")
-        out.add(f"harmonic_{name}", values, lag=lag, scale_free=not price)
+    for name, row in (("pattern", PATTERN), ("direction", DIRECTION), ("setup", SETUP)):
+        out.add(f"harmonic_{name}", np.nan_to_num(rows[row]), lag=lag)
+    out.add("harmonic_confluence", np.nan_to_num(rows[CONFLUENCE]), lag=lag)
+    out.add("harmonic_error", rows[ERROR], lag=lag)
+    out.add("harmonic_age", rows[AGE], lag=lag)
+    out.add("harmonic_stop", rows[STOP], lag=lag, scale_free=False)
+    out.add("harmonic_target", rows[TARGET], lag=lag, scale_free=False)
+    out.add("harmonic_target_2", rows[TARGET_2], lag=lag, scale_free=False)
+    out.add("harmonic_prz_near", rows[PRZ_NEAR], lag=lag, scale_free=False)
+    out.add("harmonic_prz_far", rows[PRZ_FAR], lag=lag, scale_free=False)

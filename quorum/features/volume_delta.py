@@ -4,6 +4,10 @@
 trades, ``market.taker_delta`` is used (row by row, where finite). Elsewhere the candle body
 stands in for it: ``volume * body_imbalance * (close - open) / (high - low)``. The factor brings
 the approximation to the scale of real flow, so that the two can stand in one window.
+
+How good the approximation is: against the taker ratios of five weeks of hourly BTC and ETH
+perpetuals (spring 2025) it correlates 0.44-0.51 candle by candle, but its 24-candle sums hardly
+do (BTC -0.1, ETH 0.3). It says who won the candles, not what the real CVD shows: prefer trades.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ class DeltaSettings(Section):
         gt=0,
         le=1,
         description="net taker flow of a candle that is all body, in the approximation; hourly "
-        "BTC and ETH perpetuals show 0.13-0.15 (correlation with the body 0.44-0.52) "
+        "BTC and ETH perpetuals show 0.13-0.15 (correlation with the body 0.44-0.51) "
         "[fraction of volume]",
     )
     cvd: int = Field(48, ge=2, le=500, description="window of the CVD [candles]")

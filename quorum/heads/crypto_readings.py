@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from quorum.features.cross_market import BITCOIN
@@ -205,7 +204,6 @@ _CODES = {
     "reserves": ("reserves_low", ""),
     "alt_season": ("alt_season", "bitcoin_season"),
 }
-READING_NAMES = tuple(_CODES)
 READING_CODES = tuple(code for pair in _CODES.values() for code in pair if code)
 
 
@@ -216,16 +214,18 @@ def _reading(
     confidence: Floats,
     background: bool = False,
 ) -> Reading:
-    return Reading(name, side, confidence, np.isfinite(source), background, *_CODES[name])
+    # Nothing is held beyond the life of its source.
+    known = np.isfinite(source)
+    return Reading(name, np.where(known, side, 0.0), confidence, known, background, *_CODES[name])
 
 
 def _events(features: Features, s: ReadingSettings, hold: int) -> list[Reading]:
     """Read what is an event as long as it stands, and for ``hold`` candles more."""
-    share, netflow = features["taker_buy_share"], features["exchange_netflow_z"]
+    share, netflow = features["taker_share"], features["exchange_netflow_z"]
     limit = s.supply.netflow_z
     # Buyers who cross the spread are followed, coins that leave the exchanges are not for sale.
     taker = -_between(share, s.flow.taker_short, s.flow.taker_long)
-    raw: list[tuple[str, Floats, Floats, float | NDArray[np.float64]]] = [
+    raw: list[tuple[str, Floats, Floats, float]] = [
         *_crowd(features, s.crowd),
         ("taker", share, taker, s.flow.taker_confidence),
     ]

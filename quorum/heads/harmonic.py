@@ -53,7 +53,7 @@ class HarmonicHead(Head[HarmonicHeadSettings]):
 
     name: ClassVar[str] = "harmonic"
     weight: ClassVar[float] = 0.09
-    reasons: ClassVar[tuple[str, ...]] = (*PATTERN_NAMES, "completed", "live")
+    reasons: ClassVar[tuple[str, ...]] = (*PATTERN_NAMES, "equal_legs", "completed", "live")
     Settings = HarmonicHeadSettings
 
     def vote(self, market: Market, features: Features) -> Votes:
@@ -66,6 +66,7 @@ class HarmonicHead(Head[HarmonicHeadSettings]):
         quality = s.perfect - (s.perfect - s.at_tolerance) * error
         confidence = quality * (1.0 - s.decay * age)
         when = np.where(age == 0, self.bit("completed"), self.bit("live"))
+        when = when | np.where(features["harmonic_confluence"] > 0, self.bit("equal_legs"), 0)
         reason = np.where(pattern > 0, (1 << np.maximum(pattern - 1, 0)) | when, 0)
         return make_votes(
             features["harmonic_direction"],

@@ -92,12 +92,29 @@ def kind_of(source: str) -> int:
 
 
 @njit(cache=True)
-def _strength(sum_weight: float, age: float, kind: int, rules: Floats) -> float:
+def _absorb(
+    known_at: float,
+    value: float,
+    weight: float,
+    s: int,
+    flow: bool,
+    half_life: float,
+    state: Floats,
+) -> None:
+    """Bring one record into its source's ``state`` (weighted sum, weight, time of the last)."""
+    keep = 0.0
+    if flow and np.isfinite(state[2, s]):
+        keep = 2.0 ** ((state[2, s] - known_at) / half_life)
+    state[0, s] = state[0, s] * keep + weight * value
+    state[1, s] = state[1, s] * keep + weight
+    state[2, s] = known_at
+
+
+@njit(cache=True)
+def _strength(weight: float, age: float, kind: int, rules: Floats) -> float:
     """Strength 0-1 of a source from the weight of its records and the age of the last [h]."""
-    weight = sum_weight
-    if rules[1, kind] == 0:
-        weight *= 2.0 ** (-max(age - rules[2, kind], 0.0) / rules[3, kind])
-    strength: float = min(1.0, weight / rules[4, kind])
+    aged = age if rules[1, kind] != 0 else max(age - rules[2, kind], 0.0)
+    strength: float = min(1.0, weight * 2.0 ** (-aged / rules[3, kind]) / rules[4, kind])
     return strength
 
 
@@ -120,40 +137,29 @@ def _aggregate(
     their sizes; and per kind the sum of weighted readings.
     """
     n = len(at)
-    sources = len(kind)
     out = np.zeros((5, n))
     by_kind = np.zeros((rules.shape[1], n))
-    total = np.zeros(sources)
-    mass = np.zeros(sources)
-    # When a source's sums were last brought up to date, and when it last spoke.
-    stamp = np.full(sources, -np.inf)
+    state = np.zeros((3, len(kind)))
+    state[2] = -np.inf
     r = 0
     for t in range(n):
         while r < len(known_at) and known_at[r] <= at[t]:
             s = source[r]
             k = kind[s]
-            keep = 0.0
-            if rules[1, k] != 0 and np.isfinite(stamp[s]):
-                keep = 2.0 ** ((stamp[s] - known_at[r]) / rules[3, k])
-            total[s] = total[s] * keep + weight[r] * value[r]
-            mass[s] = mass[s] * keep + weight[r]
-            stamp[s] = known_at[r]
+            _absorb(known_at[r], value[r], weight[r], s, rules[1, k] != 0, rules[3, k], state)
             r += 1
-        for s in range(sources):
+        for s in range(len(kind)):
             k = kind[s]
-            age = at[t] - stamp[s]
-            if not age <= rules[5, k] or mass[s] <= 0:
+            age = at[t] - state[2, s]
+            if age > rules[5, k] or state[1, s] <= 0:
                 continue
             out[0, t] += 1
-            reading = total[s] / mass[s]
+            reading = state[0, s] / state[1, s]
             if k == 0:
                 reading = sign * reading if abs(reading) >= extreme else 0.0
                 if reading == 0:
                     continue
-            now = mass[s]
-            if rules[1, k] != 0:
-                now *= 2.0 ** (-age / rules[3, k])
-            strength = _strength(now, age, k, rules)
+            strength = _strength(state[1, s], age, k, rules)
             share = strength * rules[0, k]
             out[1, t] += strength
             out[2, t] += share

@@ -52,6 +52,9 @@ class TimingSettings(Section):
     base_break: float = Field(
         0.09, ge=0, le=0.3, description="added for a fresh break on the base timeframe"
     )
+    against_break: float = Field(
+        0.09, ge=0, le=0.3, description="taken off for a fresh base break against the direction"
+    )
     higher_break: float = Field(0.04, ge=0, le=0.3, description="added for a fresh break on 4h")
     base_hold: int = Field(
         12, ge=1, le=100, description="a base break fades over this long [candles]"
@@ -113,7 +116,10 @@ class _Alignment(NamedTuple):
 
 
 class _Timing(NamedTuple):
-    """Where and when the candle stands relative to the direction."""
+    """Where and when the candle stands relative to the direction.
+
+    ``zone`` is +1 / 0 / -1, a break 1 (fresh, with the direction) to -1 (fresh, against it).
+    """
 
     zone: Floats
     base_break: Floats
@@ -159,6 +165,7 @@ class StructureHead(Head[StructureHeadSettings]):
         "4h_choch",
         "order_block",
         "breaker_block",
+        "base_break_against",
     )
 
     def vote(self, market: Market, features: Features) -> Votes:
@@ -209,9 +216,8 @@ class StructureHead(Head[StructureHeadSettings]):
         long = direction > 0
 
         def fresh(timeframe: str, hold: int) -> Floats:
-            with_it = features[f"structure_trend_{timeframe}"] == direction
-            left = 1 - features[f"break_age_{timeframe}"] / hold
-            return np.where(with_it & (left > 0), left, 0.0)
+            side = np.nan_to_num(features[f"structure_trend_{timeframe}"]) * direction
+            return side * np.fmax(1 - features[f"break_age_{timeframe}"] / hold, 0.0)
 
         return _Timing(
             zone=direction * (discount - premium),
@@ -234,7 +240,10 @@ class StructureHead(Head[StructureHeadSettings]):
         aligned = p.aligned + (p.all_aligned - p.aligned) * span
         aligned += np.where(timing.zone > 0, p.right_zone, 0.0)
         aligned -= np.where(timing.zone < 0, p.wrong_zone, 0.0)
-        aligned += p.base_break * timing.base_break + p.higher_break * timing.higher_break
+        # A break against the bias is a pullback still running: wait until it has cooled off.
+        base = timing.base_break
+        aligned += np.where(base > 0, p.base_break, p.against_break) * base
+        aligned += p.higher_break * np.maximum(timing.higher_break, 0.0)
         aligned += p.block * timing.blocks + p.breaker * timing.breaker
         conflicted = 0.5 + p.conflicted_slope * (alignment.share - 0.5)
         return np.where(
@@ -272,6 +281,7 @@ class StructureHead(Head[StructureHeadSettings]):
             "4h_choch": higher & higher_choch,
             "order_block": timing.blocks > 0,
             "breaker_block": timing.breaker,
+            "base_break_against": timing.base_break < 0,
         }
         for timeframe, trend in zip(STRUCTURE_TIMEFRAMES, trends, strict=True):
             flags[f"{timeframe}_with"] = trend == alignment.direction

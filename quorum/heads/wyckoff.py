@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from quorum.features.table import Features
-from quorum.features.wyckoff import STAGE_B
+from quorum.features.wyckoff import STAGE_B, STAGE_C, STAGE_D, STAGE_E
 from quorum.features.wyckoff_events import CLIMAX_BREAK, DRY_BREAK, SIGN
 from quorum.heads.base import Head, HeadSettings, Votes, abstain, make_votes
 from quorum.market import Market
@@ -103,6 +103,9 @@ class WyckoffHead(Head[WyckoffHeadSettings]):
         "distribution",
         "redistribution",
         "markdown",
+        "stage_c",
+        "stage_d",
+        "stage_e",
         "operator_agrees",
     )
     Settings = WyckoffHeadSettings
@@ -131,7 +134,10 @@ class WyckoffHead(Head[WyckoffHeadSettings]):
         lean = np.nan_to_num(features["wyckoff_lean"])
         probability = np.where(event_side != 0, s.event_probability, s.phase_probability)
         probability = probability + s.evidence * np.clip(direction * lean, -1.0, 1.0)
-        reason = self._reason(held, phase, event_side, agrees_phase, agrees)
+        reason = self._reason(held, phase, event_side, agrees_phase)
+        for letter, number in (("stage_c", STAGE_C), ("stage_d", STAGE_D), ("stage_e", STAGE_E)):
+            reason[agrees_phase & (stage == number)] |= self.bit(letter)
+        reason[agrees] |= self.bit("operator_agrees")
         return make_votes(
             direction,
             probability,
@@ -151,9 +157,9 @@ class WyckoffHead(Head[WyckoffHeadSettings]):
         return np.where(kind == SIGN, s.sign, np.where(named, strong, s.mirror_break))
 
     def _reason(
-        self, held: _Held, phase: Floats, event_side: Floats, phased: Bools, agrees: Bools
+        self, held: _Held, phase: Floats, event_side: Floats, phased: Bools
     ) -> NDArray[np.int64]:
-        """Compose the reason mask: the event, the phase behind it, the operator."""
+        """Compose the reason mask of the event and of the phase behind it."""
         events = ("spring", "terminal_shakeout", "sign_of_strength")
         counter = ("upthrust", "utad", "sign_of_weakness")
         phases = ("accumulation", "reaccumulation", "markup")
@@ -164,7 +170,6 @@ class WyckoffHead(Head[WyckoffHeadSettings]):
                 happened = (event_side != 0) & (held.code == sign * number)
                 mask[happened] |= self.bit(names[number - 1])
                 mask[phased & (phase == sign * number)] |= self.bit(cycle[number - 1])
-        mask[agrees] |= self.bit("operator_agrees")
         return mask
 
     def _available(self, features: Features) -> Bools:

@@ -80,6 +80,8 @@ def publish(
         content = json.dumps({**manifest, "files": files}, indent=1, sort_keys=True)
         (fresh / name).write_text(content + "\n", encoding="utf-8")
         _swap(fresh, target, work / "old", name, manifest)
+    except OSError as error:
+        raise DataError(f"{target}: cannot be written ({error})") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return True

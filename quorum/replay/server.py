@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -156,8 +157,8 @@ class _Server(ThreadingHTTPServer):
 
     daemon_threads = False
     block_on_close = True
-    # Otherwise a port that is in use could be taken a second time on some systems.
-    allow_reuse_address = False
+    # A port just left can be taken again; on Windows this would take one that is in use.
+    allow_reuse_address = os.name == "posix"
 
     def __init__(
         self,

@@ -14,6 +14,8 @@ from quorum.typing import Floats, Ints
 
 #: No exchange quotes finer than this.
 MAX_DECIMALS = 10
+#: Above this a float64 does not hold every whole number.
+EXACT = 2.0**53
 
 
 class SymbolSettings(Section):
@@ -66,8 +68,8 @@ class SymbolRules:
         return f"{self.base}{self.quote}"
 
 
-def increment(values: Floats) -> tuple[float, int]:
-    """Return the largest increment all values are multiples of, and its decimals.
+def increment(values: Floats) -> float:
+    """Return the largest increment all values are multiples of.
 
     Values that lie on no grid of at most ``MAX_DECIMALS`` decimals get the finest one.
 
@@ -78,11 +80,14 @@ def increment(values: Floats) -> tuple[float, int]:
     """
     for decimals in range(MAX_DECIMALS + 1):
         scaled = values * 10.0**decimals
+        if scaled.max() >= EXACT:
+            break
         whole = np.round(scaled)
-        if np.all(np.abs(scaled - whole) <= 1e-9 * np.maximum(scaled, 1.0)):
+        # Decimal numbers are not exact in binary, sums of them even less.
+        if np.all(np.abs(scaled - whole) <= np.minimum(1e-9 * scaled, 1e-3)):
             units: Ints = np.unique(whole.astype(np.int64))
-            return float(np.gcd.reduce(units)) / 10.0**decimals, decimals
-    return 10.0**-MAX_DECIMALS, MAX_DECIMALS
+            return float(np.gcd.reduce(units)) / 10.0**decimals
+    return 10.0**-MAX_DECIMALS
 
 
 def symbol_rules(
@@ -105,7 +110,6 @@ def symbol_rules(
     usable = np.isfinite(table).all(axis=1) & (table[:, :4] > 0).all(axis=1)
     if not usable.any() or series.span is None:
         raise DataError(f"{series.path}: no row has usable prices")
-    tick, _ = increment(table[usable, :4].ravel())
     volume = table[usable, 4]
     traded = volume[volume > 0]
     base, quote = pair.split(":")[0].split("/")
@@ -113,9 +117,9 @@ def symbol_rules(
         pair=pair,
         base=base,
         quote=quote,
-        tick_size=tick,
-        # Volumes are sums of many orders: their grid is the orders' grid, unless hardly any.
-        step_size=increment(traded)[0] if len(traded) >= len(usable) / 2 else tick,
+        tick_size=increment(table[usable, :4].ravel()),
+        # Volumes are sums of many orders, so their grid is the orders' - if there are enough.
+        step_size=increment(traded) if len(traded) >= len(usable) / 2 else 10.0**-MAX_DECIMALS,
         min_notional=settings.min_notional,
         listed=int(series.span[0].timestamp() * 1000),
     )

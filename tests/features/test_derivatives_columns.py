@@ -43,6 +43,7 @@ def hourly(values, first_hour=1):
 
 def columns_of(market, section=SMALL, atr=2.0):
     out = Features(len(market))
+    out.add("taker_buy_share", np.full(len(market), 0.9))
     out.add("atr", np.full(len(market), atr), scale_free=False)
     add_derivatives(market, out, section)
     return out
@@ -54,7 +55,8 @@ def market_of(closes, **published):
 
 def test_without_any_source_every_column_is_nan():
     x = columns_of(market_of([100.0] * 30))
-    assert all(np.isnan(values).all() for name, values in x.items() if name != "atr")
+    given = {"atr", "taker_buy_share"}
+    assert all(np.isnan(values).all() for name, values in x.items() if name not in given)
 
 
 def test_funding_is_annualised_by_the_time_since_the_settlement_before():
@@ -140,6 +142,21 @@ def test_stale_open_interest_is_unknown():
     assert np.isfinite(x["oi_z"][62])
     assert np.isnan(x["oi_z"][63])
     assert np.isnan(x["oi_quadrant"][63])
+
+
+def test_taker_records_are_averaged_over_the_hour_and_trades_come_first():
+    five_minutes = HOUR_MS // 12
+    at = np.arange(1, 37, dtype=np.int64) * five_minutes
+    shares = np.repeat([0.2, 0.8, 0.5], 12)
+    shares[11] = 0.9
+    market = market_of([100.0] * 5, taker_buy_share=Published(at, shares))
+    recorded = columns_of(market)["taker_share"]
+    np.testing.assert_allclose(recorded[:3], [(11 * 0.2 + 0.9) / 12, 0.8, 0.5])
+    assert np.isnan(recorded[3:]).all()
+    traded = replace(market, taker_delta=np.array([np.nan, 0.1, 0.1, 0.1, np.nan]))
+    mixed = columns_of(traded)["taker_share"]
+    assert mixed[0] == recorded[0]
+    assert mixed[1:4].tolist() == [0.9, 0.9, 0.9]
 
 
 def test_reserves_at_their_low_need_the_whole_span_of_records():
@@ -233,6 +250,7 @@ def full_market(seed, n=300):
             "exchange_reserves": Published(days, walk(len(days))),
             "exchange_netflow": Published(days, rng.normal(0, 1, len(days))),
             "long_short_ratio": hourly(np.exp(rng.normal(0, 1, n))),
+            "taker_buy_share": hourly(rng.uniform(0, 1, n)),
         },
         context={"BTC": candles_of(walk(n)), "ETH": candles_of(walk(n))},
         universe={name: candles_of(walk(n // 24), "1d") for name in ("BTC", "A", "B", "C")},

@@ -22,10 +22,10 @@ def test_lows_at_one_price_make_a_support_under_the_close() -> None:
 
 
 def test_highs_at_one_price_make_a_resistance_over_the_close() -> None:
-    x = patterns_of(drawn(RANGE))
-    near_low = x["resistance"][-1]
-    assert near_low > 101
-    assert x["resistance_distance"][-1] >= 0
+    x = patterns_of(drawn([*RANGE[:-1], (100, 9), (107, 6)]))
+    assert x["resistance"][-1] == pytest.approx(108.3, abs=0.05)
+    assert x["resistance_touches"][-1] == 2
+    assert 0 < x["resistance_distance"][-1] < 2
 
 
 def test_a_level_is_unknown_until_its_second_touch_is_confirmed() -> None:

@@ -19,7 +19,7 @@ QUIET = {
     "perp_premium": 0.0,
     "funding_z": 0.0,
     "funding_rate": 1e-4,
-    "taker_buy_share": 0.5,
+    "taker_share": 0.5,
     "exchange_netflow_z": 0.0,
     "oi_quadrant": 0.0,
     "oi_change_z": 0.0,
@@ -37,7 +37,7 @@ LONG = {
     "perp_premium": -0.004,
     "funding_z": -2.5,
     "funding_rate": -1e-4,
-    "taker_buy_share": 0.65,
+    "taker_share": 0.65,
     "exchange_netflow_z": -2.5,
     "oi_quadrant": float(NEW_LONGS),
     "cvd_divergence_bull": 1.0,
@@ -48,7 +48,7 @@ SHORT = {
     "perp_premium": 0.006,
     "funding_z": 2.5,
     "funding_rate": 3e-4,
-    "taker_buy_share": 0.35,
+    "taker_share": 0.35,
     "exchange_netflow_z": 2.5,
     "oi_quadrant": float(NEW_SHORTS),
     "cvd_divergence_bear": 1.0,
@@ -100,8 +100,8 @@ def is_valid(votes, row=0):
         ({"oi_quadrant": SHORT_COVERING, "oi_change_z": -2.1}, -1, 0.70, "short_covering"),
         ({"cvd_divergence_bull": 1.0}, 1, 0.80, "cvd_divergence_bull"),
         ({"cvd_divergence_bear": 1.0}, -1, 0.80, "cvd_divergence_bear"),
-        ({"taker_buy_share": 0.61}, 1, 0.75, "taker_buying"),
-        ({"taker_buy_share": 0.39}, -1, 0.75, "taker_selling"),
+        ({"taker_share": 0.61}, 1, 0.75, "taker_buying"),
+        ({"taker_share": 0.39}, -1, 0.75, "taker_selling"),
         ({"exchange_netflow_z": -2.1}, 1, 0.75, "exchange_outflow"),
         ({"exchange_netflow_z": 2.1}, -1, 0.70, "exchange_inflow"),
     ],
@@ -122,8 +122,8 @@ def test_each_event_votes_alone(row, direction, confidence, reason):
         {"funding_z": 2.5, "funding_rate": 1e-4},
         {"funding_z": -2.5, "funding_rate": 1e-5},
         {"oi_quadrant": CAPITULATION, "oi_change_z": -1.9},
-        {"taker_buy_share": 0.60},
-        {"taker_buy_share": 0.40},
+        {"taker_share": 0.60},
+        {"taker_share": 0.40},
         {"cvd_divergence_bull": 0.5, "cvd_divergence_bear": 0.5},
     ],
 )
@@ -139,7 +139,7 @@ def test_the_background_cannot_vote_alone(row):
 
 
 def test_the_season_joins_an_event_and_opposes_another():
-    taker = {"taker_buy_share": 0.65}
+    taker = {"taker_share": 0.65}
     joined, opposed = votes_on([{**taker, **SEASON_LONG}]), votes_on([{**taker, **SEASON_SHORT}])
     assert joined.confidence[0] == 0.775
     assert joined.probability[0] > votes_on([taker]).probability[0] > opposed.probability[0]
@@ -148,11 +148,11 @@ def test_the_season_joins_an_event_and_opposes_another():
 
 
 def test_two_events_stand_against_the_season():
-    assert is_valid(votes_on([{**RATIO_LONG, "taker_buy_share": 0.65, **SEASON_SHORT}]))
+    assert is_valid(votes_on([{**RATIO_LONG, "taker_share": 0.65, **SEASON_SHORT}]))
 
 
 def test_the_alt_season_says_nothing_about_bitcoin():
-    taker = {"taker_buy_share": 0.65}
+    taker = {"taker_share": 0.65}
     season = votes_on([{**taker, **SEASON_LONG}], pair="BTC/USDT:USDT")
     plain = votes_on([taker], pair="BTC/USDT:USDT")
     assert season.confidence[0] == plain.confidence[0] == 0.75
@@ -174,11 +174,11 @@ def test_confidence_grows_with_the_number_of_agreeing_readings(
 
 
 def test_as_many_against_as_for_is_flat():
-    assert vote_on({**RATIO_LONG, "taker_buy_share": 0.35})[0] == 0
+    assert vote_on({**RATIO_LONG, "taker_share": 0.35})[0] == 0
 
 
 def test_one_event_against_two_is_not_valid_and_against_three_it_is():
-    two = {**RATIO_LONG, "perp_premium": -0.004, "taker_buy_share": 0.35}
+    two = {**RATIO_LONG, "perp_premium": -0.004, "taker_share": 0.35}
     three = {**two, "exchange_netflow_z": -3.0}
     assert vote_on(two)[0] == 1
     assert not is_valid(votes_on([two]))
@@ -189,9 +189,14 @@ def test_one_event_against_two_is_not_valid_and_against_three_it_is():
 def test_a_reading_is_held_for_some_hours_and_fades():
     votes = votes_on([RATIO_LONG, *[{}] * 10])
     assert votes.direction.tolist() == [1] * 7 + [0] * 4
-    confidence = votes_on([{"taker_buy_share": 0.7}, *[{}] * 10]).confidence[:7]
+    confidence = votes_on([{"taker_share": 0.7}, *[{}] * 10]).confidence[:7]
     assert np.all(np.diff(confidence) < 0)
     assert confidence[-1] > 0.9 * confidence[0]
+
+
+def test_a_reading_is_not_held_when_its_source_ends():
+    gone = {"long_short_ratio": np.nan}
+    assert votes_on([RATIO_LONG, {}, gone, gone]).direction.tolist() == [1, 1, 0, 0]
 
 
 def test_a_newer_opposite_event_replaces_a_held_one():
@@ -203,7 +208,7 @@ def test_an_event_that_stands_for_days_becomes_background():
     votes = votes_on([RATIO_SHORT] * 60)
     assert votes.direction[:48].tolist() == [-1] * 48
     assert votes.direction[48:].tolist() == [0] * 12
-    taker = {"taker_buy_share": 0.35}
+    taker = {"taker_share": 0.35}
     joined = votes_on([RATIO_SHORT] * 59 + [{**RATIO_SHORT, **taker}])
     assert "crowd_long" in CryptoHead.reason_text(int(joined.reason[-1]))
 

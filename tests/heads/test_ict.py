@@ -157,7 +157,7 @@ def test_tapped_fair_value_gap_votes_long() -> None:
     assert {"fvg_bull", "ny_kill_zone"} <= reason
 
 
-def test_balanced_range_is_named_and_alone_never_a_valid_vote() -> None:
+def test_balanced_range_is_named_and_alone_no_valid_vote_in_new_york() -> None:
     direction, _, _, reason = last_vote(with_history(BALANCED))
     assert direction == 1
     assert "bpr_bull" in reason
@@ -234,6 +234,7 @@ def test_mirrored_setup_votes_short_just_as_strongly(rows: list[Candle]) -> None
     swap = {
         "sweep_low": "sweep_high", "ote_long": "ote_short", "ob_bull": "ob_bear",
         "fvg_bull": "fvg_bear", "breaker_bull": "breaker_bear", "discount": "premium",
+        "bpr_bull": "bpr_bear", "judas_long": "judas_short",
     }  # fmt: skip
     assert {swap.get(code, code) for code in long[3]} == short[3]
 

@@ -113,10 +113,19 @@ def test_a_fresh_break_makes_the_wrong_zone_tradable_and_fades(side):
     assert "base_bos" not in gone[3]
 
 
-def test_a_fresh_break_against_the_bias_adds_nothing():
-    against = vote_on((-1, 1, 1, 1), 0.5, (0.0, 99.0, 99.0, 99.0), choch_base=-1)
-    without = vote_on((-1, 1, 1, 1), 0.5)
-    assert against == without
+def test_a_fresh_base_break_against_the_bias_delays_the_pullback_entry():
+    trends, position = (-1, 1, 1, 1), 0.0
+    fresh = vote_on(trends, position, (0.0, 99.0, 99.0, 99.0), choch_base=-1)
+    cooled = vote_on(trends, position, (12.0, 99.0, 99.0, 99.0), choch_base=-1)
+    assert not is_valid(fresh)
+    assert is_valid(cooled)
+    assert "base_break_against" in fresh[3]
+    assert not {"base_choch", "base_break_against"} & cooled[3]
+
+
+def test_a_4h_break_against_the_bias_adds_nothing():
+    against = vote_on((1, -1, 1, 1), 0.5, (99.0, 0.0, 99.0, 99.0), choch_4h=-1)
+    assert against == vote_on((1, -1, 1, 1), 0.5)
 
 
 def test_a_change_of_character_is_named_as_such():

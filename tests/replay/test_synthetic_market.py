@@ -112,7 +112,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError("disk full")
 
     monkeypatch.setattr(pd.DataFrame, "to_feather", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(DataError, match=r"market: cannot be written \(disk full\)"):
         make_market(SMALL, tmp_path / "market")
     assert list(tmp_path.iterdir()) == []
 

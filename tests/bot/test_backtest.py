@@ -1,0 +1,120 @@
+"""Quorum in real freqtrade backtests: what it trades, at which prices, and why."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from backtests import backtesting, run, small_market
+
+from quorum.signals import Signal
+
+
+@pytest.fixture(scope="module")
+def datadir(tmp_path_factory):
+    return small_market(tmp_path_factory.mktemp("data") / "market")
+
+
+@pytest.fixture(scope="module")
+def result(datadir, tmp_path_factory):
+    return run(datadir, tmp_path_factory.mktemp("user"))
+
+
+@pytest.fixture(scope="module")
+def signals(result) -> list[tuple[pd.Series, Signal]]:
+    """Return every trade with its stored signal."""
+    trades = result["trades"]
+    stored = {
+        (s["symbol"], pd.Timestamp(s["timestamp"])): Signal.model_validate(s)
+        for s in result["signals"].values()
+    }
+    hour = pd.Timedelta(hours=1)
+    return [(t, stored[t["pair"], t["open_date"] - hour]) for _, t in trades.iterrows()]
+
+
+def test_it_trades_every_pair_long_and_short(result):
+    trades = result["trades"]
+    assert set(trades["pair"]) == {"BTC/USDT:USDT", "ETH/USDT:USDT", "SOL/USDT:USDT"}
+    assert set(trades["is_short"]) == {True, False}
+
+
+def test_every_trade_keeps_the_signal_it_was_opened_on(signals):
+    for trade, signal in signals:
+        assert (signal.direction < 0) == trade["is_short"]
+        assert signal.entry_price == pytest.approx(trade["open_rate"], rel=1e-3)
+        assert trade["enter_tag"] == signal.tag
+        votes = [v for v in signal.votes.values() if v.direction == signal.direction]
+        assert len(votes) >= signal.agreeing_heads >= 4
+
+
+def test_the_stake_is_that_of_the_signal(signals):
+    for trade, signal in signals:
+        # Amounts are cut to the exchange's steps.
+        assert trade["stake_amount"] == pytest.approx(signal.position_size_quote, rel=0.05)
+
+
+def test_stops_and_targets_fill_inside_the_candle_at_their_price(signals):
+    kinds = set()
+    for trade, signal in signals:
+        if trade["exit_reason"] == "stop_loss":
+            kinds.add("stop")
+            assert trade["close_rate"] == pytest.approx(signal.stop_loss, rel=2e-3)
+        elif trade["exit_reason"] == "roi":
+            kinds.add("target")
+            assert trade["close_rate"] == pytest.approx(signal.take_profit, rel=2e-3)
+    assert kinds == {"stop", "target"}
+
+
+def test_no_stop_is_wider_than_max_risk_and_no_target_outside_its_limits(signals):
+    for _, s in signals:
+        assert abs(s.entry_price - s.stop_loss) / s.entry_price <= 0.05 + 1e-9
+        assert 1.5 - 1e-6 <= s.risk_reward_ratio <= 5 + 1e-6
+
+
+def test_trades_end_only_for_reasons_of_the_system(result):
+    reasons = set(result["trades"]["exit_reason"])
+    assert reasons <= {"stop_loss", "roi", "opposite_quorum", "force_exit", "liquidation"}
+
+
+def test_no_head_or_feature_failed(result, caplog):
+    from quorum import faults
+
+    assert not faults._reported
+
+
+def test_fast_callbacks_give_identical_trades(datadir, result, tmp_path):
+    fast = run(datadir, tmp_path, quorum={"fast_callbacks": True})
+    pd.testing.assert_frame_equal(fast["trades"], result["trades"])
+    assert fast["signals"] == result["signals"]
+
+
+def test_a_narrower_gate_trades_less(datadir, result, tmp_path):
+    strict = run(datadir, tmp_path, quorum={"consensus": {"gate": 0.9}})
+    assert 0 < len(strict["trades"]) < len(result["trades"])
+
+
+def test_leverage_comes_from_the_settings_and_leaves_position_values_alone(
+    datadir, result, tmp_path
+):
+    levered = run(datadir, tmp_path, quorum={"leverage": 3.0})["trades"]
+    assert set(levered["leverage"]) == {3.0}
+    first, plain = levered.iloc[0], result["trades"].iloc[0]
+    assert first["stake_amount"] * 3 == pytest.approx(plain["stake_amount"], rel=0.05)
+
+
+def test_spot_markets_are_traded_long_only(datadir, tmp_path):
+    spot = run(datadir, tmp_path, trading_mode="spot", margin_mode="", candle_type_def="spot")
+    assert len(spot["trades"]) > 0
+    assert not spot["trades"]["is_short"].any()
+
+
+def test_entry_decisions_are_repeatable_on_the_same_frame(datadir, tmp_path):
+    with backtesting(datadir, tmp_path) as bt:
+        bt._set_strategy(bt.strategylist[0])
+        data, _ = bt.load_bt_data()
+        pair, frame = next(iter(bt.strategy.advise_all_indicators(data).items()))
+        once = bt.strategy.ft_advise_signals(frame.copy(), {"pair": pair})
+        twice = bt.strategy.ft_advise_signals(once.copy(), {"pair": pair})
+        pd.testing.assert_frame_equal(once, twice)
+        numeric = once.drop(columns=["date", "enter_tag", "exit_tag"])
+        assert all(np.issubdtype(kind, np.number) or kind == np.bool_ for kind in numeric.dtypes)

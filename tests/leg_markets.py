@@ -1,0 +1,82 @@
+"""Markets drawn as legs from price to price, and their mirror images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from quorum.candles import Candles
+from quorum.features.harmonics import HarmonicSettings, add_harmonics
+from quorum.features.swings import SwingSettings, add_swings
+from quorum.features.table import Features
+from quorum.features.volatility import VolatilitySettings, add_volatility
+from quorum.features.wyckoff import WyckoffSettings, add_wyckoff
+from quorum.market import Market
+
+HOUR_MS = 3_600_000
+Bar = tuple[float, float, float, float, float]
+
+
+@dataclass
+class Drawing:
+    """Candles drawn one after the other: open, high, low, close, volume ratio."""
+
+    bars: list[Bar] = field(default_factory=list)
+
+    @property
+    def last(self) -> float:
+        return self.bars[-1][3]
+
+    def bar(self, opened: float, high: float, low: float, close: float, volume: float) -> Drawing:
+        self.bars.append((opened, high, low, close, volume))
+        return self
+
+    def leg(self, to: float, candles: int, *, volume: float = 1.0, wick: float = 0.0) -> Drawing:
+        """Draw a straight move from the last close to ``to``."""
+        start = self.last
+        for i in range(1, candles + 1):
+            a, b = start + (to - start) * (i - 1) / candles, start + (to - start) * i / candles
+            self.bar(a, max(a, b) + wick, min(a, b) - wick, b, volume)
+        return self
+
+    def mirrored(self, sum_: float) -> Drawing:
+        """Reflect every price around ``sum_ / 2``."""
+        return Drawing(
+            [(sum_ - o, sum_ - lo, sum_ - h, sum_ - c, v) for o, h, lo, c, v in self.bars]
+        )
+
+    def market(self) -> Market:
+        o, h, lo, c, v = (np.array(x, dtype=np.float64) for x in zip(*self.bars, strict=True))
+        time = np.arange(len(o), dtype=np.int64) * HOUR_MS
+        return Market("SOL/USDT:USDT", Candles("1h", time, o, h, lo, c, 100 * v))
+
+
+def start_at(price: float, volume: float = 1.0) -> Drawing:
+    return Drawing([(price, price, price, price, volume)])
+
+
+def own_features(
+    market: Market,
+    volume_ratio: np.ndarray | None = None,
+    *,
+    atr: float | None = None,
+    harmonics: HarmonicSettings | None = None,
+) -> Features:
+    """Compute the Wyckoff and harmonic columns, with the volume ratio (and ATR) as drawn."""
+    out = Features(len(market))
+    if atr is None:
+        out.begin("volatility")
+        add_volatility(market, out, VolatilitySettings())
+    else:
+        out.add("atr", np.full(len(market), atr), scale_free=False)
+    ratio = market.candles.volume / 100 if volume_ratio is None else volume_ratio
+    out.add("volume_ratio", ratio)
+    add_swings(market, out, SwingSettings())
+    add_wyckoff(market, out, WyckoffSettings())
+    add_harmonics(market, out, harmonics or HarmonicSettings())
+    return out
+
+
+def without_volume(market: Market) -> Market:
+    return replace(market, candles=replace(market.candles, volume=np.zeros(len(market))))
