@@ -23,8 +23,9 @@ from quorum.pipeline import Evaluation, evaluate
 from quorum.settings import Settings
 from quorum.typing import Floats
 
-#: Relative difference under which a recursive indicator counts as settled.
-STARTUP_TOLERANCE = 1e-6
+#: Difference under which a recursive indicator counts as settled, as a share of the column's
+#: mean size. Votes and signals are rounded to what they mean and must be identical.
+STARTUP_TOLERANCE = 1e-4
 
 
 @dataclass
@@ -41,7 +42,8 @@ class ColumnReport:
     rewritten : int
         Values that later candles changed.
     startup : float
-        Largest relative difference of the last row for a history of ``startup`` candles.
+        Largest difference of the last row for a history of ``startup`` candles, as a share of
+        the column's mean size.
     """
 
     lag: int | None
@@ -70,13 +72,18 @@ class Certificate:
         return {
             name: report.startup
             for name, report in self.columns.items()
-            if report.startup > STARTUP_TOLERANCE
+            if report.startup > startup_tolerance(name)
         }
 
     @property
     def clean(self) -> bool:
         """Whether nothing was rewritten and everything had settled."""
         return self.rewritten == 0 and not self.unsettled
+
+
+def startup_tolerance(column: str) -> float:
+    """Return how much of its start a column may remember: votes and signals nothing."""
+    return STARTUP_TOLERANCE if column.startswith(("feature", "reading")) else 0.0
 
 
 def all_columns(result: Evaluation, settings: Settings) -> dict[str, Floats]:
@@ -154,7 +161,7 @@ def certify(
             part = all_columns(evaluate(late, settings), settings)
             certificate.starts += 1
             for name, report in certificate.columns.items():
-                difference = _relative(float(part[name][-1]), float(full[name][row - 1]))
+                difference = _deviation(float(part[name][-1]), full[name], row - 1)
                 report.startup = max(report.startup, difference)
         on_step(done, total)
     return certificate
@@ -177,13 +184,18 @@ def _different(part: Floats, full: Floats) -> int:
     return int(len(same) - np.count_nonzero(same))
 
 
-def _relative(value: float, reference: float) -> float:
-    """Return the relative difference, infinite where one of two is NaN."""
+def _deviation(value: float, column: Floats, row: int) -> float:
+    """Return how far a value is from the column's own at ``row``, in mean sizes of the column.
+
+    Infinite where one of the two is NaN.
+    """
+    reference = float(column[row])
     if value == reference or (np.isnan(value) and np.isnan(reference)):
         return 0.0
     if np.isnan(value) or np.isnan(reference):
         return float("inf")
-    return abs(value - reference) / max(abs(value), abs(reference), 1e-12)
+    size = float(np.nanmean(np.abs(column)))
+    return abs(value - reference) / size if size > 0 else float("inf")
 
 
 def summary(certificate: Certificate) -> Iterator[tuple[str, int, int, int, float]]:

@@ -80,3 +80,20 @@ def own_features(
 
 def without_volume(market: Market) -> Market:
     return replace(market, candles=replace(market.candles, volume=np.zeros(len(market))))
+
+
+def accumulation(*, up: float = 1.3, down: float = 0.9) -> Drawing:
+    """Draw a decline, a selling climax (row 71), the automatic rally and two more swings.
+
+    It ends on support at 101 with the edges at 100.2 and 108.2; ATR is 1. More volume on the
+    rallies (``up``) than on the reactions (``down``) means demand.
+    """
+    drawing = start_at(160).leg(104, 70, wick=0.2).bar(104, 104.2, 98, 100.5, 3.0)
+    drawing.leg(108, 9, volume=up, wick=0.2)
+    for low, high in ((100.4, 107.8), (100.8, 108.2)):
+        drawing.leg(low, 9, volume=down, wick=0.2).leg(high, 9, volume=up, wick=0.2)
+    return drawing.leg(101, 9, volume=down, wick=0.2)
+
+
+#: Reflecting :func:`accumulation` around 130 gives a distribution between 151.8 and 159.8.
+MIRROR = 260.0

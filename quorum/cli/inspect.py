@@ -159,7 +159,8 @@ def verify_command(
         dirty += not result.clean
     if dirty:
         console.print(
-            f"[bold red]not clean[/]: {dirty} pair(s) (start-up tolerance {STARTUP_TOLERANCE:g})"
+            f"[bold red]not clean[/]: {dirty} pair(s) (start-up tolerance {STARTUP_TOLERANCE:g} "
+            "for features and readings, 0 for votes and signals)"
         )
         raise typer.Exit(1)
     console.print("[bold green]clean[/]")

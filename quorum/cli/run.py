@@ -33,7 +33,9 @@ def market_command(
         Literal["regimes", "random_walk"], typer.Option(help="known regimes, or no structure")
     ] = "regimes",
     seed: Annotated[int, typer.Option(help="seed of all random numbers")] = 7,
-    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"])] = datetime(2022, 1, 1, tzinfo=UTC),
+    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"])] = datetime(
+        2022, 1, 1, tzinfo=UTC
+    ),
     end: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"])] = datetime(2025, 1, 1, tzinfo=UTC),
     base: Annotated[
         list[str] | None, typer.Option("--base", "-b", help="base currency; may be repeated")

@@ -216,34 +216,20 @@ def _flags(
     out: Floats,
 ) -> None:
     """Count the closes that break out of a flag in the direction of its pole, in place."""
-    live = False
-    top = -1
-    s = 0.0
-    at = 0
-    end = 0.0
-    height = 0.0
-    quality = 0.0
-    slope = -np.inf
-    extreme = 0.0
+    live, top, at = False, -1, 0
+    s, end, height, quality, slope, extreme = 0.0, 0.0, 0.0, 0.0, -np.inf, 0.0
     for t in range(len(close)):
         first = t
         if event[t] >= 0 and chain[event[t], 0] != top and chain[event[t], 1] >= 0:
             top = chain[event[t], 0]
             start = chain[event[t], 1]
             unit = atr[index[start]]
-            side = 1.0 * kind[top]
-            rise = side * (price[top] - price[start])
+            rise = kind[top] * (price[top] - price[start])
             # A swing against the pole leaves the flag as it is: it may be its own low.
             if rise >= f.pole * unit and index[top] - index[start] <= f.pole_length:
-                live = True
-                s = side
-                at = index[top]
-                end = price[top]
-                height = rise
+                live, s, at, end, height = True, 1.0 * kind[top], index[top], price[top], rise
                 quality = min(1.0, rise / (2.0 * f.pole * unit))
-                slope = -np.inf
-                extreme = end
-                first = at + 1
+                slope, extreme, first = -np.inf, end, at + 1
         if not live:
             continue
         for j in range(first, t + 1):

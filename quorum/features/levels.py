@@ -82,6 +82,35 @@ def _gather(
 
 
 @njit(cache=True)
+def _forget(oldest: int, price: Floats, when: Ints, traded: Floats, count: int) -> int:
+    """Drop the pivots that are too old, in place; return how many are left."""
+    kept = 0
+    for i in range(count):
+        if when[i] > oldest:
+            price[kept] = price[i]
+            when[kept] = when[i]
+            traded[kept] = traded[i]
+            kept += 1
+    return kept
+
+
+@njit(cache=True)
+def _insert(
+    new: float, row: int, volume: Floats, price: Floats, when: Ints, traded: Floats, count: int
+) -> None:
+    """Insert a pivot so that the prices stay sorted, in place."""
+    at = count
+    while at > 0 and price[at - 1] > new:
+        price[at] = price[at - 1]
+        when[at] = when[at - 1]
+        traded[at] = traded[at - 1]
+        at -= 1
+    price[at] = new
+    when[at] = row
+    traded[at] = volume[row] if volume[row] >= 0 else 0.0
+
+
+@njit(cache=True)
 def _levels(
     close: Floats,
     atr: Floats,
@@ -105,28 +134,12 @@ def _levels(
     seen = -1
     for t in range(n):
         if event[t] > seen and atr[t] > 0:
-            kept = 0
-            for i in range(count):
-                if when[i] > t - lookback:
-                    price[kept] = price[i]
-                    when[kept] = when[i]
-                    traded[kept] = traded[i]
-                    kept += 1
-            count = kept
+            count = _forget(t - lookback, price, when, traded, count)
             while seen < event[t]:
                 seen += 1
                 if index[seen] <= t - lookback:
                     continue
-                at = count
-                while at > 0 and price[at - 1] > pivot_price[seen]:
-                    price[at] = price[at - 1]
-                    when[at] = when[at - 1]
-                    traded[at] = traded[at - 1]
-                    at -= 1
-                price[at] = pivot_price[seen]
-                when[at] = index[seen]
-                ratio = volume[index[seen]]
-                traded[at] = ratio if ratio >= 0 else 0.0
+                _insert(pivot_price[seen], index[seen], volume, price, when, traded, count)
                 count += 1
             made = _gather(price, when, traded, count, tolerance * atr[t], levels)
         below = -1

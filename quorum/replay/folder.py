@@ -98,13 +98,15 @@ def _refuse_foreign(target: Path, name: str) -> None:
 
 
 def _swap(fresh: Path, target: Path, old: Path, name: str, manifest: Mapping[str, Any]) -> None:
-    """Put the new folder in place of the old one."""
-    if target.exists():
-        target.rename(old)
+    """Put the new folder in place of the old one, which comes back if that fails."""
     try:
+        if target.exists():
+            target.rename(old)
         fresh.rename(target)
     except OSError:
         # Another process was faster: what it built is as good if it is the same.
         if not is_current(target, name, manifest):
+            if old.exists() and not target.exists():
+                old.rename(target)
             raise
         logger.info("%s was built by another process meanwhile", target)

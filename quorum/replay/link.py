@@ -83,8 +83,7 @@ def link_datadir(source: Path, target: Path, extras: Path | None = None) -> bool
     Raises
     ------
     DataError
-        If ``source`` holds no candles, an extra cannot be converted, or ``target`` holds other
-        files.
+        If ``source`` holds no candles, an extra cannot be used, or ``target`` holds other files.
     """
     source = source.absolute()
     directory = DataDirectory(source)

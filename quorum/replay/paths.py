@@ -39,18 +39,13 @@ def diffuse(
         Independent, mean zero, variance one.
     sigma, drift, pull : ndarray of shape (n_steps,)
         Volatility, log drift and fraction of the distance to the middle taken back, per step.
-    new_regime : ndarray of shape (n_steps,), bool
-    alpha, beta : float
-        GARCH weights of the last squared shock and of the last variance.
-    limit : float
-        Largest variance multiplier.
+    alpha, beta, limit : float
+        GARCH weights of the last squared shock and variance; largest multiplier.
 
     Returns
     -------
-    level : ndarray of shape (n_steps,)
-        Log price at the end of each step, from zero.
-    deviation : ndarray of shape (n_steps,)
-        Standard deviation of each step.
+    level, deviation : ndarray of shape (n_steps,)
+        Log price at the end of each step, from zero; standard deviation of each step.
     """
     n = len(shocks)
     level = np.empty(n)
@@ -97,25 +92,19 @@ def liquidate(
 
     1. The crowd leans with the decaying mean of returns, -1 (short) to 1 (long).
     2. Open interest reverts to a level that rises with the lean, with noise.
-    3. When a move against the crowd is larger than the trigger, positions are closed by force
-       for some steps: the price is pushed on, open interest falls.
-    4. The push is a dislocation that is taken back afterwards.
+    3. A move against the crowd larger than the trigger closes positions by force for some
+       steps: open interest falls, the price is pushed on and comes back afterwards.
 
     Parameters
     ----------
-    fair : ndarray of shape (n_steps,)
-        Log price without liquidations.
-    noise : ndarray of shape (n_steps,)
-        Shocks of open interest, mean zero, variance one.
+    fair, noise : ndarray of shape (n_steps,)
+        Log price without liquidations; shocks of open interest of mean zero, variance one.
     crowding : Crowding
 
     Returns
     -------
-    price, crowd, interest : ndarray of shape (n_steps,)
-        Log price with liquidations; lean of the crowd after each step; log open interest
-        relative to its base level.
-    forced : ndarray of shape (n_steps,), bool
-        Steps in which positions were closed by force.
+    price, crowd, interest, forced : ndarray of shape (n_steps,)
+        Log price; lean after each step; log open interest relative to its base; forced steps.
     """
     n = len(fair)
     price, crowd, interest = np.empty(n), np.empty(n), np.empty(n)
@@ -125,8 +114,8 @@ def liquidate(
     last = fair[0] if n else 0.0
     for t in range(n):
         dislocation -= crowding.recovery * dislocation
-        held += crowding.growth * (crowding.level * abs(lean) - held)
-        held += crowding.wobble * noise[t]
+        target = crowding.level * abs(lean)
+        held += crowding.growth * (target - held) + crowding.wobble * noise[t]
         if left > 0:
             forced[t] = True
             dislocation -= side * crowding.push * crowding.step_sigma

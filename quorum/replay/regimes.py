@@ -97,33 +97,51 @@ _AFTER_LOW_VOLATILITY = {
 class Regimes(Section):
     """One group of settings per regime; by default bull and bear mirror each other in drift."""
 
-    strong_bull: RegimeSettings = RegimeSettings(
-        drift=0.010, volatility=0.030, duration=8, successors=_AFTER_STRONG_BULL
+    strong_bull: RegimeSettings = Field(
+        RegimeSettings(drift=0.010, volatility=0.030, duration=8, successors=_AFTER_STRONG_BULL),
+        description="a clear rise",
     )
-    weak_bull: RegimeSettings = RegimeSettings(
-        drift=0.0035, volatility=0.022, duration=10, successors=_AFTER_WEAK_BULL
+    weak_bull: RegimeSettings = Field(
+        RegimeSettings(drift=0.0035, volatility=0.022, duration=10, successors=_AFTER_WEAK_BULL),
+        description="a slow rise",
     )
-    bull_range: RegimeSettings = RegimeSettings(
-        drift=0.0005, volatility=0.019, half_life=14, duration=7, successors=_AFTER_BULL_RANGE
+    bull_range: RegimeSettings = Field(
+        RegimeSettings(
+            drift=0.0005, volatility=0.019, half_life=14, duration=7, successors=_AFTER_BULL_RANGE
+        ),
+        description="a range with an upward bias",
     )
-    bear_range: RegimeSettings = RegimeSettings(
-        drift=-0.0005,
-        volatility=0.020,
-        half_life=14,
-        duration=7,
-        successors=_mirrored(_AFTER_BULL_RANGE),
+    bear_range: RegimeSettings = Field(
+        RegimeSettings(
+            drift=-0.0005,
+            volatility=0.020,
+            half_life=14,
+            duration=7,
+            successors=_mirrored(_AFTER_BULL_RANGE),
+        ),
+        description="a range with a downward bias",
     )
-    weak_bear: RegimeSettings = RegimeSettings(
-        drift=-0.0035, volatility=0.024, duration=10, successors=_mirrored(_AFTER_WEAK_BULL)
+    weak_bear: RegimeSettings = Field(
+        RegimeSettings(
+            drift=-0.0035, volatility=0.024, duration=10, successors=_mirrored(_AFTER_WEAK_BULL)
+        ),
+        description="a slow fall",
     )
-    strong_bear: RegimeSettings = RegimeSettings(
-        drift=-0.010, volatility=0.035, duration=8, successors=_mirrored(_AFTER_STRONG_BULL)
+    strong_bear: RegimeSettings = Field(
+        RegimeSettings(
+            drift=-0.010, volatility=0.035, duration=8, successors=_mirrored(_AFTER_STRONG_BULL)
+        ),
+        description="a clear fall",
     )
-    high_volatility: RegimeSettings = RegimeSettings(
-        volatility=0.055, duration=3, successors=_AFTER_HIGH_VOLATILITY
+    high_volatility: RegimeSettings = Field(
+        RegimeSettings(volatility=0.055, duration=3, successors=_AFTER_HIGH_VOLATILITY),
+        description="large moves without direction",
     )
-    low_volatility: RegimeSettings = RegimeSettings(
-        volatility=0.010, half_life=24, duration=6, successors=_AFTER_LOW_VOLATILITY
+    low_volatility: RegimeSettings = Field(
+        RegimeSettings(
+            volatility=0.010, half_life=24, duration=6, successors=_AFTER_LOW_VOLATILITY
+        ),
+        description="small moves around a middle",
     )
 
     def in_order(self) -> list[RegimeSettings]:

@@ -92,12 +92,18 @@ class SyntheticSettings(Section):
     coins: dict[str, CoinSettings] = Field(
         default_factory=dict, description="coins that differ from the built-in ones, by base"
     )
-    volatility: VolatilitySettings = VolatilitySettings()
-    sessions: SessionSettings = SessionSettings()
-    volume: VolumeSettings = VolumeSettings()
-    crowd: CrowdSettings = CrowdSettings()
-    regimes: Regimes = Regimes()
-    records: RecordsSettings = RecordsSettings()
+    volatility: VolatilitySettings = Field(
+        VolatilitySettings(), description="clustering and tails of returns"
+    )
+    sessions: SessionSettings = Field(SessionSettings(), description="busy and quiet hours")
+    volume: VolumeSettings = Field(VolumeSettings(), description="how volume follows price")
+    crowd: CrowdSettings = Field(
+        CrowdSettings(), description="premium, funding, open interest and liquidations"
+    )
+    regimes: Regimes = Field(Regimes(), description="what the market does in each regime")
+    records: RecordsSettings = Field(
+        RecordsSettings(), description="records files beside the candles"
+    )
 
     @field_validator("bases")
     @classmethod

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -81,6 +82,13 @@ def test_an_identical_market_is_reused_and_a_changed_one_replaced(tmp_path: Path
     assert make_market(SMALL.model_copy(update={"bases": ("ETH",)}), target)
     assert {p.name.split("_")[0] for p in target.glob("*-1h.feather")} == {"ETH"}
     assert [p.name for p in tmp_path.iterdir()] == ["market"]
+
+
+def test_two_that_make_the_same_market_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _n: make_market(SMALL, tmp_path / "m"), range(4)))
+    assert not make_market(SMALL, tmp_path / "m")
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
 
 
 def test_a_market_with_a_missing_file_is_made_again(tmp_path: Path) -> None:
