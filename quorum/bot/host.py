@@ -116,6 +116,14 @@ def _source(
     )
 
 
+def load_files(paths: Sequence[Path]) -> dict[str, Any]:
+    """Merge freqtrade configuration files; raises ``DataError`` if one cannot be read."""
+    try:
+        return load_from_files([str(path) for path in paths])
+    except OperationalException as error:
+        raise DataError(str(error)) from error
+
+
 def load_config(
     paths: Sequence[Path], *, datadir: Path | None = None, timeframe: str | None = None
 ) -> dict[str, Any]:
@@ -126,10 +134,7 @@ def load_config(
     DataError
         If a file cannot be read, or the data directory is missing.
     """
-    try:
-        config = load_from_files([str(path) for path in paths])
-    except OperationalException as error:
-        raise DataError(str(error)) from error
+    config = load_files(paths)
     user_data = Path(config.get("user_data_dir") or "user_data")
     config["user_data_dir"] = user_data
     config["datadir"] = Path(

@@ -8,22 +8,29 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import pandas as pd
 import typer
 
+from quorum.bot.host import load_files
 from quorum.cli.app import DEFAULT_CONFIG, ConfigOption, DatadirOption, command, console
 from quorum.errors import DataError
-from quorum.replay.datadir import TradingMode
+from quorum.replay.datadir import DataDirectory, TradingMode
 from quorum.replay.exchange import ExchangeServer, ExchangeSettings
+from quorum.replay.link import link_datadir, records_files
 from quorum.replay.synthetic import SyntheticSettings, make_market
 
 #: Where the commands below keep markets, inside the user directory.
 USER_DATA = Path("user_data")
 SYNTHETIC = USER_DATA / "data" / "synthetic"
 RECORDED = USER_DATA / "data" / "recorded"
+#: Spans that leave the start-up history before them.
+SYNTHETIC_TIMERANGE = "20230301-20250101"
+RECORDED_TIMERANGE = "20230101-20250430"
 
 
 @command("market")
@@ -88,7 +95,7 @@ def replay_command(
         if arguments:
             raise typer.Exit(run_freqtrade(arguments, config, folder, exchange, mode))
         with tempfile.TemporaryDirectory() as temporary:
-            overlay = write_overlay(Path(temporary), exchange.config_overlay(mode))
+            overlay = write_overlay(Path(temporary), exchange, folder, mode)
             console.print(
                 f"serving {folder} at {exchange.url} until interrupted (Ctrl-C)\n"
                 f"freqtrade ... --config {config[0]} --config {overlay} --datadir {folder}",
@@ -100,8 +107,21 @@ def replay_command(
                 console.print("stopped")
 
 
-def write_overlay(folder: Path, overlay: dict[str, Any]) -> Path:
-    """Write a configuration overlay and return its path."""
+def write_overlay(
+    folder: Path,
+    exchange: ExchangeServer,
+    datadir: Path,
+    mode: TradingMode,
+    pairs: Sequence[str] | None = None,
+) -> Path:
+    """Write the configuration that leads stock freqtrade to the local exchange.
+
+    Records files that lie beside the candles are named in it.
+    """
+    overlay = exchange.config_overlay(mode, pairs)
+    records = records_files(datadir.absolute()).settings()
+    if records:
+        overlay["quorum"] = {"market": records}
     path = folder / "local-exchange.json"
     path.write_text(json.dumps(overlay, indent=1), encoding="utf-8")
     return path
@@ -114,7 +134,7 @@ def run_freqtrade(
     exchange: ExchangeServer,
     mode: TradingMode,
     *,
-    extra: dict[str, Any] | None = None,
+    pairs: Sequence[str] | None = None,
     log: Path | None = None,
 ) -> int:
     """Run a stock freqtrade command against the local exchange and return its status.
@@ -124,22 +144,93 @@ def run_freqtrade(
     arguments : sequence of str
         A freqtrade command and its options.
     configs : sequence of Path
-        Configuration files, over which the exchange's overlay and ``extra`` are laid.
+        Configuration files, over which the exchange's overlay is laid.
+    pairs : sequence of str, optional
+        Whitelist; by default the configuration's own.
     log : Path, optional
         File for the host's log; by default it goes to the terminal.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        overlay = write_overlay(Path(temporary), exchange.config_overlay(mode))
-        layers = [*configs, overlay]
-        if extra:
-            layers.append(Path(temporary) / "extra.json")
-            layers[-1].write_text(json.dumps(extra), encoding="utf-8")
+        overlay = write_overlay(Path(temporary), exchange, datadir, mode, pairs)
         command, *options = arguments
         call = [sys.executable, "-m", "freqtrade", command, *options, "--datadir", str(datadir)]
-        for layer in layers:
+        for layer in (*configs, overlay):
             call += ["--config", str(layer)]
         if log is None:
             return subprocess.run(call, check=False).returncode
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w", encoding="utf-8") as stream:
             return subprocess.run(call, check=False, stderr=stream).returncode
+
+
+@dataclass(frozen=True)
+class DemoData:
+    """The candles of a demo: a data directory, the pairs and the span that can be tested."""
+
+    datadir: Path
+    pairs: tuple[str, ...]
+    timerange: str
+
+
+def demo_data(datadir: Path | None, timerange: str | None, config: dict[str, Any]) -> DemoData:
+    """Make the embedded market, or a working copy of recorded candles, and choose pairs.
+
+    Recorded candles are linked, and the series beside them converted, into the user directory;
+    pairs are those of the whitelist that have every series over the span.
+    """
+    if datadir is None:
+        write_market(SYNTHETIC)
+        data = DataDirectory(SYNTHETIC)
+        return DemoData(SYNTHETIC, data.pairs("futures"), timerange or SYNTHETIC_TIMERANGE)
+    with console.status(f"linking {datadir}"):
+        link_datadir(datadir, RECORDED)
+    timerange = timerange or RECORDED_TIMERANGE
+    start, _, end = timerange.partition("-")
+    selection = DataDirectory(RECORDED).select(
+        start=pd.Timestamp(start, tz="UTC") if start else None,
+        end=pd.Timestamp(end, tz="UTC") if end else None,
+    )
+    listed = config["exchange"]["pair_whitelist"]
+    pairs = tuple(pair for pair in listed if pair in selection.pairs)
+    for pair in listed:
+        if pair not in pairs:
+            reason = selection.rejected.get(pair, "no candles")
+            console.print(f"[yellow]{pair} is left out[/]: {reason}")
+    if not pairs:
+        raise DataError(f"{datadir}: no pair of the whitelist covers {timerange}")
+    return DemoData(RECORDED, pairs, timerange)
+
+
+@command("demo")
+def demo_command(
+    config: ConfigOption = DEFAULT_CONFIG,
+    datadir: DatadirOption = None,
+    timerange: Annotated[str | None, typer.Option(help="for example 20230101-20250430")] = None,
+    only_data: Annotated[
+        bool, typer.Option("--only-data", help="prepare the candles and stop")
+    ] = False,
+) -> None:
+    """Backtest Quorum offline: on the embedded synthetic market, or on recorded candles."""
+    loaded = load_files(config)
+    data = demo_data(datadir, timerange, loaded)
+    if only_data:
+        console.print(f"candles in {data.datadir}")
+        return
+    log = USER_DATA / "logs" / "demo.log"
+    console.print(
+        f"backtesting {len(data.pairs)} pairs, {data.timerange}, candles in {data.datadir} "
+        f"(log: {log})"
+    )
+    with ExchangeServer(data.datadir) as exchange:
+        status = run_freqtrade(
+            ["backtesting", "--timerange", data.timerange, "--cache", "none"],
+            config,
+            data.datadir,
+            exchange,
+            "futures",
+            pairs=data.pairs,
+            log=log,
+        )
+    if status:
+        tail = log.read_text(encoding="utf-8").splitlines()[-15:]
+        raise DataError("the backtest failed:\n" + "\n".join(tail))

@@ -177,11 +177,13 @@ def _open_setups(
 ) -> bool:
     """Fill ``zones`` (far, near, error so far; one row per pattern); return if there is any."""
     found = False
+    # An outside candle can confirm swings that are level or the wrong way round.
+    ordered = legs[1] > max(legs[0], legs[2]) and legs[3] > legs[2]
     for k in range(len(table)):
         has_x = table[k, B_LOW] == table[k, B_LOW]
         leg = legs[1] - legs[0] if has_x else legs[1] - legs[2]
         zones[k, :] = np.nan
-        wanted = table[k, C_LOW] == table[k, C_LOW] and span <= limits.max_candles
+        wanted = table[k, C_LOW] == table[k, C_LOW] and ordered and span <= limits.max_candles
         if wanted and leg >= limits.min_leg * atr:
             zones[k, 0], zones[k, 1], zones[k, 2] = _zone(table[k], legs, limits.tolerance)
             found = found or zones[k, 0] == zones[k, 0]

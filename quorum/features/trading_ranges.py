@@ -130,7 +130,7 @@ def _ranges(
             if off > limits.tolerance * width or width > limits.max_width * atr[now]:
                 break
             start = index[swing]
-            if now - start < limits.min_length or not width >= limits.min_width * atr[now]:
+            if now - start < limits.min_length or not width > limits.min_width * atr[now]:
                 continue
             if _closes_inside(close, start, now, bottom, top) < limits.inside:
                 continue

@@ -149,6 +149,19 @@ def test_only_wanted_patterns_are_found() -> None:
     assert np.isnan(ratio_table(("crab",))[[p.name != "crab" for p in PATTERNS]]).all()
 
 
+def test_level_swings_are_no_error() -> None:
+    # On a coarse price grid outside candles make highs and lows of the same price.
+    rng = np.random.default_rng(0)
+    close = 100 + np.round(rng.standard_normal(3000).cumsum() * 0.3)
+    drawing = start_at(100)
+    for price in close:
+        last = drawing.last
+        high, low = max(last, price) + rng.integers(2), min(last, price) - rng.integers(2)
+        drawing.bar(last, high, low, price, 1.0)
+    out = own_features(drawing.market(), atr=0.0)
+    assert np.isfinite(out["harmonic_error"][out["harmonic_pattern"] > 0]).all()
+
+
 def test_columns_of_every_prefix_equal_those_of_the_whole(market: Market) -> None:
     whole = own_features(market, np.ones(len(market)))
     names = [n for n in whole if n.startswith("harmonic")]

@@ -173,6 +173,12 @@ def test_columns_of_every_prefix_equal_those_of_the_whole(market: Market) -> Non
             np.testing.assert_array_equal(part[name], whole[name][:n], err_msg=name)
 
 
+def test_an_untraded_market_is_no_error() -> None:
+    out = own_features(start_at(100).leg(100, 200, volume=0.0).market(), atr=0.0)
+    assert np.isnan(out["wyckoff_top"]).all()
+    assert not out["harmonic_pattern"].any()
+
+
 @pytest.mark.parametrize("n", [1, 2, 30, 60])
 def test_short_histories_are_no_error(market: Market, n: int) -> None:
     out = own_features(market.head(n), np.ones(n))
