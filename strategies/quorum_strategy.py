@@ -168,3 +168,9 @@ class Quorum(IStrategy):
         """Target of the signal (spec P2) as a profit ratio, filled inside the candle."""
         signal = self.desk.signal_of(trade)
         return None if signal is None else trade.calc_profit_ratio(signal.take_profit)
+
+    def custom_exit(
+        self, pair: str, trade: Trade, current_time: datetime, **kwargs: Any
+    ) -> str | None:
+        """End what neither stop nor target has ended: the time stop (spec P4)."""
+        return self.desk.exit_reason(trade, current_time)

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 SIGNAL_KEY = "quorum_signal"
 #: Exit reason of a trade that a quorum on the other side ends.
 OPPOSITE_QUORUM = "opposite_quorum"
+#: Exit reason of a trade that has lasted too long.
+TIME_STOP = "time_stop"
 
 
 class Desk:
@@ -102,6 +104,11 @@ class Desk:
             return
         self._signals[key] = signal
         trade.set_custom_data(SIGNAL_KEY, signal.model_dump(mode="json"))
+
+    def exit_reason(self, trade: Trade, at: datetime) -> str | None:
+        """Return why a trade must end now at the market, None to keep it."""
+        age = (at - trade.open_date_utc).total_seconds() / 3600
+        return TIME_STOP if age >= self.settings.exits.time_stop else None
 
     def signal_of(self, trade: Trade) -> Signal | None:
         """Return the signal a trade was opened on, None for a trade that is not ours."""

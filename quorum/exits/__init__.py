@@ -17,3 +17,6 @@ class ExitSettings(Section):
     stop: StopSettings = Field(StopSettings(), description="the protective stop")
     target: TargetSettings = Field(TargetSettings(), description="the R:R target")
     reversal: bool = Field(True, description="leave when a quorum forms on the other side")
+    time_stop: float = Field(
+        168.0, gt=0, description="leave a trade that is older, whatever its result (P4) [h]"
+    )

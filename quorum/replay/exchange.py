@@ -2,14 +2,13 @@
 
 Stock freqtrade talks to it through ccxt when :meth:`ExchangeServer.config_overlay` is merged into
 its configuration; no patch, no key, no network. Backtesting, hyperopt and the analysis commands
-ask for the symbols only; leverage tiers come with the host.
+ask for the symbols only, listing pairs for tickers too; leverage tiers come with the host.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,10 +16,11 @@ from typing import Any, Self
 from pydantic import Field
 
 from quorum.errors import DataError
+from quorum.replay.binance import binance_routes, not_served
 from quorum.replay.datadir import TradingMode
-from quorum.replay.server import HTTPError, LocalServer, Request, Routes
+from quorum.replay.server import LocalServer
 from quorum.replay.source import MarketSource, RecordedSource
-from quorum.replay.symbols import SymbolRules, SymbolSettings
+from quorum.replay.symbols import SymbolSettings
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +49,6 @@ PATHS: dict[str, str] = {
     "papi": "/papi/v1",
     "papiV2": "/papi/v2",
 }
-#: What ccxt takes for a contract without expiry.
-PERPETUAL_DELIVERY = 4133404800000
 
 
 class ExchangeSettings(SymbolSettings):
@@ -175,116 +173,3 @@ class ExchangeServer:
             "dataformat_ohlcv": "feather",
             "exchange": exchange,
         }
-
-
-def binance_routes(source: MarketSource) -> Routes:
-    """Return the endpoints that are served, as Binance names them."""
-
-    def ping(_request: Request) -> object:
-        return {}
-
-    def time(_request: Request) -> object:
-        return {"serverTime": source.now()}
-
-    def futures_info(_request: Request) -> object:
-        return _exchange_info(source, [futures_symbol(s) for s in source.symbols("futures")])
-
-    def spot_info(_request: Request) -> object:
-        return _exchange_info(source, [spot_symbol(s) for s in source.symbols("spot")])
-
-    return {
-        ("GET", "/fapi/v1/ping"): ping,
-        ("GET", "/fapi/v1/time"): time,
-        ("GET", "/fapi/v1/exchangeInfo"): futures_info,
-        ("GET", "/api/v3/ping"): ping,
-        ("GET", "/api/v3/time"): time,
-        ("GET", "/api/v3/exchangeInfo"): spot_info,
-    }
-
-
-def not_served(request: Request) -> object:
-    """Refuse an endpoint the local exchange does not have."""
-    logger.warning("%s %s: not served by the local exchange", request.method, request.path)
-    raise HTTPError(
-        404,
-        {
-            "code": -5000,
-            "msg": f"Path {request.path}, Method {request.method} is not served by the local "
-            "exchange",
-        },
-    )
-
-
-def _exchange_info(source: MarketSource, symbols: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the envelope of the list of symbols."""
-    return {
-        "timezone": "UTC",
-        "serverTime": source.now(),
-        "rateLimits": [],
-        "exchangeFilters": [],
-        "symbols": symbols,
-    }
-
-
-def futures_symbol(rules: SymbolRules) -> dict[str, Any]:
-    """Describe a perpetual contract as ``GET /fapi/v1/exchangeInfo`` does."""
-    return {
-        "symbol": rules.symbol,
-        "pair": rules.symbol,
-        "contractType": "PERPETUAL",
-        "deliveryDate": PERPETUAL_DELIVERY,
-        "onboardDate": rules.listed,
-        "status": "TRADING",
-        "baseAsset": rules.base,
-        "quoteAsset": rules.quote,
-        "marginAsset": rules.quote,
-        "baseAssetPrecision": 8,
-        "quotePrecision": 8,
-        "underlyingType": "COIN",
-        "filters": [
-            *_price_and_amount(rules),
-            {"filterType": "MIN_NOTIONAL", "notional": _plain(rules.min_notional)},
-        ],
-        "orderTypes": ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT"],
-        "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
-    }
-
-
-def spot_symbol(rules: SymbolRules) -> dict[str, Any]:
-    """Describe a spot symbol as ``GET /api/v3/exchangeInfo`` does."""
-    return {
-        "symbol": rules.symbol,
-        "status": "TRADING",
-        "baseAsset": rules.base,
-        "quoteAsset": rules.quote,
-        "baseAssetPrecision": 8,
-        "quotePrecision": 8,
-        "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS_LIMIT"],
-        "isSpotTradingAllowed": True,
-        "isMarginTradingAllowed": False,
-        "permissions": ["SPOT"],
-        "filters": [
-            *_price_and_amount(rules),
-            {
-                "filterType": "NOTIONAL",
-                "minNotional": _plain(rules.min_notional),
-                "maxNotional": "9000000",
-            },
-        ],
-    }
-
-
-def _price_and_amount(rules: SymbolRules) -> list[dict[str, str]]:
-    """Return the filters that both kinds of symbol have; sizes are not bounded from above."""
-    tick, step = _plain(rules.tick_size), _plain(rules.step_size)
-    amount = {"minQty": step, "maxQty": "10000000000", "stepSize": step}
-    return [
-        {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": "0", "tickSize": tick},
-        {"filterType": "LOT_SIZE", **amount},
-        {"filterType": "MARKET_LOT_SIZE", **amount},
-    ]
-
-
-def _plain(value: float) -> str:
-    """Write a number as exchanges do: decimals, no exponent."""
-    return f"{Decimal(repr(value)).normalize():f}"

@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Protocol
 
 from quorum.replay.datadir import DataDirectory, TradingMode
-from quorum.replay.symbols import SymbolRules, SymbolSettings, symbol_rules
+from quorum.replay.symbols import (
+    SymbolRules,
+    SymbolSettings,
+    Ticker,
+    last_day,
+    symbol_rules,
+)
 
 
 class MarketSource(Protocol):
@@ -20,6 +26,10 @@ class MarketSource(Protocol):
         """Return the rules of every symbol of the trading mode."""
         ...
 
+    def tickers(self, mode: TradingMode) -> tuple[Ticker, ...]:
+        """Return the last 24 hours of every symbol of the trading mode."""
+        ...
+
 
 class RecordedSource:
     """Candles of a data directory, recorded or synthetic.
@@ -31,6 +41,7 @@ class RecordedSource:
         self.directory = DataDirectory(directory)
         self.settings = settings or SymbolSettings()
         self._symbols: dict[TradingMode, tuple[SymbolRules, ...]] = {}
+        self._tickers: dict[TradingMode, tuple[Ticker, ...]] = {}
 
     def now(self) -> int:
         """Return the time of the last row of any series, milliseconds since the epoch."""
@@ -45,3 +56,11 @@ class RecordedSource:
                 for pair in self.directory.pairs(mode)
             )
         return self._symbols[mode]
+
+    def tickers(self, mode: TradingMode) -> tuple[Ticker, ...]:
+        """Return the last 24 hours on record of every pair, read once."""
+        if mode not in self._tickers:
+            self._tickers[mode] = tuple(
+                last_day(self.directory, rules, mode) for rules in self.symbols(mode)
+            )
+        return self._tickers[mode]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import Field
 
+from quorum.candles import DAY_MS, clean, epoch_ms, timeframe_ms
 from quorum.errors import DataError
 from quorum.replay.datadir import DataDirectory, TradingMode
 from quorum.section import Section
@@ -68,6 +69,24 @@ class SymbolRules:
         return f"{self.base}{self.quote}"
 
 
+@dataclass(frozen=True)
+class Ticker:
+    """The last 24 hours of a symbol; prices in the quote currency, volume in the base currency.
+
+    ``opened`` and ``closed`` are milliseconds since the epoch.
+    """
+
+    rules: SymbolRules
+    open: float
+    high: float
+    low: float
+    last: float
+    volume: float
+    quote_volume: float
+    opened: int
+    closed: int
+
+
 def increment(values: Floats) -> float:
     """Return the largest increment all values are multiples of.
 
@@ -122,4 +141,27 @@ def symbol_rules(
         step_size=increment(traded) if len(traded) >= len(usable) / 2 else 10.0**-MAX_DECIMALS,
         min_notional=settings.min_notional,
         listed=int(series.span[0].timestamp() * 1000),
+    )
+
+
+def last_day(directory: DataDirectory, rules: SymbolRules, mode: TradingMode) -> Ticker:
+    """Return the last 24 hours of a symbol's candles."""
+    timeframe = directory.timeframes(rules.pair, mode)[0]
+    series = directory.find(rules.pair, timeframe, mode)
+    if series is None:
+        raise DataError(f"{directory.path}: no {mode} candles of {rules.pair}")
+    frame = clean(series.read(), timeframe, fill=False)
+    closed = epoch_ms(frame["date"]) + timeframe_ms(timeframe)
+    last = frame[closed > closed[-1] - DAY_MS]
+    volume = last["volume"].to_numpy(dtype=np.float64)
+    return Ticker(
+        rules=rules,
+        open=float(last["open"].iloc[0]),
+        high=float(last["high"].max()),
+        low=float(last["low"].min()),
+        last=float(last["close"].iloc[-1]),
+        volume=float(volume.sum()),
+        quote_volume=float(volume @ last["close"].to_numpy(dtype=np.float64)),
+        opened=int(closed[-1]) - DAY_MS,
+        closed=int(closed[-1]),
     )

@@ -73,7 +73,24 @@ def test_no_stop_is_wider_than_max_risk_and_no_target_outside_its_limits(signals
 
 def test_trades_end_only_for_reasons_of_the_system(result):
     reasons = set(result["trades"]["exit_reason"])
-    assert reasons <= {"stop_loss", "roi", "opposite_quorum", "force_exit", "liquidation"}
+    assert reasons <= {"stop_loss", "roi", "opposite_quorum", "time_stop", "force_exit"}
+
+
+def test_the_time_stop_ends_what_lasts_too_long(datadir, tmp_path):
+    trades = run(datadir, tmp_path, quorum={"exits": {"time_stop": 5.0}})["trades"]
+    stopped = trades[trades["exit_reason"] == "time_stop"]
+    assert len(stopped) > 0
+    assert set(stopped["trade_duration"]) == {300}
+    assert trades["trade_duration"].max() <= 300
+
+
+def test_an_opposite_quorum_ends_a_trade_unless_that_is_turned_off(datadir, result, tmp_path):
+    # Stops and targets out of reach: only the signals are left to end a trade.
+    far = {"stop": {"atr_multiple": 20.0, "max_risk": 50.0}, "time_stop": 100_000.0}
+    on = run(datadir, tmp_path, quorum={"exits": far})["trades"]
+    off = run(datadir, tmp_path, quorum={"exits": {**far, "reversal": False}})["trades"]
+    assert (on["exit_reason"] == "opposite_quorum").any()
+    assert not (off["exit_reason"] == "opposite_quorum").any()
 
 
 def test_no_head_or_feature_failed(result, caplog):

@@ -150,16 +150,18 @@ def test_only_wanted_patterns_are_found() -> None:
 
 
 def test_level_swings_are_no_error() -> None:
-    # On a coarse price grid outside candles make highs and lows of the same price.
-    rng = np.random.default_rng(0)
-    close = 100 + np.round(rng.standard_normal(3000).cumsum() * 0.3)
-    drawing = start_at(100)
-    for price in close:
-        last = drawing.last
-        high, low = max(last, price) + rng.integers(2), min(last, price) - rng.integers(2)
-        drawing.bar(last, high, low, price, 1.0)
-    out = own_features(drawing.market(), atr=0.0)
-    assert np.isfinite(out["harmonic_error"][out["harmonic_pattern"] > 0]).all()
+    # A high of 100 is followed by rising lows, a gap and then one dip: a swing low of 100.
+    drawing = start_at(130).leg(90, 12).leg(99.5, 10).bar(99.5, 100, 99.5, 99.8, 1.0)
+    for i in range(6):
+        drawing.bar(99.8, 99.9, 99.6 + 0.03 * i, 99.85, 1.0)
+    for i in range(6):
+        drawing.bar(102 + i, 103 + i, 101 + i, 102 + i, 1.0)
+    drawing.bar(108, 110, 100, 109, 1.0).leg(130, 8).leg(110, 12)
+    _, out = features_of(drawing, min_leg=0.0)
+    swings = out.swings["base"]
+    newest = swings.chain[swings.event[-1], :4]
+    assert swings.price[newest].tolist() == [130.0, 100.0, 100.0, 90.0]
+    assert not out["harmonic_setup"][swings.confirmed[newest[0]] :].any()
 
 
 def test_columns_of_every_prefix_equal_those_of_the_whole(market: Market) -> None:

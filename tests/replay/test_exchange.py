@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ccxt
+import pandas as pd
 import pytest
 
 from quorum.errors import DataError
@@ -210,6 +211,30 @@ def test_the_overlay_holds_no_keys_and_leaves_the_pairs_alone_unless_told(datadi
 def test_a_pair_the_market_does_not_have_is_named(datadir: Path) -> None:
     with ExchangeServer(datadir) as exchange, pytest.raises(DataError, match="DOGE/USDT:USDT"):
         exchange.config_overlay("futures", ["BTC/USDT:USDT", "DOGE/USDT:USDT"])
+
+
+def test_tickers_tell_the_last_day_of_the_candles(datadir: Path) -> None:
+    candles = pd.read_feather(datadir / "futures" / "BTC_USDT_USDT-1h-futures.feather").tail(24)
+    with ExchangeServer(datadir) as exchange:
+        overlay = exchange.config_overlay("futures")
+        binance = ccxt.binance(overlay["exchange"]["ccxt_config"])
+        ticker = binance.fetch_tickers(["BTC/USDT:USDT", "XRP/USDT:USDT"])["BTC/USDT:USDT"]
+        book = binance.fetch_bids_asks()["BTC/USDT:USDT"]
+    assert ticker["last"] == candles["close"].iloc[-1]
+    assert ticker["open"] == candles["open"].iloc[0]
+    assert (ticker["high"], ticker["low"]) == (candles["high"].max(), candles["low"].min())
+    assert ticker["baseVolume"] == pytest.approx(candles["volume"].sum())
+    assert ticker["quoteVolume"] == pytest.approx((candles["volume"] * candles["close"]).sum())
+    assert ticker["timestamp"] == 1677628800000  # 2023-03-01
+    assert book["ask"] - book["bid"] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("query", ["symbol=NOPE", 'symbols=["NOPE"]', "symbols=5", "symbols=["])
+def test_a_symbol_that_is_not_listed_is_refused(datadir: Path, query: str) -> None:
+    with ExchangeServer(datadir) as exchange:
+        status, body = get(exchange.port, f"/api/v3/ticker/24hr?{query}")
+        assert get(exchange.port, "/api/v3/ticker/24hr?symbol=BTCUSDT")[1]["symbol"] == "BTCUSDT"
+    assert (status, body["code"]) == (400, -1121)
 
 
 def test_what_is_not_served_is_a_404_and_logged(
