@@ -151,9 +151,9 @@ class Market:
     higher : mapping of timeframe to HigherTimeframe
         Those of 4h, 1d, 1w that are longer than the base timeframe and present.
     published : mapping of name to Published
-        Some of ``funding_rate``, ``mark``, ``open_interest``, ``premium_index``, ``spot_close``,
-        ``spot_volume``, and per record kind ``long_short_ratio``, ``taker_buy_share``,
-        ``exchange_reserves``, ``exchange_netflow``, ``liquidations``.
+        Some of ``funding_rate``, ``mark``, ``index``, ``premium_index``, ``open_interest``,
+        ``spot_close``, ``spot_volume``, and per kind of record ``long_short_ratio``,
+        ``taker_buy_share``, ``exchange_reserves``, ``exchange_netflow``, ``liquidations``.
     context : mapping of base currency to Candles
         BTC and ETH candles of the base timeframe, *not* row-aligned: use :meth:`context_close`.
     universe : mapping of base currency to Candles
@@ -279,6 +279,7 @@ class Frames:
     funding_rate: pd.DataFrame | None = None
     mark: pd.DataFrame | None = None
     open_interest: pd.DataFrame | None = None
+    index: pd.DataFrame | None = None
     premium_index: pd.DataFrame | None = None
     spot: pd.DataFrame | None = None
     context: Mapping[str, Candles] = field(default_factory=dict)
@@ -303,11 +304,11 @@ def _published(frames: Frames, timeframe: str) -> dict[str, Published]:
     if frames.funding_rate is not None and len(frames.funding_rate):
         column = "funding_rate" if "funding_rate" in frames.funding_rate else "open"
         out["funding_rate"] = published_from(frames.funding_rate, column)
-    # Mark and premium come as hourly candles: their close is known when the hour ends.
-    if frames.mark is not None and len(frames.mark):
-        out["mark"] = published_from(frames.mark, "close", delay_ms=hour)
-    if frames.premium_index is not None and len(frames.premium_index):
-        out["premium_index"] = published_from(frames.premium_index, "close", delay_ms=hour)
+    # Mark, index and premium come as hourly candles: their close is known when the hour ends.
+    for name in ("mark", "index", "premium_index"):
+        frame = getattr(frames, name)
+        if frame is not None and len(frame):
+            out[name] = published_from(frame, "close", delay_ms=hour)
     # Snapshots are stamped with the start of their period by some exchanges: wait it out.
     if frames.open_interest is not None and len(frames.open_interest):
         out["open_interest"] = published_from(

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markets import START
 
+from quorum.candles import epoch_ms
 from quorum.consensus import ConsensusSettings, VoteTable
 from quorum.heads import HEADS
 from quorum.market import Frames, build_market
@@ -47,8 +48,9 @@ def published(
 
 
 def table_of(frame: pd.DataFrame, settings: Settings | None = None):
-    time = frame["date"].to_numpy().astype("datetime64[ms]").astype(np.int64)
-    return decide(frame, time, NAMES, WEIGHTS, (settings or Settings()).consensus)
+    return decide(
+        frame, epoch_ms(frame["date"]), NAMES, WEIGHTS, (settings or Settings()).consensus
+    )
 
 
 def agreeing(count: int, probability: float, confidence: float, side: int = 1):

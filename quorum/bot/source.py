@@ -113,6 +113,7 @@ class FrameSource:
             wanted["funding_rate"] = Series(pair, self.funding_timeframe, "funding_rate")
             for role, kind in (
                 ("mark", "mark"),
+                ("index", "index"),
                 ("open_interest", "open_interest"),
                 ("premium_index", "premiumIndex"),
             ):
@@ -161,6 +162,7 @@ class FrameSource:
             },
             funding_rate=frame("funding_rate"),
             mark=frame("mark"),
+            index=frame("index"),
             open_interest=frame("open_interest"),
             premium_index=frame("premium_index"),
             spot=frame("spot"),

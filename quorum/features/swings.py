@@ -18,7 +18,7 @@ from numba import njit
 from pydantic import Field
 
 from quorum.section import Section
-from quorum.typing import Floats, Ints
+from quorum.typing import Bools, Floats, Ints
 
 if TYPE_CHECKING:
     from quorum.candles import Candles
@@ -75,7 +75,9 @@ class Swings:
 
 
 @njit(cache=True)
-def _pivots(high: Floats, low: Floats, left: int, right: int) -> tuple[Ints, Ints, Ints]:
+def _pivots(
+    high: Floats, low: Floats, rising: Bools, left: int, right: int
+) -> tuple[Ints, Ints, Ints]:
     n = len(high)
     index = np.empty(2 * n, np.int64)
     kind = np.empty(2 * n, np.int64)
@@ -96,14 +98,13 @@ def _pivots(high: Floats, low: Floats, left: int, right: int) -> tuple[Ints, Int
                     is_high = False
                 if low[j] < low[p]:
                     is_low = False
-        if is_high:
-            index[m] = p
-            kind[m] = 1
-            m += 1
-        if is_low:
-            index[m] = p
-            kind[m] = -1
-            m += 1
+        # A candle that is both: a rising one was low first, a falling one high first.
+        for turn in range(2):
+            high_now = (turn == 1) == rising[p]
+            if is_high if high_now else is_low:
+                index[m] = p
+                kind[m] = 1 if high_now else -1
+                m += 1
         event[t] = m - 1
     return index[:m].copy(), kind[:m].copy(), event
 
@@ -130,7 +131,9 @@ def _chains(price: Floats, kind: Ints, depth: int) -> Ints:
 
 def find_swings(candles: Candles, left: int, right: int) -> Swings:
     """Find the confirmed pivots of ``candles``; confirmation lag ``right`` candles."""
-    index, kind, event = _pivots(candles.high, candles.low, left, right)
+    index, kind, event = _pivots(
+        candles.high, candles.low, candles.close > candles.open, left, right
+    )
     price = np.where(kind == HIGH, candles.high[index], candles.low[index])
     return Swings(
         index=index,

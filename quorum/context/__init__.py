@@ -1,0 +1,14 @@
+"""Context: the market around a signal, as columns and as what they do to it.
+
+Registered in the order of the specification; adding one is a new file and one line here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quorum.context.base import Adjuster, Effect
+
+__all__ = ["ADJUSTERS", "Adjuster", "Effect"]
+
+ADJUSTERS: tuple[type[Adjuster[Any]], ...] = ()
