@@ -1,34 +1,38 @@
 # Everything works in .venv/ and sets itself up: Python 3.11+, make, network to the package index.
-PYTHON ?= python3.11
+PYTHON ?= python3
 BIN := .venv/bin
-TIMERANGE ?=
 DATADIR ?=
+TIMERANGE ?=
 PYTEST_ARGS ?=
+DATA := $(if $(DATADIR),--datadir $(DATADIR))
+# Where `quorum demo` keeps the candles it prepares.
+CANDLES := user_data/data/$(if $(DATADIR),recorded,synthetic)
+ANALYSIS := $(or $(TIMERANGE),20240101-20241231)
 
-.PHONY: help setup demo test lint types check bench verify votes lookahead recursive docs clean
 .DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types check bench verify votes lookahead recursive docs clean
 
-help: ## what there is
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
-
-.venv/.ready: pyproject.toml constraints.txt
-	@echo "setting up .venv (first time: a few minutes)"
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Quorum needs Python 3.11 or later; set PYTHON=..."; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@touch $@
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 setup: .venv/.ready ## make .venv/ with everything in it
 
-demo: setup ## backtest Quorum offline; DATADIR=... for recorded candles, TIMERANGE=...
-	$(BIN)/quorum demo $(if $(DATADIR),--datadir $(DATADIR)) $(if $(TIMERANGE),--timerange $(TIMERANGE))
+.venv/.ready: pyproject.toml constraints.txt
+	@echo "setting up .venv (the first time this takes a minute or two)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Quorum needs Python 3.11 or later: make PYTHON=python3.11 ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: setup ## backtest offline; DATADIR=... for recorded candles, TIMERANGE=...
+	@$(BIN)/quorum demo $(DATA) $(if $(TIMERANGE),--timerange $(TIMERANGE))
 
 test: setup ## the test suite
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-lint: setup ## ruff, formatting, generated docs
+lint: setup ## ruff and the generated reference
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/quorum settings --check docs/settings.md
@@ -36,19 +40,31 @@ lint: setup ## ruff, formatting, generated docs
 types: setup ## mypy, strict
 	$(BIN)/mypy
 
-check: lint types test ## all of the above
+check: lint types test ## lint, types, test
 
-bench: setup ## the benchmark table
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'smartmoneyconcepts==0.0.27'
-	$(BIN)/python benchmarks/run.py $(if $(DATADIR),--datadir $(DATADIR))
+bench: setup ## the benchmark table; DATADIR=... for recorded candles
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt smartmoneyconcepts
+	@$(BIN)/python benchmarks/run.py $(DATA)
 
-verify: setup ## the causality certificate
-	$(BIN)/quorum demo --only-data $(if $(DATADIR),--datadir $(DATADIR))
-	$(BIN)/quorum verify --datadir $$($(BIN)/quorum demo --only-data --print-datadir $(if $(DATADIR),--datadir $(DATADIR)))
+verify: setup ## the causality certificate of every column
+	@$(BIN)/quorum demo --only-data $(DATA)
+	@$(BIN)/quorum verify --datadir $(CANDLES)
+
+votes: setup ## how often each head casts a valid vote
+	@$(BIN)/quorum demo --only-data $(DATA)
+	@$(BIN)/quorum votes --datadir $(CANDLES)
+
+lookahead: setup ## the host's lookahead-analysis
+	@$(BIN)/quorum demo --only-data $(DATA)
+	@$(BIN)/quorum replay --datadir $(CANDLES) -- lookahead-analysis --timerange $(ANALYSIS)
+
+recursive: setup ## the host's recursive-analysis
+	@$(BIN)/quorum demo --only-data $(DATA)
+	@$(BIN)/quorum replay --datadir $(CANDLES) -- recursive-analysis --timerange $(ANALYSIS)
 
 docs: setup ## regenerate docs/settings.md
-	$(BIN)/quorum settings --output docs/settings.md
+	@$(BIN)/quorum settings --output docs/settings.md
 
 clean: ## remove what was generated, but not .venv/
-	rm -rf build .mypy_cache .ruff_cache .hypothesis user_data/data user_data/backtest_results
+	rm -rf build .mypy_cache .ruff_cache .hypothesis user_data/data user_data/logs user_data/backtest_results
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
