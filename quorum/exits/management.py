@@ -1,0 +1,164 @@
+"""What becomes of an open trade: breakeven, trail, reversals, time (spec P3, P4).
+
+Pure functions of the trade as it stands and of the last closed candle. Which rungs of the
+ladder are filled and whether half is out is read from the trade's own orders, so a restart
+forgets nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from quorum.section import Section
+
+#: Tags of the orders that take a part of a trade out; a rung's number follows the first.
+LADDER_TAG = "ladder_"
+REVERSAL_TAG = "reversal_half"
+#: Reasons for which a trade ends at the market.
+TIME_STOP = "time_stop"
+REVERSAL_EXIT = "reversal"
+
+
+class ManagementSettings(Section):
+    """How a trade is managed between its entry and its end."""
+
+    breakeven_at: float = Field(
+        3.0, gt=0, le=100, description="gain that moves the stop to the entry [% of the price]"
+    )
+    breakeven_on_divergence: bool = Field(
+        True, description="move the stop of a winning trade to the entry on a divergence"
+    )
+    trail: bool = Field(
+        True, description="follow with the chandelier exit once the first target is filled"
+    )
+    half_on_reversal: bool = Field(
+        True, description="take a part out when the base or 4h trend turns against the trade"
+    )
+    reversal_share: float = Field(
+        0.5, gt=0, lt=1, description="part taken out then [share of what is left]"
+    )
+    exit_on_reversal: bool = Field(
+        True, description="leave when the 1d or 1w trend turns against the trade"
+    )
+    time_stop: float = Field(
+        168.0, gt=0, description="leave a trade that is older, whatever its result [h]"
+    )
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An open trade as it stands.
+
+    Attributes
+    ----------
+    direction : int
+        +1 long, -1 short.
+    entry, stop : float
+        Average entry price, stop now in force.
+    best : float
+        Best price reached since the entry.
+    rate : float
+        Price now.
+    rungs : int
+        Rungs of the ladder that are filled.
+    halved : bool
+        Whether a reversal has already taken a part out.
+    """
+
+    direction: int
+    entry: float
+    stop: float
+    best: float
+    rate: float
+    rungs: int
+    halved: bool
+
+
+@dataclass(frozen=True)
+class Candle:
+    """What the last closed candle says to an open trade.
+
+    Attributes
+    ----------
+    chandelier : float
+        Chandelier exit of the trade's side, NaN when unknown.
+    near_reversal, far_reversal : int
+        +1 or -1 when the base / 4h, or the 1d / 1w trend turned up or down with this candle.
+    divergence : int
+        +1 bullish, -1 bearish, 0 none.
+    """
+
+    chandelier: float = math.nan
+    near_reversal: int = 0
+    far_reversal: int = 0
+    divergence: int = 0
+
+
+def stop_now(trade: Standing, candle: Candle, settings: ManagementSettings) -> float:
+    """Return the stop that belongs to a trade now: it only ever tightens.
+
+    1. The stop in force.
+    2. The entry, after a gain of ``breakeven_at`` or, for a winning trade, a divergence.
+    3. The chandelier exit, once the first target is filled.
+    """
+    d = trade.direction
+    candidates = [trade.stop]
+    gain = d * (trade.best / trade.entry - 1) * 100
+    winning = d * (trade.rate - trade.entry) > 0
+    diverges = settings.breakeven_on_divergence and candle.divergence == -d and winning
+    if gain >= settings.breakeven_at or diverges:
+        candidates.append(trade.entry)
+    if settings.trail and trade.rungs > 0 and math.isfinite(candle.chandelier):
+        candidates.append(candle.chandelier)
+    return max(candidates) if d > 0 else min(candidates)
+
+
+def takes_half(trade: Standing, candle: Candle, settings: ManagementSettings) -> bool:
+    """Whether a reversal of the base or 4h trend takes a part of the trade out now."""
+    turned = candle.near_reversal == -trade.direction
+    return settings.half_on_reversal and turned and not trade.halved
+
+
+def exit_now(
+    trade: Standing, candle: Candle, age_hours: float, settings: ManagementSettings
+) -> str | None:
+    """Return the reason to leave at the market now, None to stay."""
+    if age_hours >= settings.time_stop:
+        return TIME_STOP
+    if settings.exit_on_reversal and candle.far_reversal == -trade.direction:
+        return REVERSAL_EXIT
+    return None
+
+
+def rung_share(shares: Sequence[float], rung: int) -> float:
+    """Return the part of what is left that a rung takes out (the last takes all).
+
+    Parameters
+    ----------
+    shares : sequence of float
+        Shares of the whole position, for example ``(0.7, 0.2, 0.1)``.
+    rung : int
+        Rungs filled so far.
+    """
+    return shares[rung] / sum(shares[rung:])
+
+
+def merge_rungs(
+    targets: Sequence[float], shares: Sequence[float], notional: float, min_order: float
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Drop the rungs that the exchange's smallest order does not allow.
+
+    A rung that is too small goes to the one before it; the first takes what is left over.
+    Returns the targets and the shares of the rungs that remain.
+    """
+    kept_targets, kept_shares = list(targets), list(shares)
+    while len(kept_shares) > 1 and min(kept_shares) * notional < min_order:
+        small = kept_shares.index(min(kept_shares))
+        into = small - 1 if small > 0 else 1
+        kept_shares[into] += kept_shares[small]
+        del kept_shares[small], kept_targets[small]
+    return tuple(kept_targets), tuple(kept_shares)
