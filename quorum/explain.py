@@ -135,13 +135,17 @@ def _verdict(
         return f"trade {side[int(table.entry[row])]} ({band} confidence)"
     if direction == 0:
         available = int(consensus.available[row])
-        needed = max(s.quorum, int(np.ceil(s.quorum_share * available)))
+        needed = max(s.quorum, int(np.ceil(s.quorum_share * available - 1e-9)))
         agreeing = int(consensus.agreeing[row])
         if agreeing == 0:
-            return f"no trade: as many valid votes long as short, {needed} needed on one side"
+            valid = any(line.valid for line in _lines(result, settings, row))
+            votes = "as many valid votes long as short" if valid else "no valid vote"
+            return f"no trade: {votes}, {needed} needed on one side"
         return f"no trade: {agreeing} valid votes on the stronger side, {needed} needed"
     if not result.market.tradable[row]:
         return "no trade: too little history, no volume, or a gap in the candles"
+    if not table.atr[row] > 0:
+        return "no trade: the average true range is not known"
     return (
         f"no trade: {side[direction]} consensus, but its confidence "
         f"{float(consensus.confidence[row]):.3f} is under the gate {s.gate:.2f}"

@@ -17,6 +17,7 @@ class Rate:
     pair: str
     year: int
     head: str
+    candles: int
     available: float
     long: float
     short: float
@@ -30,7 +31,7 @@ def vote_rates(result: Evaluation, settings: ConsensusSettings) -> list[Rate]:
     market = result.market
     dates = market.candles.time.astype("datetime64[ms]")
     years = dates.astype("datetime64[Y]").astype(int) + 1970
-    counted = np.arange(len(market)) >= market.settings.min_history
+    counted = np.arange(len(market)) >= market.settings.min_history - 1
     rates = []
     for year in np.unique(years[counted]):
         rows = counted & (years == year)
@@ -43,6 +44,7 @@ def vote_rates(result: Evaluation, settings: ConsensusSettings) -> list[Rate]:
                     market.pair,
                     int(year),
                     name,
+                    int(rows.sum()),
                     float(v.available[rows].mean()),
                     float((valid & (v.direction > 0))[rows].mean()),
                     float((valid & (v.direction < 0))[rows].mean()),

@@ -151,9 +151,10 @@ def certify(
     total = len(rows) + len(later)
     for done, row in enumerate(rows, start=1):
         part = all_columns(evaluate(window.head(row), settings), settings)
-        for name, report in certificate.columns.items():
+        for name in part.keys() | full.keys():
+            report = certificate.columns.setdefault(name, ColumnReport(lags.get(name)))
             report.compared += row
-            report.rewritten += _different(part[name], full[name][:row])
+            report.rewritten += _different(_rows(part, name, row), _rows(full, name, row))
         on_step(done, total)
     for done, row in enumerate(later, start=len(rows) + 1):
         if startup is not None and row >= startup:
@@ -161,7 +162,8 @@ def certify(
             part = all_columns(evaluate(late, settings), settings)
             certificate.starts += 1
             for name, report in certificate.columns.items():
-                difference = _deviation(float(part[name][-1]), full[name], row - 1)
+                last = float(_rows(part, name, startup)[-1])
+                difference = _deviation(last, _rows(full, name, len(window)), row - 1)
                 report.startup = max(report.startup, difference)
         on_step(done, total)
     return certificate
@@ -170,6 +172,12 @@ def certify(
 def _lags(market: Market, settings: Settings) -> dict[str, int]:
     features = evaluate(market.head(1), settings).features
     return {f"feature {name}": column.lag for name, column in features.columns.items()}
+
+
+def _rows(columns: dict[str, Floats], name: str, count: int) -> Floats:
+    """Return the first ``count`` values of a column, NaN where a failed part left it out."""
+    column = columns.get(name)
+    return column[:count] if column is not None else np.full(count, np.nan)
 
 
 def _spread(rows: range, count: int) -> list[int]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from freqtrade.configuration.load_config import load_from_files
+from freqtrade.configuration.load_config import load_config_file, load_from_files
 from freqtrade.data.dataprovider import DataProvider
-from freqtrade.data.history import get_datahandler, load_pair_history
+from freqtrade.data.history import get_datahandler
 from freqtrade.enums import CandleType, RunMode, TradingMode
 from freqtrade.exceptions import OperationalException
 
@@ -17,23 +17,39 @@ from quorum.bot.source import FrameSource, Series
 from quorum.candles import BASE_TIMEFRAMES
 from quorum.errors import DataError, QuorumError, SettingsError
 from quorum.market import Market
+from quorum.replay.datadir import read_feather
 from quorum.settings import Settings, load_settings
 
 
-def settings_from_config(config: dict[str, Any], timeframe: str) -> Settings:
+#: What freqtrade files candles as where a configuration does not say.
+DATA_FORMAT = "feather"
+
+
+def read_settings(config: dict[str, Any], timeframe: str) -> Settings:
     """Read and check what Quorum needs of a freqtrade configuration.
 
     Raises
     ------
+    SettingsError
+        With every problem named by its path.
+    """
+    if timeframe not in BASE_TIMEFRAMES:
+        raise SettingsError(
+            f"timeframe = {timeframe!r}: Quorum runs on {', '.join(BASE_TIMEFRAMES)}"
+        )
+    return load_settings(config.get("quorum"))
+
+
+def settings_from_config(config: dict[str, Any], timeframe: str) -> Settings:
+    """Read the settings for the host: its own error is what it prints without a traceback.
+
+    Raises
+    ------
     OperationalException
-        With every problem named by its path, in the form the host prints without a traceback.
+        Where :func:`read_settings` raises ``SettingsError``.
     """
     try:
-        if timeframe not in BASE_TIMEFRAMES:
-            raise SettingsError(
-                f"timeframe = {timeframe!r}: Quorum runs on {', '.join(BASE_TIMEFRAMES)}"
-            )
-        return load_settings(config.get("quorum"))
+        return read_settings(config, timeframe)
     except QuorumError as error:
         raise OperationalException(str(error)) from error
 
@@ -46,7 +62,7 @@ def is_futures(config: dict[str, Any]) -> bool:
 def series_on_disk(config: dict[str, Any]) -> Callable[[Series], bool]:
     """Return a test for what the data directory has."""
     datadir = Path(config["datadir"])
-    handler = get_datahandler(datadir, config.get("dataformat_ohlcv", "feather"))
+    handler = _data_handler(datadir, data_format(config))
     found = {
         Series(pair, timeframe, str(candle_type))
         for mode in (TradingMode.SPOT, TradingMode.FUTURES)
@@ -73,12 +89,31 @@ def disk_source(config: dict[str, Any], settings: Settings) -> FrameSource:
     datadir = Path(config["datadir"])
 
     def fetch(series: Series) -> pd.DataFrame:
-        return load_candles(datadir, series, config.get("dataformat_ohlcv", "feather"))
+        return load_candles(datadir, series, data_format(config))
 
     return _source(fetch, series_on_disk(config), config, settings, "1h")
 
 
-def load_candles(datadir: Path, series: Series, data_format: str = "feather") -> pd.DataFrame:
+def data_format(config: dict[str, Any]) -> str:
+    """Return the format of the candle files."""
+    return str(config.get("dataformat_ohlcv", DATA_FORMAT))
+
+
+def _data_handler(datadir: Path, file_format: str) -> Any:
+    try:
+        return get_datahandler(datadir, file_format)
+    except ValueError as error:
+        raise DataError(f"dataformat_ohlcv = {file_format!r}: {error}") from error
+
+
+def candle_file(datadir: Path, series: Series, file_format: str = DATA_FORMAT) -> Path:
+    """Return the file in which freqtrade keeps a series."""
+    kind = CandleType.from_string(series.candle_type)
+    handler = _data_handler(datadir, file_format)
+    return Path(handler._pair_data_filename(datadir, series.pair, series.timeframe, kind))
+
+
+def load_candles(datadir: Path, series: Series, file_format: str = DATA_FORMAT) -> pd.DataFrame:
     """Read one series from a data directory; empty where there is no file.
 
     Raises
@@ -86,16 +121,16 @@ def load_candles(datadir: Path, series: Series, data_format: str = "feather") ->
     DataError
         If the file cannot be read.
     """
-    try:
-        return load_pair_history(
-            pair=series.pair,
-            timeframe=series.timeframe,
-            datadir=datadir,
-            data_format=data_format,
-            candle_type=CandleType.from_string(series.candle_type),
-        )
-    except Exception as error:
-        raise DataError(f"{datadir}: {' '.join(series)} cannot be read: {error}") from error
+    path = candle_file(datadir, series, file_format)
+    if path.is_file() and file_format == "feather":
+        # The host logs a file it cannot read and goes on with no candles.
+        read_feather(path)
+    return _data_handler(datadir, file_format).ohlcv_load(
+        series.pair,
+        series.timeframe,
+        CandleType.from_string(series.candle_type),
+        warn_no_data=False,
+    )
 
 
 def _source(
@@ -117,11 +152,43 @@ def _source(
 
 
 def load_files(paths: Sequence[Path]) -> dict[str, Any]:
-    """Merge freqtrade configuration files; raises ``DataError`` if one cannot be read."""
+    """Merge freqtrade configuration files.
+
+    Raises
+    ------
+    DataError
+        Naming the file that is missing or cannot be read.
+    """
+    for path in paths:
+        if not path.is_file():
+            raise DataError(f"{path}: no such configuration file")
+        try:
+            content = load_config_file(str(path))
+        except (OperationalException, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise DataError(f"{path}: cannot be read: {reason}") from error
+        if not isinstance(content, dict):
+            raise DataError(f"{path}: must hold a group of settings, not {content!r}")
     try:
         return load_from_files([str(path) for path in paths])
     except OperationalException as error:
         raise DataError(str(error)) from error
+
+
+def exchange_section(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the ``exchange`` section; raises ``DataError`` if it is missing or no section."""
+    section = config.get("exchange")
+    if not isinstance(section, dict):
+        raise DataError(f"exchange = {section!r}: the configuration needs an exchange section")
+    return section
+
+
+def whitelist(config: dict[str, Any]) -> list[str]:
+    """Return the pairs of a configuration; raises ``DataError`` if it lists none."""
+    pairs = exchange_section(config).get("pair_whitelist")
+    if not isinstance(pairs, list) or not pairs:
+        raise DataError(f"exchange.pair_whitelist = {pairs!r}: the configuration lists no pair")
+    return pairs
 
 
 def load_config(
@@ -137,9 +204,10 @@ def load_config(
     config = load_files(paths)
     user_data = Path(config.get("user_data_dir") or "user_data")
     config["user_data_dir"] = user_data
-    config["datadir"] = Path(
-        datadir or config.get("datadir") or user_data / "data" / config["exchange"]["name"]
-    )
+    folder = datadir or config.get("datadir")
+    if folder is None:
+        folder = user_data / "data" / str(exchange_section(config).get("name"))
+    config["datadir"] = Path(folder)
     config["timeframe"] = timeframe or config.get("timeframe", "1h")
     if not config["datadir"].is_dir():
         raise DataError(f"{config['datadir']}: no such data directory")
@@ -156,7 +224,9 @@ def load_market(config: dict[str, Any], settings: Settings, pair: str) -> Market
     """
     source = disk_source(config, settings)
     base = Series(pair, source.timeframe, source.candle_type)
-    frame = load_candles(Path(config["datadir"]), base, config.get("dataformat_ohlcv", "feather"))
+    frame = load_candles(Path(config["datadir"]), base, data_format(config))
     if frame.empty:
-        raise DataError(f"{config['datadir']}: no {source.timeframe} candles of {pair}")
+        path = candle_file(Path(config["datadir"]), base, data_format(config))
+        why = "the file is empty" if path.is_file() else "no such file"
+        raise DataError(f"{path}: no {base.timeframe} {base.candle_type} candles of {pair}: {why}")
     return source.market(pair, frame)

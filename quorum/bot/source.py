@@ -14,7 +14,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from quorum.candles import Candles, candles_from_frame, clean, timeframe_ms
-from quorum.market import Frames, Market, MarketSettings, build_market
+from quorum.errors import DataError
+from quorum.faults import report_fault
+from quorum.market import Frames, Market, MarketSettings, Published, Records, build_market
 from quorum.records import load_derivatives, load_sentiment
 
 logger = logging.getLogger(__name__)
@@ -89,6 +91,11 @@ class FrameSource:
         self._sentiment = self._path(root, settings.sentiment_records)
         self._derivatives = self._path(root, settings.derivatives_records)
         self._shared: dict[Series, tuple[tuple[int, object], Candles]] = {}
+        # A file that cannot be used is refused here, before anything starts.
+        if self._sentiment is not None:
+            load_sentiment(self._sentiment, "")
+        if self._derivatives is not None:
+            load_derivatives(self._derivatives, "")
 
     @staticmethod
     def _path(root: Path, name: str | None) -> Path | None:
@@ -174,9 +181,29 @@ class FrameSource:
             self.timeframe,
             frames,
             self.settings,
-            sentiment=load_sentiment(self._sentiment, pair) if self._sentiment else None,
-            records=load_derivatives(self._derivatives, pair) if self._derivatives else None,
+            sentiment=self._sentiment_records(pair),
+            records=self._derivatives_records(pair),
         )
+
+    def _sentiment_records(self, pair: str) -> Records | None:
+        """Return the sentiment records, None without a file or while it cannot be read."""
+        if self._sentiment is None:
+            return None
+        try:
+            return load_sentiment(self._sentiment, pair)
+        except DataError as error:
+            report_fault("sentiment records", pair, error)
+            return None
+
+    def _derivatives_records(self, pair: str) -> dict[str, Published] | None:
+        """Return the derivatives records, None without a file or while it cannot be read."""
+        if self._derivatives is None:
+            return None
+        try:
+            return load_derivatives(self._derivatives, pair)
+        except DataError as error:
+            report_fault("derivatives records", pair, error)
+            return None
 
     def _candles(self, series: Series) -> Candles | None:
         """Return cleaned candles that several pairs share; cleaned once per new candle."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from quorum.errors import QuorumError
 
@@ -20,6 +21,7 @@ app = typer.Typer(
     help="Quorum: a freqtrade strategy that trades only on a quorum of independent heads.",
 )
 console = Console(width=None if sys.stdout.isatty() else 160)
+error_console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 ConfigOption = Annotated[
     list[Path],
@@ -44,8 +46,8 @@ def command(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
             try:
                 return function(*args, **kwargs)
-            except QuorumError as error:
-                console.print(f"[bold red]error[/] {error}", highlight=False, soft_wrap=True)
+            except (QuorumError, OSError) as error:
+                error_console.print(f"[bold red]error[/] {escape(str(error))}")
                 raise typer.Exit(1) from error
 
         return run

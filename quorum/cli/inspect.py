@@ -12,10 +12,12 @@ from rich.progress import track
 from rich.table import Table
 
 from quorum.bot.host import (
+    is_futures,
     load_config,
     load_market,
+    read_settings,
     series_on_disk,
-    settings_from_config,
+    whitelist,
 )
 from quorum.bot.source import Series
 from quorum.cli.app import (
@@ -45,7 +47,7 @@ def _open(
     config: list[Path], datadir: Path | None, timeframe: str | None
 ) -> tuple[dict[str, Any], Settings]:
     loaded = load_config(config, datadir=datadir, timeframe=timeframe)
-    return loaded, settings_from_config(loaded, loaded["timeframe"])
+    return loaded, read_settings(loaded, loaded["timeframe"])
 
 
 def _pairs(config: dict[str, Any], wanted: list[str] | None) -> list[str]:
@@ -53,11 +55,14 @@ def _pairs(config: dict[str, Any], wanted: list[str] | None) -> list[str]:
     if wanted:
         return wanted
     has = series_on_disk(config)
-    kind = "futures" if config.get("trading_mode") == "futures" else "spot"
-    listed = config["exchange"].get("pair_whitelist", [])
+    kind = "futures" if is_futures(config) else "spot"
+    listed = whitelist(config)
     pairs = [pair for pair in listed if has(Series(pair, config["timeframe"], kind))]
     if not pairs:
-        raise DataError(f"{config['datadir']}: no {config['timeframe']} candles of the whitelist")
+        raise DataError(
+            f"{config['datadir']}: no {config['timeframe']} {kind} candles of the whitelist "
+            f"({', '.join(map(str, listed))})"
+        )
     return pairs
 
 
@@ -84,6 +89,12 @@ def explain_command(
     end = int((market.close_time <= moment.timestamp() * 1000).sum())
     if end == 0:
         raise DataError(f"{pair}: no candle had closed at {moment:%Y-%m-%d %H:%M}")
+    last = datetime.fromtimestamp(int(market.close_time[-1]) / 1000, tz=UTC)
+    if moment.timestamp() * 1000 >= market.close_time[-1] + market.candles.step:
+        raise DataError(
+            f"{pair}: the candles end at {last:%Y-%m-%d %H:%M}, "
+            f"there is none to explain at {moment:%Y-%m-%d %H:%M}"
+        )
     market = market.head(end).since(max(0, end - HISTORY))
     _show(explain(evaluate(market, settings), settings, moment))
 
@@ -154,6 +165,10 @@ def verify_command(
         console.print(table)
         compared = sum(r.compared for r in result.columns.values())
         console.print(f"{name}: {result.rewritten} rewritten of {compared:,} compared values")
+        if not result.starts:
+            console.print(
+                f"  [yellow]start-up not tested[/]: {len(market)} candles, {startup + 1} needed"
+            )
         for key, difference in result.unsettled.items():
             console.print(f"  [yellow]{key}[/] still differs by {difference:.1e} after start-up")
         dirty += not result.clean
@@ -179,7 +194,15 @@ def votes_command(
     rates: list[Rate] = []
     for name in track(_pairs(loaded, pair), description="voting", console=console, transient=True):
         market = load_market(loaded, settings, name)
-        rates += vote_rates(evaluate(market, settings), settings.consensus)
+        found = vote_rates(evaluate(market, settings), settings.consensus)
+        if not found:
+            console.print(
+                f"[yellow]{name} is left out[/]: {len(market)} candles, "
+                f"{settings.market.min_history} needed"
+            )
+        rates += found
+    if not rates:
+        raise DataError(f"{loaded['datadir']}: no pair has enough candles")
     heads = list(dict.fromkeys(rate.head for rate in rates))
     table = Table(title="valid votes, % of candles: long/short (- where the head abstains)")
     table.add_column("pair")
@@ -200,6 +223,7 @@ def votes_command(
 def _cell(rates: list[Rate]) -> str:
     if not any(rate.available for rate in rates):
         return "-"
-    long = sum(rate.long for rate in rates) / len(rates)
-    short = sum(rate.short for rate in rates) / len(rates)
+    candles = sum(rate.candles for rate in rates)
+    long = sum(rate.long * rate.candles for rate in rates) / candles
+    short = sum(rate.short * rate.candles for rate in rates) / candles
     return f"{100 * long:.1f}/{100 * short:.1f}"

@@ -15,8 +15,9 @@ from typing import Annotated, Any, Literal
 
 import pandas as pd
 import typer
+from pydantic import ValidationError
 
-from quorum.bot.host import load_files
+from quorum.bot.host import load_files, whitelist
 from quorum.cli.app import DEFAULT_CONFIG, ConfigOption, DatadirOption, command, console
 from quorum.errors import DataError
 from quorum.replay.datadir import DataDirectory, TradingMode
@@ -68,8 +69,12 @@ def write_market(output: Path, **settings: Any) -> None:
     """Make a synthetic market, telling which pair is being made."""
     try:
         wanted = SyntheticSettings(**settings)
-    except ValueError as error:
-        raise DataError(str(error)) from error
+    except ValidationError as error:
+        problems = [
+            ": ".join([".".join(map(str, p["loc"])) or "market", p["msg"]])
+            for p in error.errors(include_url=False)
+        ]
+        raise DataError("; ".join(problems)) from error
     with console.status("making the synthetic market") as status:
         make_market(wanted, output, lambda pair: status.update(f"making {pair}"))
 
@@ -190,7 +195,7 @@ def demo_data(datadir: Path | None, timerange: str | None, config: dict[str, Any
         start=pd.Timestamp(start, tz="UTC") if start else None,
         end=pd.Timestamp(end, tz="UTC") if end else None,
     )
-    listed = config["exchange"]["pair_whitelist"]
+    listed = whitelist(config)
     pairs = tuple(pair for pair in listed if pair in selection.pairs)
     for pair in listed:
         if pair not in pairs:

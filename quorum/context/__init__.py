@@ -8,7 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from quorum.context.base import Adjuster, Effect
+from quorum.context.leverage import Leverage
+from quorum.context.timeframes import Timeframes
+from quorum.context.zones import Zones
 
 __all__ = ["ADJUSTERS", "Adjuster", "Effect"]
 
-ADJUSTERS: tuple[type[Adjuster[Any]], ...] = ()
+ADJUSTERS: tuple[type[Adjuster[Any]], ...] = (Zones, Leverage, Timeframes)

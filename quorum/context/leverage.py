@@ -55,9 +55,8 @@ class Leverage(Adjuster[LeverageSettings]):
 
     def columns(self, market: Market, features: Features) -> dict[str, Floats]:
         """Return the perpetual premium (fraction) and the crowded side (+1, -1, 0); lag 0."""
-        premium = np.round(
-            features.get("perp_premium", np.full(len(market), np.nan)), DECIMALS
-        )
+        unknown = np.full(len(market), np.nan)
+        premium = features.get("perp_premium", unknown).round(DECIMALS)
         long = premium > self.settings.long_crowded
         short = premium < self.settings.short_crowded
         crowd = np.where(long, 1.0, np.where(short, -1.0, 0.0))
@@ -68,7 +67,7 @@ class Leverage(Adjuster[LeverageSettings]):
         crowd = row["crowd"]
         if math.isnan(crowd):
             return Effect()
-        facts = {"extreme_leverage_detected": crowd != 0}
+        facts = {"extreme_leverage_detected": bool(crowd != 0)}
         if crowd == direction:
             return Effect(reasons={"crowded_leverage": self.settings.with_crowd}, facts=facts)
         if crowd == -direction:

@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import ClassVar
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from quorum.consensus import DECIMALS
 from quorum.context.base import Adjuster, AdjusterSettings, Effect
@@ -63,6 +63,12 @@ class TimeframeSettings(AdjusterSettings):
     neutral_share: float = Field(
         0.4, ge=0, le=1, description="trendless share over which it is neutral (T1) [share]"
     )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> TimeframeSettings:
+        if self.conflicted > self.aligned:
+            raise ValueError(f"conflicted {self.conflicted} is over aligned {self.aligned}")
+        return self
 
 
 class Timeframes(Adjuster[TimeframeSettings]):

@@ -72,7 +72,7 @@ class Zones(Adjuster[EntryZoneSettings]):
         width = features.get("dealing_range_high", unknown) - low
         return {
             # Rounded, so that .55 of the range is .55 whatever the prices are.
-            "zone_position": np.round(position, DECIMALS),
+            "zone_position": position.round(DECIMALS),
             "zone_discount_edge": low + self.settings.discount * width,
             "zone_premium_edge": low + self.settings.premium * width,
         }
@@ -127,5 +127,5 @@ def entry_price(
     if strategy == LIMIT_ORDER:
         edge = row["zone_premium_edge" if direction > 0 else "zone_discount_edge"]
         if direction * (price - edge) > 0:
-            return edge
+            return float(edge)
     return price

@@ -1,0 +1,136 @@
+"""What a first run waits for: kernels that compile, and the import of the strategy file.
+
+As a script it does once, in a fresh process, what is asked, and answers with the times.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from figures import Figure, show
+from processes import ROOT, answer, call_script
+
+COMPILE_LIMIT = 30.0
+IMPORT_LIMIT = 3.0
+#: Enough for every kernel to be called.
+N_CANDLES = 3_000
+
+
+def figures(data: Any, runs: int, tell: Callable[[str], None]) -> tuple[list[Figure], list[Figure]]:
+    """Measure; return the figures of the table and the compile time per kernel."""
+    compiled, details = _compile_figures(data, tell)
+    tell("import of the strategy file")
+    # The first import reads files the operating system has not read for a while.
+    imports = [call_script("startup.py", {"task": "import"}) for _ in range(runs + 1)][1:]
+    host = median(run["host"] for run in imports)
+    own = median(run["own"] for run in imports)
+    imported = Figure(
+        "import of strategies/quorum_strategy.py, fresh process",
+        host + own,
+        "s",
+        IMPORT_LIMIT,
+        f"freqtrade.strategy itself {show(host, 's')}, ours on top {show(own, 's')}",
+    )
+    return [compiled, imported], details
+
+
+def _compile_figures(data: Any, tell: Callable[[str], None]) -> tuple[Figure, list[Figure]]:
+    """Run the same with an empty and then with the filled cache; compiling is the difference."""
+    request = data.as_request(task="evaluate")
+    with tempfile.TemporaryDirectory() as cache:
+        environment = {"NUMBA_CACHE_DIR": cache}
+        tell("compiling every kernel into an empty cache")
+        cold = call_script("startup.py", request, environment)
+        tell("the same with a filled cache")
+        warm = call_script("startup.py", request, environment)
+    kernels = sorted(cold["kernels"].items(), key=lambda item: -item[1])
+    figure = Figure(
+        "compilation of all kernels, empty cache, one core",
+        cold["seconds"] - warm["seconds"],
+        "s",
+        COMPILE_LIMIT,
+        f"{len(kernels)} kernels; first evaluation {show(cold['seconds'], 's')}, "
+        f"with filled cache {show(warm['seconds'], 's')}",
+    )
+    return figure, [Figure(f"  kernel {name}", s, "s") for name, s in kernels[:15]]
+
+
+def time_import() -> dict[str, float]:
+    """Import the strategy file as the host does: its own modules are there already."""
+    start = time.perf_counter()
+    importlib.import_module("freqtrade.strategy")
+    middle = time.perf_counter()
+    sys.path.insert(0, str(ROOT / "strategies"))
+    importlib.import_module("quorum_strategy")
+    return {"host": middle - start, "own": time.perf_counter() - middle}
+
+
+def time_evaluation(request: dict[str, Any]) -> dict[str, Any]:
+    """Time the columns and signals of a short market, and what each kernel took to compile."""
+    from numba.core import event
+
+    recorder = event.RecordingListener()
+    event.register("numba:compile", recorder)
+    start = time.perf_counter()
+    # Kernels with a written signature compile as their module is imported.
+    from data import BenchData, open_market
+
+    from quorum.pipeline import evaluate
+    from quorum.signals import decide, publish
+
+    seconds = time.perf_counter() - start
+    market, settings = open_market(BenchData.from_request(request), N_CANDLES)
+    start = time.perf_counter()
+    result = evaluate(market, settings)
+    columns: Any = publish(result.market, result.features, result.votes)
+    seconds += time.perf_counter() - start
+
+    import pandas as pd
+
+    frame = pd.DataFrame({**columns, "close": market.candles.close})
+    start = time.perf_counter()
+    heads = [head.name for head in settings.enabled_heads()]
+    decide(frame, market.candles.time, heads, settings.head_weights(), settings.consensus)
+    seconds += time.perf_counter() - start
+    return {"seconds": seconds, "kernels": _by_kernel(recorder.buffer)}
+
+
+def _by_kernel(buffer: list[tuple[float, Any]]) -> dict[str, float]:
+    """Return the seconds each of our functions took to compile, callees not counted.
+
+    Parameters
+    ----------
+    buffer : list of (time, event)
+        Starts and ends nest as the calls do.
+    """
+    seconds: dict[str, float] = {}
+    stack: list[tuple[str, float]] = []
+    last = 0.0
+    for at, happened in buffer:
+        if stack:
+            name = stack[-1][0]
+            seconds[name] = seconds.get(name, 0.0) + at - last
+        last = at
+        if happened.is_start:
+            function = happened.data["dispatcher"].py_func
+            stack.append((f"{function.__module__}.{function.__qualname__}", at))
+        elif stack:
+            stack.pop()
+    # Functions of numba itself count with the kernel that needs them.
+    return {name: s for name, s in seconds.items() if name.startswith("quorum.")}
+
+
+if __name__ == "__main__":
+    asked = json.loads(sys.argv[1])
+    os.chdir(ROOT)
+    sys.path.insert(0, str(Path(__file__).parent))
+    answer(time_import() if asked["task"] == "import" else time_evaluation(asked))
