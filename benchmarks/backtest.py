@@ -56,35 +56,35 @@ def figures(
     """Measure; return the figures of the table and every single run."""
     usages = measure(data, runs, tell)
     seconds = {c.name: median(u.seconds for u in usages[c.name]) for c in CONTESTANTS}
+    cpu = {c.name: median(u.cpu for u in usages[c.name]) for c in CONTESTANTS}
     own = [u.peak for c in (QUORUM, FAST) for u in usages[c.name]]
     peer_peak = max(u.peak for u in usages[PEER.name]) / GIGABYTE
-    beside = f"{PEER.name} {show(seconds[PEER.name], 's')}"
     span = f"{len(data.pairs)} pairs, 1h, {data.timerange}"
     table = [
         Figure(
-            f"freqtrade backtesting, {span}",
-            seconds[QUORUM.name] / seconds[PEER.name],
+            name,
+            seconds[c.name] / seconds[PEER.name],
             "x",
-            RATIO_LIMIT,
-            f"{show(seconds[QUORUM.name], 's')}; {beside}",
-        ),
-        Figure(
-            "the same with fast_callbacks",
-            seconds[FAST.name] / seconds[PEER.name],
-            "x",
-            FAST_RATIO_LIMIT,
-            f"{show(seconds[FAST.name], 's')}; {beside}",
-        ),
-        Figure(
-            "peak memory of the backtest",
-            max(own) / GIGABYTE,
-            "GB",
-            MEMORY_LIMIT,
-            f"{PEER.name} {show(peer_peak, 'GB')}",
-        ),
+            limit,
+            f"{show(seconds[c.name], 's')}, {PEER.name} {show(seconds[PEER.name], 's')}; "
+            f"processor time {cpu[c.name] / cpu[PEER.name]:.2f} x",
+        )
+        for c, name, limit in (
+            (QUORUM, f"freqtrade backtesting, {span}", RATIO_LIMIT),
+            (FAST, "the same with fast_callbacks", FAST_RATIO_LIMIT),
+        )
     ]
+    peak = max(own) / GIGABYTE
+    beside = f"{PEER.name} {show(peer_peak, 'GB')}"
+    table.append(Figure("peak memory of the backtest", peak, "GB", MEMORY_LIMIT, beside))
     details = [
-        Figure(f"  run {run + 1}: {c.name}", u.seconds, "s", None, show(u.peak / GIGABYTE, "GB"))
+        Figure(
+            f"  run {run + 1}: {c.name}",
+            u.seconds,
+            "s",
+            None,
+            f"processor {show(u.cpu, 's')}, {show(u.peak / GIGABYTE, 'GB')}",
+        )
         for run in range(runs)
         for c in CONTESTANTS
         for u in (usages[c.name][run],)

@@ -5,8 +5,6 @@ As a script it answers with the times; :func:`figures` asks it.
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Callable
 from statistics import median
@@ -18,7 +16,7 @@ from figures import Figure, show
 from processes import answer, call_script
 
 from quorum.consensus import VoteTable, tally
-from quorum.features import FAMILIES, Features
+from quorum.features import FAMILIES, Features, compute_features
 from quorum.market import Market
 from quorum.pipeline import evaluate
 from quorum.settings import Settings
@@ -26,6 +24,7 @@ from quorum.settings import Settings
 #: Five years of hours.
 N_CANDLES = 43_800
 LIMIT = 0.6
+CONTEXT_LIMIT = 1.0
 #: Runs before those that count: the first reads the kernels from numba's cache.
 WARM_UP = 2
 
@@ -43,6 +42,13 @@ def figures(
         LIMIT,
         _beside_peer(result),
     )
+    context = Figure(
+        "the same with everything else a signal reads",
+        result["everything"],
+        "s",
+        CONTEXT_LIMIT,
+        "context, plans of exits; what one pair costs a backtest before its first candle",
+    )
     details = [
         Figure(f"  {kind} {name}", 1000 * seconds, "ms")
         for kind in ("family", "head")
@@ -53,7 +59,7 @@ def figures(
         for name, seconds in (result["peer"] or {}).items()
         if not isinstance(seconds, str)
     ]
-    return [main], details
+    return [main, context], details
 
 
 def _beside_peer(result: dict[str, Any]) -> str:
@@ -70,36 +76,46 @@ def _beside_peer(result: dict[str, Any]) -> str:
     return text + (f"; failed: {', '.join(failed)}" if failed else "")
 
 
-def measure(data: BenchData, runs: int) -> dict[str, Any]:
+def measure(request: dict[str, Any]) -> dict[str, Any]:
     """Time ours and the peer's on the same candles, in turns; medians in seconds."""
-    ours: list[float] = []
+    data = BenchData.from_request(request)
+    times: dict[str, list[float]] = {"all": [], "everything": []}
     parts: dict[str, dict[str, list[float]]] = {"family": {}, "head": {}}
     peers: list[dict[str, float | str]] = []
-    for run in range(-WARM_UP, runs):
-        # A new market each time: what one run has cached in it must not help the next.
-        market, settings = open_market(data, N_CANDLES)
-        seconds = _everything(market, settings)
+    n = 0
+    for run in range(-WARM_UP, request["runs"]):
+        # A new market each time: what one measurement has cached in it must not help the next.
+        opened = [open_market(data, N_CANDLES) for _ in range(3)]
+        n = len(opened[0][0])
+        columns, everything = _columns(*opened[0]), _everything(*opened[1])
         if run < 0:
             continue
-        ours.append(seconds)
-        market, settings = open_market(data, N_CANDLES)
-        _parts(market, settings, parts)
-        peer = smart_money.run_once(market.candles)
+        times["all"].append(columns)
+        times["everything"].append(everything)
+        _parts(*opened[2], parts)
+        peer = smart_money.run_once(opened[2][0].candles)
         if peer is not None:
             peers.append(peer)
     return {
-        "candles": len(market),
-        "all": median(ours),
-        **{kind: {k: median(v) for k, v in times.items()} for kind, times in parts.items()},
-        "peer": {name: _median([peer[name] for peer in peers]) for name in peers[0]}
-        if peers
-        else None,
+        "candles": n,
+        **{name: median(seconds) for name, seconds in times.items()},
+        **{kind: {k: median(v) for k, v in named.items()} for kind, named in parts.items()},
+        "peer": {k: _median([peer[k] for peer in peers]) for k in peers[0]} if peers else None,
         "peer_version": smart_money.package_version(),
     }
 
 
+def _columns(market: Market, settings: Settings) -> float:
+    """Time the features, the heads' votes and the consensus."""
+    start = time.perf_counter()
+    features = compute_features(market, settings.features)
+    votes = {head.name: head.vote(market, features) for head in settings.enabled_heads()}
+    tally(VoteTable.from_votes(votes), settings.head_weights(), settings.consensus)
+    return time.perf_counter() - start
+
+
 def _everything(market: Market, settings: Settings) -> float:
-    """Time what stands between a market and its consensus."""
+    """Time all that the strategy computes of a market."""
     start = time.perf_counter()
     votes = evaluate(market, settings).votes
     tally(VoteTable.from_votes(votes), settings.head_weights(), settings.consensus)
@@ -127,5 +143,4 @@ def _median(times: list[float | str]) -> float | str:
 
 
 if __name__ == "__main__":
-    asked = json.loads(sys.argv[1])
-    answer(measure(BenchData.from_request(asked), asked["runs"]))
+    answer(measure)

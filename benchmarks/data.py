@@ -9,7 +9,18 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from quorum.bot.host import load_config, load_files, load_market, settings_from_config
+import pandas as pd
+from freqtrade.resolvers import StrategyResolver
+
+from quorum.bot.host import (
+    disk_source,
+    load_candles,
+    load_config,
+    load_files,
+    load_market,
+    settings_from_config,
+)
+from quorum.bot.source import Series
 from quorum.cli.run import RECORDED_TIMERANGE, USER_DATA, demo_data
 from quorum.market import Market
 from quorum.replay.link import records_files
@@ -91,3 +102,13 @@ def open_market(data: BenchData, n_candles: int) -> tuple[Market, Settings]:
     if best is None:
         raise ValueError("no pairs")
     return best, settings
+
+
+def open_strategy(data: BenchData) -> tuple[Any, pd.DataFrame]:
+    """Load the strategy as the host does, reading from disk, and its first pair's candles."""
+    config, settings = configuration(data)
+    config["strategy_path"] = str(Path("strategies").absolute())
+    strategy: Any = StrategyResolver.load_strategy(config)
+    strategy.source = disk_source(config, settings)
+    series = Series(data.pairs[0], config["timeframe"], strategy.source.candle_type)
+    return strategy, load_candles(Path(data.datadir), series)

@@ -5,15 +5,12 @@ As a script it answers with the times; :func:`figures` asks it.
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from data import BenchData, configuration
+from data import BenchData, open_strategy
 from figures import Figure
 from processes import answer, call_script
 
@@ -38,25 +35,16 @@ def figures(
     return [main], [Figure("  populate_exit_trend", 1000 * result["exit"], "ms")]
 
 
-def measure(data: BenchData, runs: int) -> dict[str, Any]:
-    """Load the strategy as the host does and time the calls; medians in seconds."""
-    from freqtrade.resolvers import StrategyResolver
-
-    from quorum.bot.host import disk_source, load_candles
-    from quorum.bot.source import Series
-
-    config, settings = configuration(data)
-    config["strategy_path"] = str(Path("strategies").absolute())
-    strategy: Any = StrategyResolver.load_strategy(config)
-    strategy.source = disk_source(config, settings)
-    pair = data.pairs[0]
-    series = Series(pair, config["timeframe"], strategy.source.candle_type)
-    candles = load_candles(Path(data.datadir), series).tail(N_CANDLES).reset_index(drop=True)
-    metadata = {"pair": pair}
+def measure(request: dict[str, Any]) -> dict[str, Any]:
+    """Time the calls on the columns of one pair; medians in seconds."""
+    data = BenchData.from_request(request)
+    strategy, candles = open_strategy(data)
+    candles = candles.tail(N_CANDLES).reset_index(drop=True)
+    metadata = {"pair": data.pairs[0]}
     analysed = strategy.populate_indicators(candles, metadata)
     entries: list[float] = []
     exits: list[float] = []
-    for run in range(-WARM_UP, runs):
+    for run in range(-WARM_UP, request["runs"]):
         frame = analysed.copy(deep=True)
         start = time.perf_counter()
         frame = strategy.populate_entry_trend(frame, metadata)
@@ -74,5 +62,4 @@ def measure(data: BenchData, runs: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    asked = json.loads(sys.argv[1])
-    answer(measure(BenchData.from_request(asked), asked["runs"]))
+    answer(measure)

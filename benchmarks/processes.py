@@ -9,11 +9,12 @@ one has to start it.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,22 @@ def call_script(
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def answer(value: Any) -> None:
-    """Give a script's answer."""
-    print(json.dumps(value))
+def answer(measure: Callable[[dict[str, Any]], Any]) -> None:
+    """Measure what the request in the arguments asks for, and print the answer.
+
+    A part of Quorum that fails would abstain and log it, and be fast: here it ends the script.
+    """
+    logging.getLogger("quorum").addHandler(_Refusal(logging.ERROR))
+    print(json.dumps(measure(json.loads(sys.argv[1]))))
+
+
+class _Refusal(logging.Handler):
+    """Turns a logged error into one that is raised."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Raise what was logged."""
+        cause = record.exc_info[1] if record.exc_info else None
+        raise BenchmarkError(record.getMessage()) from cause
 
 
 @dataclass(frozen=True)
@@ -71,11 +85,14 @@ class Usage:
     ----------
     seconds : float
         Wall time from start to end.
+    cpu : float
+        Processor time, user and system, seconds; what others do on the machine changes it less.
     peak : int
         Largest resident memory of any single process of it, bytes.
     """
 
     seconds: float
+    cpu: float
     peak: int
 
 
@@ -85,21 +102,23 @@ def timed(command: Sequence[str], log: Path) -> Usage:
     Raises
     ------
     BenchmarkError
-        If the command fails; with the end of its log.
+        If the command fails, or logs an error; with the end of its log.
     """
     launcher = [sys.executable, "-I", "-S", str(HERE / "processes.py"), str(log), *command]
     done = subprocess.run(launcher, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BenchmarkError(f"the launcher failed:\n{done.stderr[-2000:]}")
-    status, seconds, peak = json.loads(done.stdout)
-    if status:
-        tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-15:])
-        raise BenchmarkError(f"{' '.join(command[1:4])} failed:\n{tail}")
-    return Usage(seconds, peak)
+    status, seconds, cpu, peak = json.loads(done.stdout)
+    lines = log.read_text(encoding="utf-8").splitlines()
+    errors = [line for line in lines if " ERROR " in line]
+    if status or errors:
+        problem = "\n".join(errors or lines[-15:])
+        raise BenchmarkError(f"{' '.join(command[1:4])} failed:\n{problem}")
+    return Usage(seconds, cpu, peak)
 
 
 def _launch(log: str, command: list[str]) -> None:
-    """Run one command; print its status, wall seconds and peak memory in bytes."""
+    """Run one command; print its status, wall and processor seconds, and peak memory in bytes."""
     with open(log, "w", encoding="utf-8") as stream:
         start = time.perf_counter()
         child = subprocess.Popen(command, stdout=stream, stderr=stream)
@@ -107,7 +126,8 @@ def _launch(log: str, command: list[str]) -> None:
         seconds = time.perf_counter() - start
     # Kilobytes, but bytes on macOS.
     unit = 1 if sys.platform == "darwin" else 1024
-    print(json.dumps([os.waitstatus_to_exitcode(status), seconds, usage.ru_maxrss * unit]))
+    cpu = usage.ru_utime + usage.ru_stime
+    print(json.dumps([os.waitstatus_to_exitcode(status), seconds, cpu, usage.ru_maxrss * unit]))
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ import typer
 from data import BenchData, bench_data
 from figures import Figure, render
 from processes import ROOT, BenchmarkError
-from rich.console import Console
 
+from quorum.cli.app import console
 from quorum.errors import QuorumError
 
 Measure = Callable[[BenchData, int, Callable[[str], None]], tuple[list[Figure], list[Figure]]]
@@ -34,7 +34,6 @@ BENCHMARKS: dict[str, tuple[Measure, int]] = {
     "backtest": (backtest.figures, 3),
     "entry": (entry.figures, 9),
 }
-console = Console()
 
 
 def main(

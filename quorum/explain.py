@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
-import pandas as pd
 
 from quorum.consensus import Band, Consensus
 from quorum.errors import DataError
 from quorum.heads import HEADS
 from quorum.pipeline import Evaluation
 from quorum.settings import Settings
-from quorum.signals import SignalTable, decide, publish
+from quorum.signals import SignalTable, signal_table
 
 
 @dataclass(frozen=True)
@@ -53,19 +52,6 @@ class Explanation:
     confluence: float
     band: str
     verdict: str
-
-
-def signal_table(result: Evaluation, settings: Settings) -> SignalTable:
-    """Return the signals of an evaluation as the strategy would decide them."""
-    frame = pd.DataFrame(publish(result.market, result.features, result.votes))
-    frame["close"] = result.market.candles.close
-    return decide(
-        frame,
-        result.market.candles.time,
-        tuple(result.votes),
-        settings.head_weights(),
-        settings.consensus,
-    )
 
 
 def explain(result: Evaluation, settings: Settings, at: datetime) -> Explanation:
@@ -144,7 +130,7 @@ def _verdict(
         return f"no trade: {agreeing} valid votes on the stronger side, {needed} needed"
     if not result.market.tradable[row]:
         return "no trade: too little history, no volume, or a gap in the candles"
-    if not table.atr[row] > 0:
+    if not table.columns["atr"][row] > 0:
         return "no trade: the average true range is not known"
     return (
         f"no trade: {side[direction]} consensus, but its confidence "

@@ -1,33 +1,61 @@
-"""The columns of one pair, from market to votes: what everything else reads."""
+"""The columns of one pair, from market to votes and context: what everything else reads."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
+from quorum.exits.management import management_columns
 from quorum.faults import report_fault
 from quorum.features import Features, compute_features
 from quorum.heads.base import Votes, abstain
 from quorum.market import Market
 from quorum.settings import Settings
+from quorum.typing import Floats
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A market with its features and the votes of every enabled head, in spec order."""
+    """Everything that follows from one market.
+
+    Attributes
+    ----------
+    market : Market
+    features : Features
+    votes : mapping of head name to Votes
+        Every enabled head, in spec order.
+    context : mapping of column name to ndarray of shape (n_candles,), float64
+        The columns of every enabled adjuster, NaN where unknown.
+    management : mapping of column name to ndarray of shape (n_candles,), float64
+        What open trades are managed by.
+    """
 
     market: Market
     features: Features
     votes: Mapping[str, Votes]
+    context: Mapping[str, Floats]
+    management: Mapping[str, Floats]
 
 
 def evaluate(market: Market, settings: Settings) -> Evaluation:
-    """Compute features and votes of one market.
+    """Compute features, votes and context of one market.
 
-    A head that fails abstains for this market and its error is logged with the traceback; it
+    A part that fails abstains for this market and its error is logged with the traceback; it
     never stops the others.
     """
     features = compute_features(market, settings.features)
+    return Evaluation(
+        market,
+        features,
+        _votes(market, features, settings),
+        _context(market, features, settings),
+        management_columns(features),
+    )
+
+
+def _votes(market: Market, features: Features, settings: Settings) -> dict[str, Votes]:
     votes: dict[str, Votes] = {}
     for head in settings.enabled_heads():
         try:
@@ -35,4 +63,15 @@ def evaluate(market: Market, settings: Settings) -> Evaluation:
         except Exception as error:
             report_fault(f"head {head.name}", market.pair, error)
             votes[head.name] = abstain(len(market))
-    return Evaluation(market, features, votes)
+    return votes
+
+
+def _context(market: Market, features: Features, settings: Settings) -> dict[str, Floats]:
+    columns: dict[str, Floats] = {}
+    for adjuster in settings.enabled_adjusters():
+        try:
+            columns.update(adjuster.columns(market, features))
+        except Exception as error:
+            report_fault(f"adjuster {adjuster.name}", market.pair, error)
+            columns.update({name: np.full(len(market), np.nan) for name in adjuster.published})
+    return columns

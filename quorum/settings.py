@@ -6,11 +6,13 @@ Every step declares its own section beside its code; this file only assembles th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from pydantic import Field, ValidationError, create_model
 
 from quorum.consensus import ConsensusSettings
+from quorum.context import ADJUSTERS, Adjuster
+from quorum.context.base import AdjusterSettings
 from quorum.errors import SettingsError
 from quorum.exits import ExitSettings
 from quorum.features import FeatureSettings
@@ -20,6 +22,8 @@ from quorum.market import MarketSettings
 from quorum.section import Section
 from quorum.sizing import SizingSettings
 
+A = TypeVar("A", bound=AdjusterSettings)
+
 HeadsSettings: type[Section] = create_model(
     "HeadsSettings",
     __base__=Section,
@@ -27,6 +31,16 @@ HeadsSettings: type[Section] = create_model(
     **cast(
         "dict[str, Any]",
         {head.name: (head.Settings, head.Settings()) for head in HEADS},
+    ),
+)
+
+ContextSettings: type[Section] = create_model(
+    "ContextSettings",
+    __base__=Section,
+    __doc__="Parameters of the context adjusters, one group per adjuster.",
+    **cast(
+        "dict[str, Any]",
+        {adjuster.name: (adjuster.Settings, adjuster.Settings()) for adjuster in ADJUSTERS},
     ),
 )
 
@@ -56,6 +70,9 @@ class Settings(Section):
     consensus: ConsensusSettings = Field(
         ConsensusSettings(), description="when votes make a consensus"
     )
+    context: ContextSettings = Field(
+        ContextSettings(), description="how the market around a signal changes it"
+    )
     sizing: SizingSettings = Field(SizingSettings(), description="how much is staked")
     exits: ExitSettings = Field(ExitSettings(), description="where a trade ends")
     leverage: float = Field(
@@ -71,6 +88,15 @@ class Settings(Section):
         """Return one instance of every enabled head, in spec order."""
         sections = ((head, getattr(self.heads, head.name)) for head in HEADS)
         return tuple(head(section) for head, section in sections if section.enabled)
+
+    def enabled_adjusters(self) -> tuple[Adjuster[Any], ...]:
+        """Return one instance of every enabled context adjuster, in spec order."""
+        sections = ((adjuster, getattr(self.context, adjuster.name)) for adjuster in ADJUSTERS)
+        return tuple(adjuster(section) for adjuster, section in sections if section.enabled)
+
+    def context_of(self, adjuster: type[Adjuster[A]]) -> A:
+        """Return the settings of one context adjuster."""
+        return cast("A", getattr(self.context, adjuster.name))
 
     def head_weights(self) -> dict[str, float]:
         """Return the weight of each head by name."""

@@ -1,16 +1,20 @@
-"""Signals: the published columns, and one row of them as stored with a trade (spec E)."""
+"""Signals: the published columns of a pair, and what the consensus decides from them.
+
+What ``populate_indicators`` publishes and ``populate_entry_trend`` reads back: few, numeric
+columns. Votes are ``vote_<head>`` (direction x probability, NaN when abstaining, 0 when flat),
+``confidence_<head>`` (float32) and ``reason_<head>`` (int64 bit mask); beside them the market's
+columns that entries, exits and context need.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from quorum.consensus import (
     GRACE,
@@ -21,36 +25,27 @@ from quorum.consensus import (
     bands,
     tally,
 )
-from quorum.exits import atr_stop, target_price
-from quorum.features import Features
-from quorum.heads import HEADS
-from quorum.heads.base import DECIMALS, Votes
-from quorum.market import Market
+from quorum.exits import EXIT_COLUMNS
+from quorum.heads.base import DECIMALS
+from quorum.pipeline import Evaluation
 from quorum.settings import Settings
-from quorum.sizing import SizeRequest, SizingSettings, sizing_method
 from quorum.typing import Bools, Floats
 
-#: Market columns a signal needs, as published beside the votes.
-MARKET_COLUMNS = ("atr", "swing_high_near", "swing_low_near")
+_VOTE = ("vote_", "confidence_", "reason_")
 
 
-def publish(
-    market: Market, features: Features, votes: Mapping[str, Votes]
-) -> dict[str, NDArray[Any]]:
-    """Return what ``populate_indicators`` publishes: few, numeric columns.
-
-    Per head ``vote_<head>`` (direction x probability, NaN when abstaining, 0 when flat),
-    ``confidence_<head>`` (float32) and ``reason_<head>`` (int64 bit mask); ``atr`` and the
-    nearest swings (float64 prices); ``tradable`` (bool).
-    """
+def publish(result: Evaluation) -> dict[str, NDArray[Any]]:
+    """Return the published columns of an evaluation by name, shape (n_candles,) each."""
     columns: dict[str, NDArray[Any]] = {}
-    for name, v in votes.items():
+    for name, v in result.votes.items():
         signed = np.where(v.available, v.direction * v.probability, np.nan)
         columns[f"vote_{name}"] = signed.astype(np.float32)
         columns[f"confidence_{name}"] = v.confidence.astype(np.float32)
         columns[f"reason_{name}"] = v.reason
-    columns.update({name: features[name] for name in MARKET_COLUMNS})
-    columns["tradable"] = market.tradable
+    columns.update({name: result.features[name] for name in EXIT_COLUMNS})
+    columns.update(result.context)
+    columns.update(result.management)
+    columns["tradable"] = result.market.tradable
     return columns
 
 
@@ -83,20 +78,22 @@ class SignalTable:
     entry : ndarray of shape (n_candles,), int8
         +1 long, -1 short, 0 no trade: the consensus where it passes the gate.
     band : ndarray of shape (n_candles,), int8
-    close, atr, swing_high, swing_low : ndarray of shape (n_candles,), float64
     consensus : Consensus
     votes : VoteTable
+    columns : mapping of name to ndarray of shape (n_candles,), float64
+        Every other published column: what entries, exits and context read.
     """
 
     time: NDArray[np.int64]
     entry: NDArray[np.int8]
     band: NDArray[np.int8]
-    close: Floats
-    atr: Floats
-    swing_high: Floats
-    swing_low: Floats
     consensus: Consensus
     votes: VoteTable
+    columns: Mapping[str, Floats]
+
+    def row(self, row: int) -> dict[str, float]:
+        """Return one candle's columns."""
+        return {name: float(values[row]) for name, values in self.columns.items()}
 
     def row_at(self, opened: int) -> int | None:
         """Return the row of the candle that opened at ``opened``, None if there is none.
@@ -128,174 +125,35 @@ def decide(
     votes = read_votes(frame, heads)
     consensus = tally(votes, weights, settings)
     tradable: Bools = frame["tradable"].to_numpy(dtype=np.bool_)
-    atr = frame["atr"].to_numpy(dtype=np.float64)
     band = bands(consensus.confidence, settings)
+    atr = frame["atr"].to_numpy(dtype=np.float64)
     passes = tradable & np.isfinite(atr) & (atr > 0) & (band > Band.INSUFFICIENT)
     passes &= consensus.confidence >= settings.gate - GRACE
     return SignalTable(
         time=time,
         entry=np.where(passes, consensus.direction, 0).astype(np.int8),
         band=band,
-        close=frame["close"].to_numpy(dtype=np.float64),
-        atr=atr,
-        swing_high=frame["swing_high_near"].to_numpy(dtype=np.float64),
-        swing_low=frame["swing_low_near"].to_numpy(dtype=np.float64),
         consensus=consensus,
         votes=votes,
+        columns={
+            str(name): frame[name].to_numpy(dtype=np.float64)
+            for name, kind in frame.dtypes.items()
+            if kind == np.float64 and not str(name).startswith(_VOTE)
+        },
     )
 
 
-@dataclass(frozen=True)
-class Account:
-    """What a signal needs to know of the account.
-
-    Attributes
-    ----------
-    capital : float
-        What position percentages are of, quote currency.
-    min_order : float
-        The exchange's smallest position value for the pair, quote currency.
-    """
-
-    capital: float
-    min_order: float = 0.0
-
-
-class HeadVote(BaseModel):
-    """One head's vote as kept in a signal."""
-
-    model_config = ConfigDict(frozen=True)
-
-    direction: int
-    probability: float
-    confidence: float
-    reason: str
-
-
-class Signal(BaseModel):
-    """One entry with everything that led to it (spec E).
-
-    Prices and amounts in the quote currency. What a later step knows and this one does not
-    is ``None`` (unknown), never a guess.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    symbol: str
-    direction: int
-    entry_price: float
-    stop_loss: float
-    take_profit: float
-    ladder: tuple[float, ...]
-    consensus_probability: float
-    consensus_confidence: float
-    confluence_score: float
-    agreeing_heads: int
-    total_heads: int
-    votes: dict[str, HeadVote]
-    position_size_pct: float
-    position_size_quote: float
-    confidence_band: str
-    risk_reward_ratio: float
-    risk_amount: float
-    reward_amount: float
-    expected_win_rate: float
-    liquidation_risk_detected: bool | None
-    extreme_leverage_detected: bool | None
-    entry_zone_status: str | None
-    entry_strategy: str
-    regime: str | None
-    signal_quality: str
-    timestamp: datetime
-    reasons: tuple[str, ...]
-
-    @property
-    def tag(self) -> str:
-        """Short entry tag, for example ``"5/9 high"``."""
-        return entry_tag(self.agreeing_heads, self.total_heads, self.confidence_band)
+def signal_table(result: Evaluation, settings: Settings) -> SignalTable:
+    """Return the signals of an evaluation as the strategy would decide them."""
+    return decide(
+        pd.DataFrame(publish(result)),
+        result.market.candles.time,
+        tuple(result.votes),
+        settings.head_weights(),
+        settings.consensus,
+    )
 
 
 def entry_tag(agreeing: int, available: int, band: str) -> str:
-    """Return the entry tag freqtrade groups trades by."""
+    """Return the entry tag freqtrade groups trades by, for example ``"5/9 high"``."""
     return f"{agreeing}/{available} {band}"
-
-
-def make_signal(
-    table: SignalTable,
-    row: int,
-    pair: str,
-    entry: float,
-    account: Account,
-    settings: Settings,
-) -> Signal:
-    """Build the signal of one row for an entry at price ``entry``.
-
-    Raises
-    ------
-    ValueError
-        If the row has no signal or its ATR is unusable.
-    """
-    direction = int(table.entry[row])
-    if direction == 0:
-        raise ValueError(f"{pair}: row {row} has no signal")
-    c = table.consensus
-    confidence = float(c.confidence[row])
-    agreeing = int(c.agreeing[row])
-    band = Band(int(table.band[row]))
-    swing = float(table.swing_high[row] if direction > 0 else table.swing_low[row])
-    stop = atr_stop(entry, float(table.atr[row]), direction, settings.exits.stop)
-    target = target_price(entry, stop, band, swing, settings.exits.target)
-    size = sizing_method(settings.sizing).size(
-        SizeRequest(confidence, entry, stop, account.capital, account.min_order)
-    )
-    ratio = abs(target - entry) / abs(entry - stop)
-    return Signal(
-        symbol=pair,
-        direction=direction,
-        entry_price=entry,
-        stop_loss=stop,
-        take_profit=target,
-        ladder=(target,),
-        consensus_probability=float(c.probability[row]),
-        consensus_confidence=confidence,
-        confluence_score=float(c.confluence[row]),
-        agreeing_heads=agreeing,
-        total_heads=int(c.available[row]),
-        votes=votes_at(table.votes, row),
-        position_size_pct=round(size.fraction * 100, 9),
-        position_size_quote=size.notional,
-        confidence_band=band.name.lower(),
-        risk_reward_ratio=round(ratio, 9),
-        risk_amount=size.risk_amount,
-        reward_amount=size.risk_amount * ratio,
-        expected_win_rate=_win_rate(band, settings.sizing),
-        liquidation_risk_detected=None,
-        extreme_leverage_detected=None,
-        entry_zone_status=None,
-        entry_strategy="immediate",
-        regime=None,
-        signal_quality=settings.consensus.quality(confidence, agreeing).value,
-        timestamp=datetime.fromtimestamp(int(table.time[row]) / 1000, tz=UTC),
-        reasons=size.reasons,
-    )
-
-
-def _win_rate(band: Band, sizing: SizingSettings) -> float:
-    """Return the win rate a band promises (spec S1)."""
-    very_high, high, medium = sizing.win_rate
-    return {Band.VERY_HIGH: very_high, Band.HIGH: high}.get(band, medium)
-
-
-def votes_at(votes: VoteTable, row: int) -> dict[str, HeadVote]:
-    """Return the votes of one candle, abstaining heads left out."""
-    heads = {head.name: head for head in HEADS}
-    return {
-        name: HeadVote(
-            direction=int(votes.direction[row, h]),
-            probability=float(votes.probability[row, h]),
-            confidence=float(votes.confidence[row, h]),
-            reason=heads[name].reason_text(int(votes.reason[row, h])),
-        )
-        for h, name in enumerate(votes.heads)
-        if votes.available[row, h]
-    }

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from quorum.explain import signal_table
 from quorum.market import Market
 from quorum.pipeline import Evaluation, evaluate
 from quorum.settings import Settings
+from quorum.signals import signal_table
 from quorum.typing import Floats
 
 #: Difference under which a recursive indicator counts as settled, as a share of the column's
@@ -96,6 +96,8 @@ def all_columns(result: Evaluation, settings: Settings) -> dict[str, Floats]:
         out[f"vote {name} reason"] = votes.reason.astype(np.float64)
         out[f"vote {name} available"] = votes.available.astype(np.float64)
         out.update({f"reading {name} {key}": v for key, v in votes.readings.items()})
+    out.update({f"context {name}": values for name, values in result.context.items()})
+    out.update({f"management {name}": values for name, values in result.management.items()})
     table = signal_table(result, settings)
     c = table.consensus
     out["signal entry"] = table.entry.astype(np.float64)

@@ -21,8 +21,9 @@ from pandas import DataFrame
 from quorum.bot.desk import Desk
 from quorum.bot.fast import spare_trade_copies
 from quorum.bot.host import bot_source, is_futures, settings_from_config
+from quorum.bot.keeper import Keeper
 from quorum.bot.tuning import tuned_consensus, tuned_weights
-from quorum.signals import Account
+from quorum.entry import Account
 
 
 class Quorum(IStrategy):
@@ -36,6 +37,8 @@ class Quorum(IStrategy):
     use_exit_signal = True
     use_custom_stoploss = True
     use_custom_roi = True
+    position_adjustment_enable = True
+    max_entry_position_adjustment = 0
     # The stop and the target of every trade are its own; these only bound them.
     stoploss = -0.20
     minimal_roi: ClassVar[dict[str, float]] = {"0": 10.0}
@@ -81,6 +84,7 @@ class Quorum(IStrategy):
     def __init__(self, config: dict[str, Any]) -> None:
         settings = settings_from_config(config, config.get("timeframe", self.timeframe))
         self.desk = Desk(settings, config.get("timeframe", self.timeframe))
+        self.keeper = Keeper(self.desk)
         self.can_short = is_futures(config)
         super().__init__(config)
         if settings.fast_callbacks:
@@ -118,9 +122,22 @@ class Quorum(IStrategy):
         """Exit signals: an opposite quorum."""
         return self.desk.leave(metadata["pair"], dataframe)
 
-    def leverage(self, *args: Any, max_leverage: float, **kwargs: Any) -> float:
-        """Leverage from the settings, within what the exchange allows."""
-        return min(self.desk.settings.leverage, max_leverage)
+    def custom_entry_price(
+        self, pair: str, current_time: datetime, proposed_rate: float, **kwargs: Any
+    ) -> float:
+        """Price of the entry order (spec Z2): at once, or a limit that waits for a pullback."""
+        return self.desk.limit_price(pair, current_time, proposed_rate)
+
+    def leverage(
+        self,
+        pair: str,
+        current_time: datetime,
+        current_rate: float,
+        max_leverage: float,
+        **kwargs: Any,
+    ) -> float:
+        """Leverage from the settings, cut until the stop lies before liquidation (spec L2)."""
+        return min(self.desk.leverage(pair, current_time, current_rate), max_leverage)
 
     def custom_stake_amount(
         self,
@@ -132,10 +149,22 @@ class Quorum(IStrategy):
         leverage: float,
         **kwargs: Any,
     ) -> float:
-        """Size by confidence (spec S); 0 refuses."""
-        account = Account(self.wallets.get_total_stake_amount(), (min_stake or 0.0) * leverage)
+        """Size by confidence (spec S); what is to be refused is put to confirm_trade_entry."""
+        smallest = min_stake or 0.0
+        account = Account(self.wallets.get_total_stake_amount(), smallest * leverage)
         signal = self.desk.quote(pair, current_time, current_rate, account)
-        return 0.0 if signal is None else min(signal.position_size_quote / leverage, max_stake)
+        wanted = 0.0 if signal is None else signal.position_size_quote / leverage
+        return min(max(wanted, smallest), max_stake)
+
+    def confirm_trade_entry(self, pair: str, **kwargs: Any) -> bool:
+        """Accept or refuse the entry, with a reason code that is counted."""
+        return self.desk.confirm(pair)
+
+    def check_entry_timeout(
+        self, pair: str, trade: Trade, order: Order, current_time: datetime, **kwargs: Any
+    ) -> bool:
+        """Cancel an entry order that its price has not come to in time (spec Z2)."""
+        return self.desk.expired(trade, order, current_time)
 
     def order_filled(
         self, pair: str, trade: Trade, order: Order, current_time: datetime, **kwargs: Any
@@ -154,23 +183,48 @@ class Quorum(IStrategy):
         after_fill: bool,
         **kwargs: Any,
     ) -> float | None:
-        """Put the stop of the signal (spec P1) in place; it stands until the trade ends."""
-        signal = self.desk.signal_of(trade) if after_fill else None
-        if signal is None:
+        """Stop of the signal (spec P1), then breakeven and trail (spec P4)."""
+        stop = self.keeper.stop(trade, current_time, current_rate, after_fill=after_fill)
+        if stop is None:
             return None
         return stoploss_from_absolute(
-            signal.stop_loss, current_rate, is_short=trade.is_short, leverage=trade.leverage
+            stop, current_rate, is_short=trade.is_short, leverage=trade.leverage
         )
 
     def custom_roi(
         self, pair: str, trade: Trade, current_time: datetime, **kwargs: Any
     ) -> float | None:
-        """Target of the signal (spec P2) as a profit ratio, filled inside the candle."""
-        signal = self.desk.signal_of(trade)
-        return None if signal is None else trade.calc_profit_ratio(signal.take_profit)
+        """Last target of the ladder (spec P2, P3) as a profit ratio, filled inside the candle."""
+        target = self.keeper.target(trade)
+        return None if target is None else trade.calc_profit_ratio(target)
+
+    def adjust_trade_position(
+        self, trade: Trade, current_time: datetime, **kwargs: Any
+    ) -> tuple[float, str] | None:
+        """Rungs of the ladder (spec P3), half out on a reversal (spec P4)."""
+        return self.keeper.take_out(trade, current_time)
+
+    def custom_exit_price(
+        self,
+        pair: str,
+        trade: Trade,
+        current_time: datetime,
+        proposed_rate: float,
+        current_profit: float,
+        exit_tag: str | None,
+        **kwargs: Any,
+    ) -> float:
+        """A rung of the ladder waits at its own price."""
+        return self.keeper.exit_price(trade, proposed_rate, exit_tag)
 
     def custom_exit(
-        self, pair: str, trade: Trade, current_time: datetime, **kwargs: Any
+        self,
+        pair: str,
+        trade: Trade,
+        current_time: datetime,
+        current_rate: float,
+        current_profit: float,
+        **kwargs: Any,
     ) -> str | None:
-        """End what neither stop nor target has ended: the time stop (spec P4)."""
-        return self.desk.exit_reason(trade, current_time)
+        """End what neither stop nor target has ended: reversal, time stop (spec P4)."""
+        return self.keeper.exit_reason(trade, current_time, current_rate)

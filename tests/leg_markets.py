@@ -69,7 +69,7 @@ def own_features(
         out.begin("volatility")
         add_volatility(market, out, VolatilitySettings())
     else:
-        out.add("atr", np.full(len(market), atr), scale_free=False)
+        out.add("atr_unit", np.full(len(market), atr), scale_free=False)
     ratio = market.candles.volume / 100 if volume_ratio is None else volume_ratio
     out.add("volume_ratio", ratio)
     add_swings(market, out, SwingSettings())

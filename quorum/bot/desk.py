@@ -2,34 +2,35 @@
 
 It holds the signal table of every pair (arrays, replaced at each new candle) and finds the
 signal that belongs to a moment or to a trade. Nothing here must survive a restart: the signal
-of an open trade is stored with the trade.
+of an open trade is stored with the trade, and what has been taken out of it with its orders.
 """
 
 from __future__ import annotations
 
-import logging
+from collections import Counter
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from freqtrade.persistence import Trade
+from freqtrade.persistence import Order, Trade
 
 from quorum.bot.source import FrameSource
 from quorum.candles import epoch_ms, timeframe_ms
 from quorum.consensus import Band, ConsensusSettings
+from quorum.context.liquidation import Liquidation, safe_leverage
+from quorum.context.zones import IMMEDIATE, Zones, entry_price
+from quorum.entry import Account, Signal, draw_up, effects_at
 from quorum.pipeline import evaluate
 from quorum.settings import Settings
-from quorum.signals import Account, Signal, SignalTable, decide, entry_tag, make_signal, publish
-
-logger = logging.getLogger(__name__)
+from quorum.signals import SignalTable, decide, entry_tag, publish
 
 #: Key under which a trade keeps its signal.
 SIGNAL_KEY = "quorum_signal"
 #: Exit reason of a trade that a quorum on the other side ends.
 OPPOSITE_QUORUM = "opposite_quorum"
-#: Exit reason of a trade that has lasted too long.
-TIME_STOP = "time_stop"
+#: Refusal of an entry for which no signal stands any more.
+NO_SIGNAL = "no_signal"
 
 
 class Desk:
@@ -40,6 +41,13 @@ class Desk:
     settings : Settings
     timeframe : str
         Base timeframe.
+
+    Attributes
+    ----------
+    tables : dict of SignalTable
+        By pair.
+    accepted, refused : Counter
+        Entries by tag, refusals by reason code.
     """
 
     def __init__(self, settings: Settings, timeframe: str) -> None:
@@ -47,13 +55,16 @@ class Desk:
         self.step = timeframe_ms(timeframe)
         self.heads = tuple(head.name for head in settings.enabled_heads())
         self.tables: dict[str, SignalTable] = {}
+        self.accepted: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
         self._pending: dict[str, Signal] = {}
         self._signals: dict[tuple[str, datetime], Signal] = {}
 
+    # Columns ------------------------------------------------------------------------------
+
     def analyse(self, source: FrameSource, pair: str, frame: pd.DataFrame) -> pd.DataFrame:
         """Return ``frame`` with the published columns of its market beside the candles."""
-        result = evaluate(source.market(pair, frame), self.settings)
-        columns = publish(result.market, result.features, result.votes)
+        columns = publish(evaluate(source.market(pair, frame), self.settings))
         return pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis=1)
 
     def enter(
@@ -82,19 +93,71 @@ class Desk:
             frame["exit_tag"] = np.where(side != 0, OPPOSITE_QUORUM, "").astype(object)
         return frame
 
+    # Entries ------------------------------------------------------------------------------
+
+    def _row(self, pair: str, at: datetime) -> tuple[SignalTable, int] | None:
+        """Return the table of a pair and the row of the last candle that had closed ``at``."""
+        table = self.tables.get(pair)
+        opened = (int(at.timestamp() * 1000) // self.step - 1) * self.step
+        row = table.row_at(opened) if table is not None else None
+        return None if table is None or row is None else (table, row)
+
+    def _signal_row(self, pair: str, at: datetime) -> tuple[SignalTable, int] | None:
+        found = self._row(pair, at)
+        return found if found is not None and found[0].entry[found[1]] != 0 else None
+
+    def limit_price(self, pair: str, at: datetime, price: float) -> float:
+        """Return the price to enter at (spec Z2), ``price`` for an immediate entry."""
+        found = self._signal_row(pair, at)
+        if found is None:
+            return price
+        table, row = found
+        facts = {
+            k: v for e in effects_at(table, row, self.settings).values() for k, v in e.facts.items()
+        }
+        strategy = facts.get("entry_strategy", IMMEDIATE)
+        zones = self.settings.context_of(Zones)
+        return entry_price(strategy, int(table.entry[row]), price, table.row(row), zones)
+
+    def leverage(self, pair: str, at: datetime, price: float) -> float:
+        """Return the leverage from the settings, cut until the stop lies before liquidation."""
+        wanted = self.settings.leverage
+        found = self._signal_row(pair, at)
+        if found is None or wanted == 1.0:
+            return wanted
+        signal = draw_up(*found, pair, price, Account(1.0), self.settings)
+        return safe_leverage(price, signal.stop_loss, wanted, self.settings.context_of(Liquidation))
+
     def quote(self, pair: str, at: datetime, entry: float, account: Account) -> Signal | None:
         """Return the signal for an entry now at price ``entry``, None where there is none.
 
         The signal is that of the last candle that has closed; it is kept until the order fills.
         """
-        table = self.tables.get(pair)
-        opened = (int(at.timestamp() * 1000) // self.step - 1) * self.step
-        row = table.row_at(opened) if table is not None else None
-        if table is None or row is None or table.entry[row] == 0:
+        found = self._signal_row(pair, at)
+        if found is None:
+            self._pending.pop(pair, None)
             return None
-        signal = make_signal(table, row, pair, entry, account, self.settings)
-        self._pending[pair] = signal
+        signal = self._pending[pair] = draw_up(*found, pair, entry, account, self.settings)
         return signal
+
+    def confirm(self, pair: str) -> bool:
+        """Accept or refuse the pair's pending entry: the one place where a signal is refused."""
+        signal = self._pending.get(pair)
+        reason = NO_SIGNAL if signal is None else signal.veto
+        if reason is not None:
+            self.refused[reason] += 1
+            self._pending.pop(pair, None)
+            return False
+        self.accepted["entries"] += 1
+        return True
+
+    def expired(self, trade: Trade, order: Order, at: datetime) -> bool:
+        """Whether an entry order has waited for its price long enough (spec Z2)."""
+        signal = self.signal_of(trade)
+        if signal is None or signal.entry_strategy == IMMEDIATE:
+            return False
+        waited = (at - order.order_date_utc).total_seconds() * 1000
+        return waited >= self.settings.context_of(Zones).expiry * self.step
 
     def filled(self, trade: Trade) -> None:
         """Store the signal of a trade whose entry has filled with the trade."""
@@ -104,11 +167,6 @@ class Desk:
             return
         self._signals[key] = signal
         trade.set_custom_data(SIGNAL_KEY, signal.model_dump(mode="json"))
-
-    def exit_reason(self, trade: Trade, at: datetime) -> str | None:
-        """Return why a trade must end now at the market, None to keep it."""
-        age = (at - trade.open_date_utc).total_seconds() / 3600
-        return TIME_STOP if age >= self.settings.exits.time_stop else None
 
     def signal_of(self, trade: Trade) -> Signal | None:
         """Return the signal a trade was opened on, None for a trade that is not ours."""

@@ -14,7 +14,7 @@ from types import FunctionType, MethodType
 from freqtrade.strategy import IStrategy
 
 #: Callbacks that are called for every candle of every open trade.
-CALLBACKS = ("custom_stoploss", "custom_roi", "custom_exit")
+CALLBACKS = ("custom_stoploss", "custom_roi", "custom_exit", "adjust_trade_position")
 
 
 def spare_trade_copies(strategy: IStrategy) -> None:

@@ -20,7 +20,6 @@ from quorum.market import Market
 from quorum.replay.datadir import read_feather
 from quorum.settings import Settings, load_settings
 
-
 #: What freqtrade files candles as where a configuration does not say.
 DATA_FORMAT = "feather"
 

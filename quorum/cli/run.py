@@ -183,18 +183,17 @@ def demo_data(datadir: Path | None, timerange: str | None, config: dict[str, Any
     Recorded candles are linked, and the series beside them converted, into the user directory;
     pairs are those of the whitelist that have every series over the span.
     """
+    first, last = _span(timerange)
     if datadir is None:
         write_market(SYNTHETIC)
         data = DataDirectory(SYNTHETIC)
         return DemoData(SYNTHETIC, data.pairs("futures"), timerange or SYNTHETIC_TIMERANGE)
     with console.status(f"linking {datadir}"):
         link_datadir(datadir, RECORDED)
-    timerange = timerange or RECORDED_TIMERANGE
-    start, _, end = timerange.partition("-")
-    selection = DataDirectory(RECORDED).select(
-        start=pd.Timestamp(start, tz="UTC") if start else None,
-        end=pd.Timestamp(end, tz="UTC") if end else None,
-    )
+    if timerange is None:
+        timerange = RECORDED_TIMERANGE
+        first, last = _span(timerange)
+    selection = DataDirectory(RECORDED).select(start=first, end=last)
     listed = whitelist(config)
     pairs = tuple(pair for pair in listed if pair in selection.pairs)
     for pair in listed:
@@ -204,6 +203,31 @@ def demo_data(datadir: Path | None, timerange: str | None, config: dict[str, Any
     if not pairs:
         raise DataError(f"{datadir}: no pair of the whitelist covers {timerange}")
     return DemoData(RECORDED, pairs, timerange)
+
+
+def _span(timerange: str | None) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
+    """Read a time range of two days, either of which may be left open."""
+    start, dash, end = (timerange or "-").partition("-")
+    try:
+        days = [
+            pd.Timestamp(datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC)) if text else None
+            for text in (start, end)
+        ]
+    except ValueError:
+        days = []
+    if not dash or not days:
+        raise DataError(f"--timerange {timerange!r}: give two days like 20230101-20250430")
+    return days[0], days[1]
+
+
+def _failure(status: int, log: Path) -> str | None:
+    """Return what a host's log says of its failure, None if it succeeded.
+
+    The host ends with status 0 on some errors of the configuration.
+    """
+    lines = log.read_text(encoding="utf-8").splitlines()
+    refused = any(" - ERROR - Configuration error" in line for line in lines)
+    return "\n".join(lines[-15:]) if status or refused else None
 
 
 @command("demo")
@@ -236,6 +260,6 @@ def demo_command(
             pairs=data.pairs,
             log=log,
         )
-    if status:
-        tail = log.read_text(encoding="utf-8").splitlines()[-15:]
-        raise DataError("the backtest failed:\n" + "\n".join(tail))
+    failure = _failure(status, log)
+    if failure is not None:
+        raise DataError(f"the backtest failed (log: {log}):\n{failure}")

@@ -35,6 +35,8 @@ class Effect:
         band.
     veto : str or None
         Reason code with which the signal is refused.
+    endangers : bool
+        Whether it takes an excellent signal down to good (spec C10).
     facts : mapping
         Fields of the signal it fills in, for example ``{"regime": "weak_bull"}``. What is not
         known is left out (the field stays None).
@@ -43,6 +45,7 @@ class Effect:
     reasons: Mapping[str, float] = field(default_factory=dict)
     confidence: float = 1.0
     veto: str | None = None
+    endangers: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 

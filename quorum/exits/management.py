@@ -11,9 +11,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from pydantic import Field
 
+from quorum.features.table import Features
 from quorum.section import Section
+from quorum.typing import Floats
 
 #: Tags of the orders that take a part of a trade out; a rung's number follows the first.
 LADDER_TAG = "ladder_"
@@ -96,6 +99,47 @@ class Candle:
     near_reversal: int = 0
     far_reversal: int = 0
     divergence: int = 0
+
+
+def management_columns(features: Features) -> dict[str, Floats]:
+    """Return what open trades are managed by, per candle.
+
+    ``chandelier_long``, ``chandelier_short`` (prices), ``near_reversal`` and ``far_reversal``
+    (+1, -1 on the candle whose close turned the base or 4h, or the 1d or 1w trend),
+    ``divergence`` (+1 bullish, -1 bearish on the candle that confirmed it). NaN or 0 where
+    the features are missing. Lag: that of the swings behind the structure.
+    """
+    n = features.n_candles
+    unknown, none = np.full(n, np.nan), np.zeros(n)
+    bull = features.get("cvd_divergence_bull", none)
+    bear = features.get("cvd_divergence_bear", none)
+    return {
+        "chandelier_long": features.get("chandelier_long", unknown),
+        "chandelier_short": features.get("chandelier_short", unknown),
+        "near_reversal": _turns(features, ("base", "4h")),
+        "far_reversal": _turns(features, ("1d", "1w")),
+        "divergence": _appears(bull) - _appears(bear),
+    }
+
+
+def _turns(features: Features, timeframes: Sequence[str]) -> Floats:
+    """Return the sign of a trend on the candle where it turned, 0 elsewhere."""
+    turned = np.zeros(features.n_candles)
+    for timeframe in timeframes:
+        trend = features.get(f"structure_trend_{timeframe}")
+        if trend is None:
+            continue
+        before = np.concatenate([[np.nan], trend[:-1]])
+        # From unknown or none to a trend is a beginning, not a turn.
+        turn = np.where(trend * before < 0, np.sign(trend), 0.0)
+        turned = np.where(turn != 0, turn, turned)
+    return turned
+
+
+def _appears(strength: Floats) -> Floats:
+    """Return 1 on the candle where a fading reading is renewed, 0 elsewhere."""
+    before = np.concatenate([[0.0], strength[:-1]])
+    return (np.nan_to_num(strength) > np.nan_to_num(before)).astype(np.float64)
 
 
 def stop_now(trade: Standing, candle: Candle, settings: ManagementSettings) -> float:

@@ -12,6 +12,8 @@ candle that closes exactly where it opened as a rising one.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import floor, log10
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -28,15 +30,15 @@ from quorum.features.candlestick_table import (
     STAR,
     Pattern,
 )
+from quorum.features.limits import limits_of
+from quorum.features.mirror import LONG, SHORT, Prices, prices_of
+from quorum.features.pattern_classes import check_names, class_of, score_of
+from quorum.features.series import shifted
 from quorum.features.table import Features
 from quorum.market import Market
 from quorum.section import Section
 from quorum.typing import Floats
 
-#: Classes as the whole part of ``candlestick_bull`` and ``candlestick_bear``.
-WEAK, GOOD, TEXTBOOK = 1, 2, 3
-#: Fine quality stays under one, so that the class can be read back.
-FINEST = 0.999
 #: What TA-Lib calls a full pattern; 80 is one with an end that only matches.
 FULL = 100
 
@@ -144,51 +146,54 @@ class CandlestickSettings(Section):
         10, ge=2, le=100, description="candles whose mean body a long body exceeds [candles]"
     )
     price_decimals: int = Field(
-        9, ge=0, le=12, description="decimal in whose units prices are counted [decimals]"
+        9,
+        ge=0,
+        le=12,
+        description="decimal in whose units prices are counted; under 1 so many after the zeros "
+        "[decimals]",
     )
 
     @model_validator(mode="after")
     def _known_names(self) -> CandlestickSettings:
-        for group in (self.textbook, self.good, self.by_trend, self.inverted):
-            unknown = set(group) - set(NAMES)
-            if unknown:
-                raise ValueError(f"unknown candlestick pattern(s): {', '.join(sorted(unknown))}")
-        twice = set(self.textbook) & set(self.good)
-        if twice:
-            raise ValueError(f"in two classes: {', '.join(sorted(twice))}")
+        check_names(NAMES, self.textbook, self.good)
+        check_names(NAMES, self.by_trend, self.inverted)
         return self
 
     def class_of(self, name: str) -> int:
         """Return ``TEXTBOOK``, ``GOOD`` or ``WEAK``."""
-        return TEXTBOOK if name in self.textbook else GOOD if name in self.good else WEAK
+        return class_of(name, self.textbook, self.good)
 
     def meaning_of(self, name: str) -> int:
         """Return +1 (TA-Lib's sign), -1 (its opposite) or 0 (against the prior move)."""
         return 0 if name in self.by_trend else -1 if name in self.inverted else 1
 
 
+class Fold(NamedTuple):
+    """How a pattern's occurrences are weighed; see :class:`CandlestickSettings`."""
+
+    trend_move: float
+    full_trend: float
+    full_signal: float
+    partial: float
+
+
+class Touch(NamedTuple):
+    """What stars and piercing lines without gaps are; see :class:`CandlestickSettings`."""
+
+    touch: float
+    star_body: float
+    cloud_penetration: float
+    body_mean: int
+
+
 @njit(cache=True)
 def _fold(
-    found: NDArray[np.int32],
-    sign: int,
-    meaning: int,
-    role: int,
-    code: int,
-    klass: int,
-    candles: int,
-    high: Floats,
-    low: Floats,
-    close: Floats,
-    atr: Floats,
-    move: Floats,
-    trend_move: float,
-    full_trend: float,
-    full_signal: float,
-    partial: float,
-    best: Floats,
-    codes: Floats,
-) -> None:
+    found: NDArray[np.int32], sign: int, meaning: int, role: int, code: int, klass: int,
+    candles: int, prices: Prices, atr: Floats, move: Floats, limits: Fold,
+    best: Floats, codes: Floats,
+) -> None:  # fmt: skip
     """Merge one pattern into the best of each side (row 0 bull, row 1 bear), in place."""
+    high, low, close = prices.high, prices.low, prices.close
     for t in range(candles, len(found)):
         if found[t] == 0 or not atr[t] > 0 or high[t] <= low[t]:
             continue
@@ -201,63 +206,56 @@ def _fold(
         else:
             side *= meaning
         against = -side * prior
-        if (role == REVERSAL and against < trend_move) or (
-            role == CONTINUATION and -against < trend_move
+        if (role == REVERSAL and against < limits.trend_move) or (
+            role == CONTINUATION and -against < limits.trend_move
         ):
             continue
         extreme = low[t] if side > 0 else high[t]
         for j in range(t - candles + 1, t):
             extreme = min(extreme, low[j]) if side > 0 else max(extreme, high[j])
-        signal = min(1.0, abs(close[t] - extreme) / (full_signal * atr[t]))
-        fine = 0.5 * signal + 0.5 * min(1.0, abs(prior) / full_trend)
+        signal = min(1.0, abs(close[t] - extreme) / (limits.full_signal * atr[t]))
+        fine = 0.5 * signal + 0.5 * min(1.0, abs(prior) / limits.full_trend)
         if abs(found[t]) < FULL:
-            fine *= partial
+            fine *= limits.partial
         row = 0 if side > 0 else 1
-        score = klass + min(FINEST, fine)
+        score = score_of(klass, fine)
         if score > best[row, t]:
             best[row, t] = score
             codes[row, t] = code
 
 
 @njit(cache=True)
-def _touching(
-    opened: Floats,
-    high: Floats,
-    low: Floats,
-    close: Floats,
-    touch: float,
-    star_body: float,
-    penetration: float,
-    window: int,
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _touching(prices: Prices, limits: Touch) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Find stars and piercing lines without gaps, signed like TA-Lib's."""
+    opened, high, low, close = prices.open, prices.high, prices.low, prices.close
     n = len(close)
     star = np.zeros(n, np.int32)
     pierce = np.zeros(n, np.int32)
-    for t in range(window + 2, n):
+    for t in range(limits.body_mean + 2, n):
         for back in range(1, 3):
             f = t - back
             body = abs(close[f] - opened[f])
             s = 1.0 if close[f] < opened[f] else -1.0
             # How far this candle closes into the first body, measured from that body's end.
             entered = s * (close[t] - close[f])
-            if body == 0 or entered < penetration * body or s * (close[t] - opened[t]) <= 0:
+            reached = entered >= limits.cloud_penetration * body
+            if body == 0 or not reached or s * (close[t] - opened[t]) <= 0:
                 continue
-            limit = touch * body
+            edge = limits.touch * body
             reach = (low[f] - low[f + 1]) if s > 0 else (high[f + 1] - high[f])
             begins = s * (opened[f + 1] - close[f])
             if back == 1:
-                fits = begins <= limit and reach > 0 and s * (close[t] - opened[f]) < 0
+                fits = begins <= edge and reach > 0 and s * (close[t] - opened[f]) < 0
             else:
                 ends = s * (close[f + 1] - close[f])
-                small = abs(close[f + 1] - opened[f + 1]) <= star_body * body
+                small = abs(close[f + 1] - opened[f + 1]) <= limits.star_body * body
                 last = (low[f + 1] < low[t]) if s > 0 else (high[f + 1] > high[t])
-                fits = small and begins <= limit and ends <= limit and reach > 0 and last
+                fits = small and begins <= edge and ends <= edge and reach > 0 and last
             if fits:
                 total = 0.0
-                for j in range(f - window, f):
+                for j in range(f - limits.body_mean, f):
                     total += abs(close[j] - opened[j])
-                if body * window > total:
+                if body * limits.body_mean > total:
                     if back == 1:
                         pierce[t] = np.int32(s * FULL)
                     else:
@@ -265,14 +263,23 @@ def _touching(
     return star, pierce
 
 
+def _whole(candles: Candles, decimals: int, side: int) -> Prices:
+    """Return the prices in whole units; of a coin that costs next to nothing, of finer ones.
+
+    No exchange quotes finer than the units are, so that which candle is the first does not
+    matter.
+    """
+    first = float(candles.close[0]) if len(candles) else 1.0
+    unit = 10.0 ** (decimals + max(0, -floor(log10(first))))
+    return Prices(*(np.rint(price * unit) for price in prices_of(candles, side)))
+
+
 def _found(
     candles: Candles, s: CandlestickSettings
 ) -> Iterator[tuple[Pattern, NDArray[np.int32], int]]:
     """Yield each pattern's rows in TA-Lib's signs, and -1 where it read the mirrored candles."""
-    unit = 10.0**s.price_decimals
-    prices = (candles.open, candles.high, candles.low, candles.close)
-    whole = [np.rint(p * unit) for p in prices]
-    mirrored = [-whole[0], -whole[2], -whole[1], -whole[3]]
+    whole = _whole(candles, s.price_decimals, LONG)
+    mirrored = _whole(candles, s.price_decimals, SHORT)
     penetrations = {STAR: s.star_penetration, CLOUD: s.cloud_penetration}
     for pattern in PATTERNS:
         extra = {}
@@ -282,17 +289,7 @@ def _found(
         if pattern.one_sided:
             yield pattern, pattern.function(*mirrored, **extra), -1
     if s.touching:
-        opened, high, low, close = whole
-        star, pierce = _touching(
-            opened,
-            high,
-            low,
-            close,
-            s.touch,
-            s.star_body,
-            s.cloud_penetration,
-            s.body_mean,
-        )
+        star, pierce = _touching(whole, limits_of(Touch, s))
         yield PATTERNS[NAMES.index("morning_star")], star, 1
         yield PATTERNS[NAMES.index("piercing")], pierce, 1
 
@@ -305,33 +302,17 @@ def add_candlesticks(market: Market, out: Features, settings: CandlestickSetting
     the prior move; ``candlestick_bull_code``, ``candlestick_bear_code``: which pattern (see
     :func:`~quorum.features.candlestick_table.candlestick_name`). Source: spec H4; TA-Lib.
     """
-    s, c, atr = settings, market.candles, out["atr"]
-    n = len(c)
-    best, codes = np.zeros((2, n)), np.zeros((2, n))
-    move = np.full(n, np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        move[s.trend :] = (c.close[s.trend :] - c.close[: -s.trend]) / atr[s.trend :]
-    for pattern, found, sign in _found(c, s):
+    s, atr = settings, out["atr_unit"]
+    prices, limits = prices_of(market.candles, LONG), limits_of(Fold, settings)
+    best, codes = np.zeros((2, len(market))), np.zeros((2, len(market)))
+    move = (prices.close - shifted(prices.close, s.trend)) / atr
+    for pattern, found, sign in _found(market.candles, s):
+        meaning, klass = s.meaning_of(pattern.name), s.class_of(pattern.name)
+        code = NAMES.index(pattern.name) + 1
         _fold(
-            found,
-            sign,
-            s.meaning_of(pattern.name),
-            pattern.role,
-            NAMES.index(pattern.name) + 1,
-            s.class_of(pattern.name),
-            pattern.candles,
-            c.high,
-            c.low,
-            c.close,
-            atr,
-            move,
-            s.trend_move,
-            s.full_trend,
-            s.full_signal,
-            s.partial,
-            best,
-            codes,
-        )
+            found, sign, meaning, pattern.role, code, klass, pattern.candles,
+            prices, atr, move, limits, best, codes,
+        )  # fmt: skip
     for row, side in enumerate(("bull", "bear")):
         out.add(f"candlestick_{side}", best[row])
         out.add(f"candlestick_{side}_code", codes[row], scale_free=False)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from quorum.features.swings import Swings
 from quorum.typing import Floats, Ints
 
 #: Codes of the chart patterns, in the order of :data:`CHART_PATTERNS`.
@@ -43,9 +44,9 @@ class Geometry(NamedTuple):
 
     min_height: float
     full_height: float
-    min_length: float
-    max_length: float
-    max_wait: float
+    min_length: int
+    max_length: int
+    max_wait: int
     prior: float
     equal: float
     head: float
@@ -54,7 +55,7 @@ class Geometry(NamedTuple):
     balance: float
     flat: float
     touch: float
-    min_touches: float
+    min_touches: int
     fine_floor: float
     margin: float
     run_away: float
@@ -65,9 +66,9 @@ class FlagGeometry(NamedTuple):
     """Rules of a flag; see :class:`~quorum.features.chart_patterns.FlagSettings`."""
 
     pole: float
-    pole_length: float
-    min_length: float
-    max_length: float
+    pole_length: int
+    min_length: int
+    max_length: int
     min_retrace: float
     max_retrace: float
 
@@ -216,19 +217,11 @@ def _channel(
 
 
 @njit(cache=True)
-def recognise(
-    chain: Ints,
-    index: Ints,
-    price: Floats,
-    kind: Ints,
-    right: int,
-    atr: Floats,
-    g: Geometry,
-    rows: Floats,
-) -> int:
-    """Fill ``rows`` with the patterns the pivots of ``chain`` form; return their number."""
-    x = index[chain]
-    y = price[chain]
+def recognise(swings: Swings, event: int, atr: Floats, g: Geometry, rows: Floats) -> int:
+    """Fill ``rows`` with the patterns the swings known at ``event`` form; return their number."""
+    chain = swings.chain[event]
+    x = swings.row[chain]
+    y = swings.price[chain]
     count = 0
     while count < len(chain) and chain[count] >= 0:
         count += 1
@@ -237,15 +230,15 @@ def recognise(
         # The newest pivot may already be the answer to the pattern's last extreme.
         if count >= o + 4:
             start = made
-            side = -1.0 * kind[chain[o]]
+            side = -1.0 * swings.kind[chain[o]]
             unit = atr[x[o]]
             if unit > 0:
                 made += _double(o, side, x, y, unit, g, rows[made])
                 if count >= o + 6:
                     made += _head(o, side, x, y, unit, g, rows[made])
-            rows[start:made, KNOWN] = x[o] + right
+            rows[start:made, KNOWN] = x[o] + swings.right
     if count >= 4 and atr[x[0]] > 0:
         start = made
-        made += _channel(kind[chain[0]], x, y, count, atr[x[0]], g, rows[made:])
-        rows[start:made, KNOWN] = x[0] + right
+        made += _channel(swings.kind[chain[0]], x, y, count, atr[x[0]], g, rows[made:])
+        rows[start:made, KNOWN] = x[0] + swings.right
     return made

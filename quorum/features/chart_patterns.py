@@ -32,12 +32,14 @@ from quorum.features.chart_geometry import (
     Geometry,
     recognise,
 )
+from quorum.features.limits import limits_of
+from quorum.features.mirror import LONG, Prices, prices_of
+from quorum.features.pattern_classes import WEAK, check_names, class_of, score_of
+from quorum.features.swings import Swings
 from quorum.features.table import Features
 from quorum.market import Market
 from quorum.section import Section
 from quorum.typing import Floats, Ints
-
-FINEST = 0.999
 
 
 class FlagSettings(Section):
@@ -108,40 +110,29 @@ class ChartSettings(Section):
     failure: float = Field(
         0.5, gt=0, le=1, description="fall back behind the line that undoes a break [x height]"
     )
-    flag: FlagSettings = FlagSettings()
+    flag: FlagSettings = Field(FlagSettings(), description="flags")
 
     @model_validator(mode="after")
     def _known_names(self) -> ChartSettings:
-        unknown = (set(self.textbook) | set(self.good)) - set(CHART_PATTERNS)
-        if unknown:
-            raise ValueError(f"unknown chart pattern(s): {', '.join(sorted(unknown))}")
+        check_names(CHART_PATTERNS, self.textbook, self.good)
         return self
 
-    def classes(self) -> Floats:
-        """Return the class by code: 3 textbook, 2 good, 1 weak."""
-        names = ("", *CHART_PATTERNS)
-        return np.array(
-            [3.0 if n in self.textbook else 2.0 if n in self.good else 1.0 for n in names]
-        )
+    def classes(self) -> Ints:
+        """Return the class by code; code 0 is no pattern."""
+        classes = [class_of(name, self.textbook, self.good) for name in CHART_PATTERNS]
+        return np.array([0, *classes], dtype=np.int64)
 
 
 @njit(cache=True)
 def _count(
-    t: int,
-    code: int,
-    s: float,
-    line: float,
-    height: float,
-    fine: float,
-    g: Geometry,
-    classes: Floats,
-    out: Floats,
-) -> None:
+    t: int, code: int, s: float, line: float, height: float, fine: float,
+    g: Geometry, classes: Ints, out: Floats,
+) -> None:  # fmt: skip
     """Write a broken pattern into its side's rows (score, code, target, stop) of ``out``."""
     klass = classes[code]
-    if fine < g.fine_floor and klass > 1.0:
-        klass -= 1.0
-    score = klass + min(FINEST, fine)
+    if fine < g.fine_floor and klass > WEAK:
+        klass -= 1
+    score = score_of(klass, fine)
     row = 0 if s > 0 else 4
     if score > out[row, t]:
         out[row, t] = score
@@ -152,17 +143,7 @@ def _count(
 
 @njit(cache=True)
 def _breaks(
-    close: Floats,
-    atr: Floats,
-    index: Ints,
-    price: Floats,
-    kind: Ints,
-    chain: Ints,
-    event: Ints,
-    right: int,
-    g: Geometry,
-    classes: Floats,
-    out: Floats,
+    close: Floats, atr: Floats, swings: Swings, g: Geometry, classes: Ints, out: Floats
 ) -> None:
     """Count the first close beyond each pattern's line, in place."""
     rows = np.empty((MOST, COLUMNS))
@@ -171,9 +152,9 @@ def _breaks(
     made = 0
     seen = -1
     for t in range(len(close)):
-        if event[t] != seen:
-            seen = event[t]
-            made = recognise(chain[seen], index, price, kind, right, atr, g, rows)
+        if swings.event[t] != seen:
+            seen = swings.event[t]
+            made = recognise(swings, seen, atr, g, rows)
         if not atr[t] > 0:
             continue
         for k in range(made):
@@ -194,40 +175,31 @@ def _breaks(
             family = min(code, ASCENDING)
             row = 0 if s > 0 else 1
             # A swing older than the last break only redraws what is broken already.
-            if first and broken[family, row] < r[KNOWN] - right:
+            if first and broken[family, row] < r[KNOWN] - swings.right:
                 broken[family, row] = t
                 _count(t, code, s, line, r[HEIGHT], r[FINE], g, classes, out)
 
 
 @njit(cache=True)
 def _flags(
-    high: Floats,
-    low: Floats,
-    close: Floats,
-    atr: Floats,
-    index: Ints,
-    price: Floats,
-    kind: Ints,
-    chain: Ints,
-    event: Ints,
-    f: FlagGeometry,
-    g: Geometry,
-    classes: Floats,
-    out: Floats,
-) -> None:
+    prices: Prices, atr: Floats, swings: Swings,
+    f: FlagGeometry, g: Geometry, classes: Ints, out: Floats,
+) -> None:  # fmt: skip
     """Count the closes that break out of a flag in the direction of its pole, in place."""
+    high, low, close = prices.high, prices.low, prices.close
     live, top, at = False, -1, 0
     s, end, height, quality, slope, extreme = 0.0, 0.0, 0.0, 0.0, -np.inf, 0.0
     for t in range(len(close)):
-        first = t
-        if event[t] >= 0 and chain[event[t], 0] != top and chain[event[t], 1] >= 0:
-            top = chain[event[t], 0]
-            start = chain[event[t], 1]
-            unit = atr[index[start]]
-            rise = kind[top] * (price[top] - price[start])
+        first, e = t, swings.event[t]
+        if e >= 0 and swings.chain[e, 0] != top and swings.chain[e, 1] >= 0:
+            top, start = swings.chain[e, 0], swings.chain[e, 1]
+            unit = atr[swings.row[start]]
+            rise = swings.kind[top] * (swings.price[top] - swings.price[start])
+            length = swings.row[top] - swings.row[start]
             # A swing against the pole leaves the flag as it is: it may be its own low.
-            if rise >= f.pole * unit and index[top] - index[start] <= f.pole_length:
-                live, s, at, end, height = True, 1.0 * kind[top], index[top], price[top], rise
+            if rise >= f.pole * unit and length <= f.pole_length:
+                live, s, height = True, 1.0 * swings.kind[top], rise
+                at, end = swings.row[top], swings.price[top]
                 quality = min(1.0, rise / (2.0 * f.pole * unit))
                 slope, extreme, first = -np.inf, end, at + 1
         if not live:
@@ -257,28 +229,13 @@ def add_chart_patterns(market: Market, out: Features, settings: ChartSettings) -
     ``CHART_PATTERNS``, 0 none); ``chart_bull_target``, ``chart_bear_target`` (measured move,
     price); ``chart_bull_stop``, ``chart_bear_stop`` (close that undoes the break, price).
     """
-    s, c, swings = settings, market.candles, out.swings["base"]
-    g = Geometry(*(float(getattr(s, name)) for name in Geometry._fields))
-    f = FlagGeometry(*(float(getattr(s.flag, name)) for name in FlagGeometry._fields))
-    w, classes, atr = swings, s.classes(), out["atr"]
-    found = np.full((8, len(c)), np.nan)
+    s, swings, atr = settings, out.swings["base"], out["atr_unit"]
+    prices = prices_of(market.candles, LONG)
+    g, f = limits_of(Geometry, s), limits_of(FlagGeometry, s.flag)
+    found = np.full((8, len(market)), np.nan)
     found[[0, 1, 4, 5]] = 0.0
-    _breaks(c.close, atr, w.index, w.price, w.kind, w.chain, w.event, w.right, g, classes, found)
-    _flags(
-        c.high,
-        c.low,
-        c.close,
-        atr,
-        w.index,
-        w.price,
-        w.kind,
-        w.chain,
-        w.event,
-        f,
-        g,
-        classes,
-        found,
-    )
+    _breaks(prices.close, atr, swings, g, s.classes(), found)
+    _flags(prices, atr, swings, f, g, s.classes(), found)
     for at, side in ((0, "bull"), (4, "bear")):
         score, code, target, stop = found[at : at + 4]
         out.add(f"chart_{side}", score, lag=swings.right)

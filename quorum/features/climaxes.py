@@ -14,6 +14,8 @@ from numba import njit
 from pydantic import Field
 
 from quorum.candles import Candles
+from quorum.features.limits import limits_of
+from quorum.features.mirror import Prices, prices_of
 from quorum.section import Section
 from quorum.typing import Floats, Ints
 
@@ -57,17 +59,11 @@ CLIMAX, REACTION, TEST = 1, 2, 3
 
 @njit(cache=True)
 def _stopping(
-    high: Floats,
-    low: Floats,
-    close: Floats,
-    volume: Floats,
-    volume_ratio: Floats,
-    atr: Floats,
-    floor: Floats,
-    peak: Floats,
-    limits: ClimaxLimits,
-) -> tuple[Ints, Ints, Ints]:
+    prices: Prices, volume: Floats, volume_ratio: Floats, atr: Floats,
+    floor: Floats, peak: Floats, limits: ClimaxLimits,
+) -> tuple[Ints, Ints, Ints]:  # fmt: skip
     """Return per candle the event that happens, the stage reached, and the climax candle."""
+    high, low, close = prices.high, prices.low, prices.close
     n = len(close)
     event = np.zeros(n, np.int64)
     stage = np.zeros(n, np.int64)
@@ -113,19 +109,9 @@ def stopping_action(
         ``CLIMAX``, ``REACTION``, ``TEST`` on the candle where it happens (else 0), the last of
         them reached (0 none), and the candle of the climax (-1 none).
     """
-    limits = ClimaxLimits(**{name: getattr(settings, name) for name in ClimaxLimits._fields})
-    high, low = (candles.high, candles.low) if side > 0 else (-candles.low, -candles.high)
+    prices = prices_of(candles, side)
     window = min(settings.lookback, max(len(candles), 1))
-    floor = bn.move_min(low, window, min_count=1)
-    peak = bn.move_max(high, window, min_count=1)
-    return _stopping(
-        high,
-        low,
-        side * candles.close,
-        candles.volume,
-        volume_ratio,
-        atr,
-        floor,
-        peak,
-        limits,
-    )
+    floor = bn.move_min(prices.low, window, min_count=1)
+    peak = bn.move_max(prices.high, window, min_count=1)
+    limits = limits_of(ClimaxLimits, settings)
+    return _stopping(prices, candles.volume, volume_ratio, atr, floor, peak, limits)

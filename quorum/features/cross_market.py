@@ -6,8 +6,8 @@ import numpy as np
 from pydantic import Field
 
 from quorum.candles import DAY_MS, Candles
+from quorum.features.series import shifted, window_sum
 from quorum.features.table import Features
-from quorum.features.windows import window_sum
 from quorum.market import HOUR_MS, Market, Published
 from quorum.section import Section
 from quorum.typing import Floats, Ints
@@ -36,11 +36,8 @@ class CrossMarketSettings(Section):
 
 def _log_return(close: Floats, span: int) -> Floats:
     """Return the log return over ``span`` candles."""
-    out = np.full(len(close), np.nan)
-    if len(close) > span:
-        log = np.log(close)
-        out[span:] = log[span:] - log[:-span]
-    return out
+    log = np.log(close)
+    return log - shifted(log, span)
 
 
 def _correlation(a: Floats, b: Floats, window: int) -> Floats:

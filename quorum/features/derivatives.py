@@ -13,8 +13,8 @@ from numba import njit
 from pydantic import Field
 
 from quorum.features.cross_market import CrossMarketSettings, add_cross_market
+from quorum.features.series import ratio, shifted, window_sum
 from quorum.features.table import Features
-from quorum.features.windows import ratio, window_sum
 from quorum.market import HOUR_MS, Market, Published
 from quorum.section import Section
 from quorum.typing import Floats, Ints
@@ -169,7 +169,7 @@ def _premium(market: Market, funding: Floats, settings: FundingSettings) -> Floa
 def _change(series: Published, hours: int, max_age_hours: float) -> Floats:
     """Return the fractional change of a series over ``hours``, per publication."""
     before = series.align(series.known_at - hours * HOUR_MS, max_age_hours * HOUR_MS)
-    return series.value / np.where(before > 0, before, np.nan) - 1
+    return ratio(series.value, before) - 1
 
 
 def _add_open_interest(market: Market, out: Features, settings: OpenInterestSettings) -> None:
@@ -192,7 +192,7 @@ def _add_open_interest(market: Market, out: Features, settings: OpenInterestSett
         move_z = _spread(market, series, _zscore(moves, window, count, floor, mean=False), max_age)
     out.add("oi_z", level_z)
     out.add("oi_change_z", move_z)
-    out.add("oi_quadrant", _quadrant(market, out["atr"], move_z, settings))
+    out.add("oi_quadrant", _quadrant(market, out["atr_unit"], move_z, settings))
 
 
 def _quadrant(
@@ -201,9 +201,7 @@ def _quadrant(
     """Name what open interest says about the price move (NaN where either is unknown)."""
     close = market.candles.close
     span = max(1, settings.quadrant_hours * HOUR_MS // market.candles.step)
-    move = np.full(len(close), np.nan)
-    if len(close) > span:
-        move[span:] = close[span:] - close[:-span]
+    move = close - shifted(close, span)
     unit = atr * np.sqrt(span)
     up, down = move >= settings.quadrant_move * unit, move <= -settings.quadrant_move * unit
     more, fewer = move_z >= settings.quadrant_z, move_z <= -settings.quadrant_z
@@ -281,7 +279,7 @@ def add_derivatives(market: Market, out: Features, settings: DerivativesSettings
     ``taker_share`` (0-1, of the last candles' trades, else the mean of the last records),
     ``exchange_reserves`` (base currency), ``exchange_reserves_low``
     (0/1 a multi-year low), ``exchange_netflow_z`` (inflow positive), and those of
-    :func:`quorum.features.cross_market.add_cross_market`. Reads ``atr`` and
+    :func:`quorum.features.cross_market.add_cross_market`. Reads ``atr_unit`` and
     ``taker_buy_share``.
     """
     _add_funding(market, out, settings.funding)

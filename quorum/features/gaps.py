@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from pydantic import Field
 
-from quorum.features.mirror import LONG, SHORT, edges, prices_of
+from quorum.features.mirror import LONG, SHORT, Prices, edges, prices_of
 from quorum.features.table import Features
 from quorum.market import Market
 from quorum.section import Section
@@ -76,9 +76,11 @@ def _overlap(high: Floats, low: Floats, t: int, span: int, smallest: float) -> t
 
 @njit(cache=True)
 def _gaps(
-    high: Floats, low: Floats, close: Floats, atr: Floats, min_size: float, min_balanced: float,
+    prices: Prices, atr: Floats, min_size: float, min_balanced: float,
     span: int, enough: float, max_age: int, slots: int, balanced_slots: int,
 ) -> Floats:  # fmt: skip
+    """Nearest bullish gap and balanced range, and whether one was tapped, per candle."""
+    high, low, close = prices.high, prices.low, prices.close
     n = len(close)
     out = np.zeros((7, n))
     out[:3] = np.nan
@@ -124,11 +126,11 @@ def add_gaps(market: Market, out: Features, settings: GapSettings) -> None:
     candle: lag 1 from the candle that left it.
     """
     close = market.candles.close
-    # A market that does not move has no scale: no gaps.
-    atr = np.where(out["atr"] > 0, out["atr"], np.nan)
+    # Unknown where the market stands still: there are no gaps then.
+    atr = out["atr_unit"]
     for name, side in (("bull", LONG), ("bear", SHORT)):
         found = _gaps(
-            *prices_of(market.candles, side)[1:], atr, settings.min_size, settings.min_balanced,
+            prices_of(market.candles, side), atr, settings.min_size, settings.min_balanced,
             settings.balanced_span, settings.encroachment, settings.max_age, settings.slots,
             settings.balanced_slots,
         )  # fmt: skip

@@ -39,11 +39,13 @@ from quorum.features.harmonic_patterns import (
     PatternName,
     ratio_table,
 )
+from quorum.features.limits import limits_of
+from quorum.features.mirror import LONG, SHORT, Prices, prices_of
 from quorum.features.swings import Swings, find_swings
 from quorum.features.table import Features
 from quorum.market import Market
 from quorum.section import Section
-from quorum.typing import Bools, Floats, Ints
+from quorum.typing import Bools, Floats
 
 
 class HarmonicSettings(Section):
@@ -113,7 +115,6 @@ class Limits(NamedTuple):
 PATTERN, DIRECTION, ERROR, CONFLUENCE, AGE, STOP, TARGET, TARGET_2 = range(8)
 SETUP, PRZ_NEAR, PRZ_FAR = 8, 9, 10
 ROWS = 11
-OPEN, HIGH, LOW, CLOSE = range(4)
 
 
 @njit(cache=True)
@@ -215,39 +216,30 @@ def _completed(
 
 @njit(cache=True)
 def _turn(
-    candles: Floats, side: float, first: int, t: int, c: float, d: float, d_at: int
+    prices: Prices, first: int, t: int, c: float, d: float, d_at: int
 ) -> tuple[float, int, bool]:
     """Carry D, the extreme since C, on to candle ``t``; also whether C itself was exceeded."""
-    low, high = (LOW, HIGH) if side > 0 else (HIGH, LOW)
     beaten = False
     for j in range(max(first, 0), t + 1):
-        if side * candles[low, j] <= d:
-            d, d_at = side * candles[low, j], j
-        beaten = beaten or side * candles[high, j] > c
+        if prices.low[j] <= d:
+            d, d_at = prices.low[j], j
+        beaten = beaten or prices.high[j] > c
     return d, d_at, beaten
 
 
 @njit(cache=True)
-def _rejects(candles: Floats, side: float, t: int, least: float) -> bool:
+def _rejects(prices: Prices, t: int, least: float) -> bool:
     """Whether the candle closes with the new direction and in that part of its range."""
-    low, high = (LOW, HIGH) if side > 0 else (HIGH, LOW)
-    up = side * (candles[CLOSE, t] - candles[OPEN, t]) > 0
-    body = side * (candles[CLOSE, t] - candles[low, t])
-    return bool(up and body >= least * side * (candles[high, t] - candles[low, t]))
+    body = prices.close[t] - prices.low[t]
+    enough = body >= least * (prices.high[t] - prices.low[t])
+    return bool(prices.close[t] > prices.open[t] and enough)
 
 
 @njit(cache=True)
 def _start(
-    live: Floats,
-    side: float,
-    pattern: int,
-    error: float,
-    far: float,
-    d: float,
-    a: float,
-    atr: float,
-    limits: Limits,
-) -> None:
+    live: Floats, side: float, pattern: int, error: float, far: float, d: float, a: float,
+    atr: float, limits: Limits,
+) -> None:  # fmt: skip
     """Write a pattern completed at D with its error, stop and targets into ``live``."""
     live[PATTERN], live[DIRECTION], live[ERROR] = pattern + 1, side, error
     live[STOP] = side * (far - limits.stop_buffer * atr)
@@ -256,12 +248,10 @@ def _start(
 
 
 @njit(cache=True)
-def _is_over(candles: Floats, live: Floats, t: int) -> bool:
+def _is_over(prices: Prices, live: Floats, t: int) -> bool:
     """Whether the live pattern has closed beyond its first target or touched its stop."""
-    side = live[DIRECTION]
-    worst = candles[LOW, t] if side > 0 else candles[HIGH, t]
-    done = side * (candles[CLOSE, t] - live[TARGET]) >= 0
-    return bool(done or side * (worst - live[STOP]) < 0)
+    target, stop = live[DIRECTION] * live[TARGET], live[DIRECTION] * live[STOP]
+    return bool(prices.close[t] >= target or prices.low[t] < stop)
 
 
 @njit(cache=True)
@@ -279,18 +269,10 @@ def _show_setup(zones: Floats, side: float, row: Floats) -> bool:
 
 @njit(cache=True)
 def _track(
-    candles: Floats,
-    atr: Floats,
-    event: Ints,
-    chain: Ints,
-    price: Floats,
-    kind: Ints,
-    at: Ints,
-    table: Floats,
-    limits: Limits,
+    longs: Prices, shorts: Prices, atr: Floats, swings: Swings, table: Floats, limits: Limits
 ) -> Floats:
     """Follow the setups and the live pattern of one swing sequence through the candles."""
-    n = candles.shape[1]
+    n = len(atr)
     out = np.full((n, ROWS), np.nan)
     zones = np.full((len(table), 3), np.nan)
     legs, live = np.zeros(4), np.full(ROWS, np.nan)
@@ -298,54 +280,51 @@ def _track(
     newest, live_at, d_at, c_at = -1, -1, -1, -1
     side, d = 0.0, np.inf
     for t in range(n):
-        first, e = t, event[t]
-        if e >= 0 and chain[e, 0] != newest and chain[e, 3] >= 0:
-            newest = chain[e, 0]
-            side, d, c_at = float(kind[newest]), np.inf, at[newest]
+        first, e = t, swings.event[t]
+        if e >= 0 and swings.chain[e, 0] != newest and swings.chain[e, 3] >= 0:
+            newest = swings.chain[e, 0]
+            side, d, c_at = float(swings.kind[newest]), np.inf, swings.row[newest]
             first = c_at + 1
             for j in range(4):
-                legs[3 - j] = side * price[chain[e, j]]
-            span = c_at - at[chain[e, 3]]
+                legs[3 - j] = side * swings.price[swings.chain[e, j]]
+            span = c_at - swings.row[swings.chain[e, 3]]
             waiting = _open_setups(table, legs, span, atr[t], limits, zones)
         if waiting:
-            d, d_at, beaten = _turn(candles, side, first, t, legs[3], d, d_at)
+            prices = longs if side > 0 else shorts
+            d, d_at, beaten = _turn(prices, first, t, legs[3], d, d_at)
             if beaten or t - c_at > limits.max_wait:
                 zones[:] = np.nan
             turned = t - d_at < limits.rejection
-            rejects = turned and _rejects(candles, side, t, limits.rejection_close)
+            rejects = turned and _rejects(prices, t, limits.rejection_close)
             best, error, far, equal = _completed(table, legs, zones, d, rejects, limits)
             if best >= 0:
                 live_at = t
                 live[CONFLUENCE] = 1.0 if equal else 0.0
                 _start(live, side, best, error, far, d, legs[1], atr[t], limits)
             waiting = _show_setup(zones, side, out[t])
-        if live_at >= 0 and (t - live_at > limits.hold or _is_over(candles, live, t)):
-            live_at = -1
         if live_at >= 0:
-            live[AGE] = t - live_at
-            out[t, :SETUP] = live[:SETUP]
+            over = _is_over(longs if live[DIRECTION] > 0 else shorts, live, t)
+            if over or t - live_at > limits.hold:
+                live_at = -1
+            else:
+                live[AGE] = t - live_at
+                out[t, :SETUP] = live[:SETUP]
     return np.ascontiguousarray(out.T)
 
 
-def _scales(
-    market: Market, out: Features, settings: HarmonicSettings
-) -> list[tuple[Swings, Ints, Ints]]:
-    """Collect the swing sequences, each with its event per candle and base row per pivot."""
-    base = out.swings["base"]
-    scales = [(base, base.event, base.index)]
-    for strength in settings.strengths:
-        swings = find_swings(market.candles, strength, strength)
-        scales.append((swings, swings.event, swings.index))
+def _scales(market: Market, out: Features, settings: HarmonicSettings) -> list[Swings]:
+    """Collect the swing sequences, their events and pivot rows in base candles."""
+    scales = [out.swings["base"]]
+    scales += [find_swings(market.candles, strength, strength) for strength in settings.strengths]
     for timeframe in settings.timeframes:
-        higher = market.higher.get(timeframe)
-        if higher is None or timeframe not in out.swings or not len(higher.candles):
+        higher, swings = market.higher.get(timeframe), out.swings.get(timeframe)
+        if higher is None or swings is None or not len(higher.candles):
             continue
-        swings = out.swings[timeframe]
         event = np.where(higher.row >= 0, swings.event[np.maximum(higher.row, 0)], -1)
         # A higher pivot lies somewhere in its candle: D is looked for after that has closed.
-        closed = higher.candles.close_time[swings.index]
+        closed = higher.candles.close_time[swings.row]
         at = np.searchsorted(market.close_time, closed, side="left").astype(np.int64)
-        scales.append((swings, event, at))
+        scales.append(swings._replace(event=event, row=at))
     return scales
 
 
@@ -372,15 +351,13 @@ def add_harmonics(market: Market, out: Features, settings: HarmonicSettings) -> 
     ``harmonic_target_2`` (prices), and of the setup ``harmonic_setup`` (+1, -1, 0),
     ``harmonic_prz_near``, ``harmonic_prz_far`` (prices). NaN where there is none.
     """
-    c = market.candles
-    table = ratio_table(settings.patterns)
-    limits = Limits(**{name: getattr(settings, name) for name in Limits._fields})
-    candles = np.vstack((c.open, c.high, c.low, c.close))
+    table, limits = ratio_table(settings.patterns), limits_of(Limits, settings)
+    longs, shorts = (prices_of(market.candles, side) for side in (LONG, SHORT))
     results = [
-        _track(candles, out["atr"], event, s.chain, s.price, s.kind, at, table, limits)
-        for s, event, at in _scales(market, out, settings)
+        _track(longs, shorts, out["atr_unit"], swings, table, limits)
+        for swings in _scales(market, out, settings)
     ]
-    rows = _merge(results, c.close)
+    rows = _merge(results, longs.close)
     lag = out.swings["base"].right
     for name, row in (("pattern", PATTERN), ("direction", DIRECTION), ("setup", SETUP)):
         out.add(f"harmonic_{name}", np.nan_to_num(rows[row]), lag=lag)

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from pydantic import Field
 
-from quorum.features.mirror import LONG, SHORT, prices_of
+from quorum.features.mirror import LONG, SHORT, Prices, prices_of
 from quorum.features.table import Features
 from quorum.market import HOUR_MS, Market
 from quorum.section import Section
@@ -32,10 +32,11 @@ class JudasSettings(Section):
 
 @njit(cache=True)
 def _judas(
-    opened: Floats, high: Floats, low: Floats, close: Floats, atr: Floats, time: Ints,
+    prices: Prices, atr: Floats, time: Ints,
     asian: Bools, london: Bools, new_york: Bools, window: int, reversal: int,
 ) -> Floats:  # fmt: skip
     """Depth (ATR) of the run at the candle that reverses it, 0 elsewhere."""
+    high, low, close = prices.high, prices.low, prices.close
     n = len(close)
     out = np.zeros(n)
     session_low, session_high = np.inf, -np.inf  # the Asian session's range
@@ -56,7 +57,7 @@ def _judas(
             resistance = range_high if opens_new_york else session_high
             # No Asian range before it: nothing to run.
             start = t if support < resistance else -1
-            session_open = opened[t]
+            session_open = prices.open[t]
             lowest = np.inf
         if start >= 0 and time[t] - time[start] < reversal:
             if time[t] - time[start] < window or t == start:
@@ -82,10 +83,10 @@ def add_judas(market: Market, out: Features, settings: JudasSettings) -> None:
     asian, london, new_york = (
         out[name] > 0 for name in ("asian_session", "london_kill_zone", "ny_kill_zone")
     )
-    # A market that does not move has no scale: no Judas swing.
-    atr = np.where(out["atr"] > 0, out["atr"], np.nan)
+    # Unknown where the market stands still: no run has a depth then.
+    atr = out["atr_unit"]
     window, reversal = int(settings.window * HOUR_MS), int(settings.reversal * HOUR_MS)
     for name, side in (("long", LONG), ("short", SHORT)):
         prices = prices_of(market.candles, side)
-        depth = _judas(*prices, atr, market.candles.time, asian, london, new_york, window, reversal)
+        depth = _judas(prices, atr, market.candles.time, asian, london, new_york, window, reversal)
         out.add(f"judas_{name}", np.nan_to_num(depth, nan=0.0))

@@ -15,6 +15,8 @@ import numpy as np
 from numba import njit
 from pydantic import Field
 
+from quorum.features.series import ratio
+from quorum.features.swings import Swings
 from quorum.features.table import Features
 from quorum.market import Market
 from quorum.section import Section
@@ -112,16 +114,9 @@ def _insert(
 
 @njit(cache=True)
 def _levels(
-    close: Floats,
-    atr: Floats,
-    volume: Floats,
-    index: Ints,
-    pivot_price: Floats,
-    event: Ints,
-    lookback: int,
-    tolerance: float,
-    min_touches: int,
-) -> Floats:
+    close: Floats, atr: Floats, volume: Floats, swings: Swings,
+    lookback: int, tolerance: float, min_touches: int,
+) -> Floats:  # fmt: skip
     """Return the nearest level under (rows 0-3) and over (rows 4-7) each close."""
     n = len(close)
     out = np.full((8, n), np.nan)
@@ -133,14 +128,14 @@ def _levels(
     made = 0
     seen = -1
     for t in range(n):
-        if event[t] > seen and atr[t] > 0:
+        if swings.event[t] > seen and atr[t] > 0:
             count = _forget(t - lookback, price, when, traded, count)
-            while seen < event[t]:
+            while seen < swings.event[t]:
                 seen += 1
-                if index[seen] <= t - lookback:
-                    continue
-                _insert(pivot_price[seen], index[seen], volume, price, when, traded, count)
-                count += 1
+                row = swings.row[seen]
+                if row > t - lookback:
+                    _insert(swings.price[seen], row, volume, price, when, traded, count)
+                    count += 1
             made = _gather(price, when, traded, count, tolerance * atr[t], levels)
         below = -1
         above = -1
@@ -167,18 +162,10 @@ def add_levels(market: Market, out: Features, settings: LevelSettings) -> None:
     ``support_strength``, ``resistance_strength`` (0-1 from touches, recency and volume at the
     touches, 0 if none); ``support_touches``, ``resistance_touches``. Source: spec H4.
     """
-    s, c, atr = settings, market.candles, out["atr"]
+    s, c, atr = settings, market.candles, out["atr_unit"]
     swings = out.swings["base"]
     found = _levels(
-        c.close,
-        atr,
-        out["volume_ratio"],
-        swings.index,
-        swings.price,
-        swings.event,
-        s.lookback,
-        s.tolerance,
-        s.min_touches,
+        c.close, atr, out["volume_ratio"], swings, s.lookback, s.tolerance, s.min_touches
     )
     whole = s.touch_weight + s.recency_weight + s.volume_weight
     rows = np.arange(len(c))
@@ -189,8 +176,7 @@ def add_levels(market: Market, out: Features, settings: LevelSettings) -> None:
             + s.recency_weight * 0.5 ** ((rows - newest) / s.half_life)
             + s.volume_weight * np.minimum(traded / s.full_volume, 1.0)
         ) / max(whole, np.finfo(np.float64).tiny)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            distance = side * (c.close - price) / atr
+        distance = ratio(side * (c.close - price), atr)
         out.add(name, price, lag=swings.right, scale_free=False)
         out.add(f"{name}_distance", distance, lag=swings.right)
         out.add(f"{name}_strength", np.nan_to_num(strength), lag=swings.right)

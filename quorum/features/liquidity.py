@@ -14,11 +14,13 @@ from numba import njit
 from pydantic import Field
 
 from quorum.features.judas import JudasSettings, add_judas
-from quorum.features.mirror import LONG, SHORT, pivots_of, prices_of
+from quorum.features.mirror import LONG, SHORT, Prices, prices_of, swings_of
+from quorum.features.series import changed, last_row, shifted
+from quorum.features.swings import LOW, Swings
 from quorum.features.table import Features
 from quorum.market import Market
 from quorum.section import Section
-from quorum.typing import Bools, Floats, Ints
+from quorum.typing import Bools, Floats
 
 #: Rows of the sweep kernel's output.
 POOL, LEVEL = range(2)
@@ -65,7 +67,7 @@ class LiquiditySettings(Section):
 
 @njit(cache=True)
 def _sweeps(
-    low: Floats, close: Floats, atr: Floats, event: Ints, index: Ints, price: Floats, kind: Ints,
+    low: Floats, close: Floats, atr: Floats, swings: Swings,
     levels: int, max_age: int, equal: float, min_depth: float,
 ) -> Floats:  # fmt: skip
     """Runs on swing lows: swings in the pool taken, and the outermost of them (price)."""
@@ -92,33 +94,27 @@ def _sweeps(
         for k in range(levels):
             if level[k] - low[t] >= min_depth * atr[t] or close[t] < level[k]:
                 level[k] = np.nan
-        while seen < event[t]:
+        while seen < swings.event[t]:
             seen += 1
-            if kind[seen] == -1:
-                level[oldest] = price[seen]
-                born[oldest] = index[seen]
+            if swings.kind[seen] == LOW:
+                level[oldest] = swings.price[seen]
+                born[oldest] = swings.row[seen]
                 oldest = (oldest + 1) % levels
     return out
 
 
-def _sweep_of(
-    low: Floats, close: Floats, atr: Floats, level: Floats, settings: SweepSettings
-) -> Bools:
+def _sweep_of(prices: Prices, atr: Floats, level: Floats, settings: SweepSettings) -> Bools:
     """Whether each candle sweeps the level given for it.
 
     The level must have been left alone for ``max_age`` candles since it was set, as far back as
     that: a bounded memory instead of a flag that would depend on where the history starts.
     """
     rows = np.arange(len(level))
-    changed = np.ones(len(level), dtype=np.bool_)
-    changed[1:] = level[1:] != level[:-1]
-    since = rows - np.maximum.accumulate(np.where(changed, rows, 0))
-    depth = (level - low) / atr
-    deep_enough = depth >= settings.min_depth
-    taken = np.where(deep_enough | (close < level), rows, -1)
-    before = np.concatenate([[-1], np.maximum.accumulate(taken)[:-1]]) if len(level) else taken
-    untouched = rows - before > np.minimum(since, settings.max_age)
-    swept: Bools = (close > level) & deep_enough & untouched
+    since = rows - last_row(changed(level))
+    deep_enough = (level - prices.low) / atr >= settings.min_depth
+    taken_before = np.append(-1, last_row(deep_enough | (prices.close < level)))[:-1]
+    untouched = rows - taken_before > np.minimum(since, settings.max_age)
+    swept: Bools = (prices.close > level) & deep_enough & untouched
     return swept
 
 
@@ -129,27 +125,26 @@ def _prior(market: Market, timeframe: str, side: int) -> Floats:
     if higher is not None:
         aligned = higher.align(prices_of(higher.candles, side).low)
     # What closed together with the candle was no level yet while it traded.
-    return np.concatenate([[np.nan], aligned[:-1]])[: len(market)]
+    return shifted(aligned, 1)
 
 
 def _add_sweeps(market: Market, out: Features, settings: SweepSettings) -> None:
     """Add the sweeps of both sides, in columns named after the level that is run."""
     swings = out.swings["base"]
-    # A market that does not move has no scale: no sweeps.
-    atr = np.where(out["atr"] > 0, out["atr"], np.nan)
+    # Unknown where the market stands still: no wick has a depth then.
+    atr = out["atr_unit"]
     for name, side in (("low", LONG), ("high", SHORT)):
         prices = prices_of(market.candles, side)
-        found = _sweeps(
-            prices.low, prices.close, atr, *pivots_of(swings, side),
+        pool, outermost = _sweeps(
+            prices.low, prices.close, atr, swings_of(swings, side),
             settings.levels, settings.max_age, settings.equal, settings.min_depth,
         )  # fmt: skip
-        pool, outermost = found
         for timeframe, period, weight in (
             ("1d", "day", settings.day_pool),
             ("1w", "week", settings.week_pool),
         ):
             level = _prior(market, timeframe, side)
-            swept = _sweep_of(prices.low, prices.close, atr, level, settings)
+            swept = _sweep_of(prices, atr, level, settings)
             pool = pool + weight * swept
             outermost = np.where(swept, np.fmin(outermost, level), outermost)
             out.add(f"prior_{period}_{name}", side * level, scale_free=False)
@@ -162,11 +157,9 @@ def _add_sweeps(market: Market, out: Features, settings: SweepSettings) -> None:
 
 
 @njit(cache=True)
-def _impulses(
-    close: Floats, atr: Floats, event: Ints, index: Ints, price: Floats, chain: Ints,
-    min_size: float, max_age: int,
-) -> Floats:  # fmt: skip
+def _impulses(close: Floats, atr: Floats, swings: Swings, min_size: float, max_age: int) -> Floats:
     """Last impulse leg per candle: direction, origin and end price; void once origin is lost."""
+    event, row, price, chain = swings.event, swings.row, swings.price, swings.chain
     n = len(close)
     out = np.full((3, n), np.nan)
     out[DIRECTION] = 0.0
@@ -184,13 +177,13 @@ def _impulses(
                     break
                 size = price[a] - price[b]
                 broke = size * (price[a] - price[c]) > 0
-                if broke and abs(size) >= min_size * atr[index[a]]:
+                if broke and abs(size) >= min_size * atr[row[a]]:
                     if a != end or b != origin:
                         origin, end, void = b, a, False
-                        for j in range(max(index[a], t - max_age), t):
+                        for j in range(max(row[a], t - max_age), t):
                             void = void or (close[j] - price[b]) * size < 0
                     break
-        if end < 0 or t - index[end] > max_age:
+        if end < 0 or t - row[end] > max_age:
             continue
         side = 1.0 if price[end] > price[origin] else -1.0
         void = void or side * (close[t] - price[origin]) < 0
@@ -204,17 +197,13 @@ def _impulses(
 def _add_impulse(market: Market, out: Features, settings: ImpulseSettings) -> None:
     """Add the last impulse leg, where price stands in it, and entries into its deep part."""
     swings, candles = out.swings["base"], market.candles
-    atr = np.where(out["atr"] > 0, out["atr"], np.nan)
-    found = _impulses(
-        candles.close, atr, swings.event, swings.index, swings.price, swings.chain,
-        settings.min_size, settings.max_age,
-    )  # fmt: skip
-    direction, origin, end = found
+    atr, close = out["atr_unit"], prices_of(candles, LONG).close
+    direction, origin, end = _impulses(close, atr, swings, settings.min_size, settings.max_age)
     size = end - origin
     long = direction > 0
     # How deep the wick came, and where the close stands: 0 at the leg's end, 1 at its origin.
     deepest = (end - np.where(long, candles.low, candles.high)) / size
-    retracement = (end - candles.close) / size
+    retracement = (end - close) / size
     reached = (deepest >= settings.entry_from) & (retracement <= settings.entry_to)
     entry = np.where(reached & (retracement > 0), direction, 0.0)
     out.add("impulse", direction, lag=swings.right)

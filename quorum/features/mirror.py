@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from quorum.candles import Candles
 from quorum.features.swings import Swings
-from quorum.typing import Floats, Ints
+from quorum.typing import Floats
 
 LONG, SHORT = 1, -1
 
 
 class Prices(NamedTuple):
-    """Open, high, low and close as one side sees them."""
+    """Open, high, low and close as one side sees them, read-only; kernels take it as it is."""
 
     open: Floats
     high: Floats
@@ -25,25 +27,25 @@ class Prices(NamedTuple):
     close: Floats
 
 
-class Pivots(NamedTuple):
-    """Confirmed swings as one side sees them; see :class:`quorum.features.swings.Swings`."""
-
-    event: Ints
-    row: Ints
-    price: Floats
-    kind: Ints
-
-
 def prices_of(candles: Candles, side: int) -> Prices:
     """Return the prices as they are (``LONG``) or reflected (``SHORT``)."""
     if side == LONG:
-        return Prices(candles.open, candles.high, candles.low, candles.close)
-    return Prices(-candles.open, -candles.low, -candles.high, -candles.close)
+        columns = (candles.open, candles.high, candles.low, candles.close)
+    else:
+        columns = (-candles.open, -candles.low, -candles.high, -candles.close)
+    return Prices(*(_frozen(column) for column in columns))
 
 
-def pivots_of(swings: Swings, side: int) -> Pivots:
-    """Return the pivots as they are (``LONG``) or reflected (``SHORT``)."""
-    return Pivots(swings.event, swings.index, swings.price * side, swings.kind * side)
+def _frozen(values: Floats) -> Floats:
+    """Return a read-only view: numba compiles a kernel anew for writable arrays."""
+    view = np.ascontiguousarray(values).view()
+    view.flags.writeable = False
+    return view
+
+
+def swings_of(swings: Swings, side: int) -> Swings:
+    """Return the pivots as they are (``LONG``) or reflected (``SHORT``): highs become lows."""
+    return swings._replace(price=swings.price * side, kind=swings.kind * side)
 
 
 def edges(top: Floats, bottom: Floats, side: int) -> tuple[Floats, Floats]:

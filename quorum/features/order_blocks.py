@@ -13,7 +13,8 @@ import numpy as np
 from numba import njit
 from pydantic import Field
 
-from quorum.features.mirror import LONG, SHORT, edges, pivots_of, prices_of
+from quorum.features.mirror import LONG, SHORT, Prices, edges, prices_of, swings_of
+from quorum.features.swings import HIGH, Swings
 from quorum.features.table import Features
 from quorum.market import Market
 from quorum.section import Section
@@ -43,22 +44,20 @@ class OrderBlockSettings(Section):
 
 
 @njit(cache=True)
-def _block_candle(
-    opened: Floats, low: Floats, close: Floats, t: int, start: int, body: float
-) -> int:
+def _block_candle(prices: Prices, t: int, start: int, body: float) -> int:
     """Last falling candle before the largest rising one of the leg that closes at ``t``."""
     lowest = t
     for j in range(start, t):
-        if low[j] < low[lowest]:
+        if prices.low[j] < prices.low[lowest]:
             lowest = j
     largest = body
     push = -1
     for j in range(lowest, t + 1):
-        if close[j] - opened[j] >= largest:
-            largest = close[j] - opened[j]
+        if prices.close[j] - prices.open[j] >= largest:
+            largest = prices.close[j] - prices.open[j]
             push = j
     for j in range(push - 1, start - 1, -1):
-        if close[j] < opened[j]:
+        if prices.close[j] < prices.open[j]:
             return j
     return -1
 
@@ -91,10 +90,11 @@ def _follow(
 
 @njit(cache=True)
 def _order_blocks(
-    opened: Floats, high: Floats, low: Floats, close: Floats, atr: Floats,
-    event: Ints, index: Ints, price: Floats, kind: Ints,
+    prices: Prices, atr: Floats, swings: Swings,
     displacement: float, search: int, max_age: int, slots: int, near: float,
 ) -> Floats:  # fmt: skip
+    """Nearest fresh bullish block, the count of them, and whether one was met, per candle."""
+    high, low, close = prices.high, prices.low, prices.close
     n = len(close)
     out = np.zeros((5, n))
     out[:2] = np.nan
@@ -107,13 +107,13 @@ def _order_blocks(
         tapped, reached = _follow(high[t], low[t], close[t], t, max_age, top, bottom, born, state)
         out[TAP, t] = tapped
         out[BREAKER, t] = reached
-        while seen < event[t]:
+        while seen < swings.event[t]:
             seen += 1
-            if kind[seen] == 1:
+            if swings.kind[seen] == HIGH:
                 swing = seen
-        if swing >= 0 and t - index[swing] <= max_age and close[t] > price[swing]:
-            start = max(index[swing], t - search, 0)
-            j = _block_candle(opened, low, close, t, start, displacement * atr[t])
+        if swing >= 0 and t - swings.row[swing] <= max_age and close[t] > swings.price[swing]:
+            start = max(swings.row[swing], t - search, 0)
+            j = _block_candle(prices, t, start, displacement * atr[t])
             swing = -1
             if j >= 0 and close[t] > high[j]:
                 top[oldest], bottom[oldest] = high[j], low[j]
@@ -141,14 +141,13 @@ def add_order_blocks(market: Market, out: Features, settings: OrderBlockSettings
     """
     swings = out.swings["base"]
     close = market.candles.close
-    # A market that does not move has no scale: no displacement.
-    atr = np.where(out["atr"] > 0, out["atr"], np.nan)
+    # Unknown where the market stands still: nothing is displaced then.
+    atr = out["atr_unit"]
     breakers: dict[str, Floats] = {}
     for name, opposite, side in (("bull", "bear", LONG), ("bear", "bull", SHORT)):
         found = _order_blocks(
-            *prices_of(market.candles, side), atr, *pivots_of(swings, side),
-            settings.displacement, settings.search, settings.max_age, settings.slots,
-            settings.near,
+            prices_of(market.candles, side), atr, swings_of(swings, side), settings.displacement,
+            settings.search, settings.max_age, settings.slots, settings.near,
         )  # fmt: skip
         top, bottom = edges(found[TOP], found[BOTTOM], side)
         near_edge = top if side == LONG else bottom

@@ -14,15 +14,21 @@ import numpy as np
 from numba import njit
 from pydantic import Field
 
+from quorum.candles import Candles
+from quorum.features.mirror import LONG, prices_of
+from quorum.features.series import ratio
 from quorum.features.swings import Swings
 from quorum.features.table import Features
 from quorum.market import Market
 from quorum.section import Section
-from quorum.typing import Floats, Ints
+from quorum.typing import Floats
 
 #: Timeframes the columns exist for; the columns of an absent one are NaN.
-HIGHER = ("4h", "1d", "1w")
-STRUCTURE_TIMEFRAMES = ("base", *HIGHER)
+STRUCTURE_TIMEFRAMES = ("base", "4h", "1d", "1w")
+#: What the kernels give, in their order: breaks are known at once, ranges with their swings.
+BREAK_COLUMNS = ("structure_trend", "bos", "choch", "break_age")
+RANGE_COLUMNS = ("dealing_range_high", "dealing_range_low")
+COLUMNS = (*BREAK_COLUMNS, *RANGE_COLUMNS)
 
 
 class StructureSettings(Section):
@@ -45,15 +51,9 @@ class StructureSettings(Section):
 
 @njit(cache=True)
 def _breaks(
-    close: Floats,
-    event: Ints,
-    chain: Ints,
-    index: Ints,
-    price: Floats,
-    kind: Ints,
-    level_age: int,
-    trend_age: int,
+    close: Floats, swings: Swings, level_age: int, trend_age: int
 ) -> tuple[Floats, Floats, Floats, Floats]:
+    """Trend (+1, 0, -1), BOS and CHoCH (+1 / -1 where they happen) and age of the last break."""
     n = len(close)
     trends = np.full(n, np.nan)
     bos = np.zeros(n)
@@ -65,15 +65,15 @@ def _breaks(
     for t in range(n):
         if trend != 0 and t - broke_at > trend_age:
             trend = 0
-        e = event[t]
-        if e >= 0 and chain[e, 1] >= 0:
+        e = swings.event[t]
+        if e >= 0 and swings.chain[e, 1] >= 0:
             # The two newest swings of the sequence are its last high and its last low.
             for j in range(2):
-                swing = chain[e, j]
-                side = kind[swing]
+                swing = swings.chain[e, j]
+                side = swings.kind[swing]
                 slot = (side + 1) // 2
-                fresh = swing != broken[slot] and t - index[swing] <= level_age
-                if fresh and side * (close[t] - price[swing]) > 0:
+                fresh = swing != broken[slot] and t - swings.row[swing] <= level_age
+                if fresh and side * (close[t] - swings.price[swing]) > 0:
                     broken[slot] = swing
                     if trend == -side:
                         choch[t] = side
@@ -88,51 +88,43 @@ def _breaks(
 
 
 @njit(cache=True)
-def _dealing_range(
-    event: Ints, chain: Ints, index: Ints, price: Floats, kind: Ints, level_age: int
-) -> tuple[Floats, Floats]:
-    n = len(event)
+def _dealing_range(swings: Swings, level_age: int) -> tuple[Floats, Floats]:
+    """High and low of the range between the newest swings, per candle (price)."""
+    n = len(swings.event)
     high = np.full(n, np.nan)
     low = np.full(n, np.nan)
+    price = swings.price
     for t in range(n):
-        e = event[t]
-        if e < 0 or chain[e, 1] < 0:
+        e = swings.event[t]
+        if e < 0 or swings.chain[e, 1] < 0:
             continue
-        newest = chain[e, 0]
+        newest = swings.chain[e, 0]
         # After a run without a pivot the last swing on the other side can lie on the wrong side
         # of the newest one: the range then ends at the last older swing that does not.
-        for j in range(1, chain.shape[1], 2):
-            other = chain[e, j]
-            if other < 0 or t - index[other] > level_age:
+        for j in range(1, swings.chain.shape[1], 2):
+            other = swings.chain[e, j]
+            if other < 0 or t - swings.row[other] > level_age:
                 break
-            if kind[newest] * (price[newest] - price[other]) > 0:
+            if swings.kind[newest] * (price[newest] - price[other]) > 0:
                 high[t] = max(price[newest], price[other])
                 low[t] = min(price[newest], price[other])
                 break
     return high, low
 
 
-def _timeframe_columns(
-    close: Floats, swings: Swings, level_age: int, trend_age: int
-) -> dict[str, Floats]:
+def _columns_of(candles: Candles, swings: Swings, settings: StructureSettings) -> dict[str, Floats]:
     """Return the columns of one timeframe on its own candles."""
-    sequence = (swings.event, swings.chain, swings.index, swings.price, swings.kind)
-    trend, bos, choch, age = _breaks(close, *sequence, level_age, trend_age)
-    high, low = _dealing_range(*sequence, level_age)
-    return {
-        "structure_trend": trend,
-        "bos": bos,
-        "choch": choch,
-        "break_age": age,
-        "dealing_range_high": high,
-        "dealing_range_low": low,
-    }
+    weekly = candles.timeframe == "1w"
+    level_age = settings.weekly_level_age if weekly else settings.level_age
+    trend_age = settings.weekly_trend_age if weekly else settings.trend_age
+    close = prices_of(candles, LONG).close
+    columns = (*_breaks(close, swings, level_age, trend_age), *_dealing_range(swings, level_age))
+    return dict(zip(COLUMNS, columns, strict=True))
 
 
 def position_in_range(close: Floats, low: Floats, high: Floats) -> Floats:
     """Return where the close stands in a range: 0 at or under its low, 1 at or over its high."""
-    width = np.where(high > low, high - low, np.nan)
-    return np.clip((close - low) / width, 0.0, 1.0)
+    return np.clip(ratio(close - low, high - low), 0.0, 1.0)
 
 
 def add_structure(market: Market, out: Features, settings: StructureSettings) -> None:
@@ -151,43 +143,20 @@ def add_structure(market: Market, out: Features, settings: StructureSettings) ->
     are seen once its candle has closed.
     """
     for timeframe in STRUCTURE_TIMEFRAMES:
-        weekly = timeframe == "1w"
-        level_age = settings.weekly_level_age if weekly else settings.level_age
-        trend_age = settings.weekly_trend_age if weekly else settings.trend_age
-        lag = out.swings[timeframe].right if timeframe in out.swings else 0
-        if timeframe == "base":
-            columns = _timeframe_columns(
-                market.candles.close, out.swings["base"], level_age, trend_age
-            )
-        elif timeframe in market.higher:
-            higher = market.higher[timeframe]
-            own = _timeframe_columns(
-                higher.candles.close, out.swings[timeframe], level_age, trend_age
-            )
-            columns = {name: higher.align(values) for name, values in own.items()}
+        swings, higher = out.swings.get(timeframe), market.higher.get(timeframe)
+        if swings is None:
+            columns = {name: np.full(len(market), np.nan) for name in COLUMNS}
+        elif higher is None:
+            columns = _columns_of(market.candles, swings, settings)
         else:
-            columns = _absent(len(market))
-        suffix = f"_{timeframe}"
-        for name in ("structure_trend", "bos", "choch", "break_age"):
-            out.add(name + suffix, columns[name])
-        range_suffix = "" if timeframe == "base" else suffix
-        low = out.add(
-            "dealing_range_low" + range_suffix,
-            columns["dealing_range_low"],
-            lag=lag,
-            scale_free=False,
-        )
-        high = out.add(
-            "dealing_range_high" + range_suffix,
-            columns["dealing_range_high"],
-            lag=lag,
-            scale_free=False,
-        )
+            own = _columns_of(higher.candles, swings, settings)
+            columns = {name: higher.align(values) for name, values in own.items()}
+        lag = swings.right if swings is not None else 0
+        for name in BREAK_COLUMNS:
+            out.add(f"{name}_{timeframe}", columns[name])
+        suffix = "" if timeframe == "base" else f"_{timeframe}"
+        for name in RANGE_COLUMNS:
+            out.add(f"{name}{suffix}", columns[name], lag=lag, scale_free=False)
+        high, low = (columns[name] for name in RANGE_COLUMNS)
         position = position_in_range(market.candles.close, low, high)
-        out.add("range_position" + range_suffix, position, lag=lag)
-
-
-def _absent(n_candles: int) -> dict[str, Floats]:
-    """Return the columns of a timeframe the market does not have."""
-    names = ("structure_trend", "bos", "choch", "break_age", "dealing_range_high")
-    return {name: np.full(n_candles, np.nan) for name in (*names, "dealing_range_low")}
+        out.add(f"range_position{suffix}", position, lag=lag)

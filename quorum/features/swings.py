@@ -10,8 +10,7 @@ at candle *t* takes the snapshot of the last confirmation at or before *t*.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -44,13 +43,14 @@ class SwingSettings(Section):
     )
 
 
-@dataclass(frozen=True)
-class Swings:
+class Swings(NamedTuple):
     """Confirmed pivots of one timeframe in the order of their confirmation.
+
+    Kernels take it as it is.
 
     Attributes
     ----------
-    index, confirmed : ndarray of shape (n_pivots,), int64
+    row, confirmed : ndarray of shape (n_pivots,), int64
         Row of the pivot candle, and row of the candle whose close confirmed it.
     price : ndarray of shape (n_pivots,), float64
         The pivot's high or low.
@@ -65,7 +65,7 @@ class Swings:
         The confirmation lag in candles of this timeframe.
     """
 
-    index: Ints
+    row: Ints
     confirmed: Ints
     price: Floats
     kind: Ints
@@ -73,11 +73,20 @@ class Swings:
     event: Ints
     right: int
 
+    def at_least(self, count: int) -> Bools:
+        """Whether the alternating sequence has ``count`` swings, per candle."""
+        if not len(self.chain):
+            return np.zeros(len(self.event), dtype=np.bool_)
+        oldest = self.chain[np.maximum(self.event, 0), count - 1]
+        known: Bools = (self.event >= 0) & (oldest >= 0)
+        return known
+
 
 @njit(cache=True)
 def _pivots(
     high: Floats, low: Floats, rising: Bools, left: int, right: int
 ) -> tuple[Ints, Ints, Ints]:
+    """Row and kind of each pivot, and per candle the last one confirmed by then (-1 none)."""
     n = len(high)
     index = np.empty(2 * n, np.int64)
     kind = np.empty(2 * n, np.int64)
@@ -111,6 +120,7 @@ def _pivots(
 
 @njit(cache=True)
 def _chains(price: Floats, kind: Ints, depth: int) -> Ints:
+    """Alternating sequence after each confirmation, newest first; see :class:`Swings`."""
     m = len(price)
     chain = np.full((m, depth), -1, np.int64)
     for e in range(m):
@@ -131,13 +141,11 @@ def _chains(price: Floats, kind: Ints, depth: int) -> Ints:
 
 def find_swings(candles: Candles, left: int, right: int) -> Swings:
     """Find the confirmed pivots of ``candles``; confirmation lag ``right`` candles."""
-    index, kind, event = _pivots(
-        candles.high, candles.low, candles.close > candles.open, left, right
-    )
-    price = np.where(kind == HIGH, candles.high[index], candles.low[index])
+    row, kind, event = _pivots(candles.high, candles.low, candles.close > candles.open, left, right)
+    price = np.where(kind == HIGH, candles.high[row], candles.low[row])
     return Swings(
-        index=index,
-        confirmed=index + right,
+        row=row,
+        confirmed=row + right,
         price=price,
         kind=kind,
         chain=_chains(price, kind, CHAIN),
@@ -147,40 +155,39 @@ def find_swings(candles: Candles, left: int, right: int) -> Swings:
 
 
 @njit(cache=True)
-def _last_of_kind(
-    event: Ints, price: Floats, index: Ints, kind: Ints, wanted: int
-) -> tuple[Floats, Floats]:
-    n = len(event)
+def _last_of_kind(swings: Swings, wanted: int) -> tuple[Floats, Floats]:
+    """Price of the last confirmed pivot of a kind, and candles since it, per candle."""
+    n = len(swings.event)
     prices = np.full(n, np.nan)
     ages = np.full(n, np.nan)
     last = -1
     seen = -1
     for t in range(n):
-        while seen < event[t]:
+        while seen < swings.event[t]:
             seen += 1
-            if kind[seen] == wanted:
+            if swings.kind[seen] == wanted:
                 last = seen
         if last >= 0:
-            prices[t] = price[last]
-            ages[t] = t - index[last]
+            prices[t] = swings.price[last]
+            ages[t] = t - swings.row[last]
     return prices, ages
 
 
 @njit(cache=True)
-def _nearest(
-    close: Floats, event: Ints, price: Floats, kind: Ints, wanted: int, count: int
-) -> Floats:
-    n = len(event)
+def _nearest(close: Floats, swings: Swings, wanted: int, count: int) -> Floats:
+    """Nearest of the last ``count`` pivots of a kind that lie beyond each close (price)."""
+    n = len(close)
     out = np.full(n, np.nan)
     for t in range(n):
         found = 0
-        e = event[t]
+        e = swings.event[t]
         while e >= 0 and found < count:
-            if kind[e] == wanted:
+            if swings.kind[e] == wanted:
                 found += 1
-                beyond = wanted * (price[e] - close[t]) > 0
-                if beyond and (np.isnan(out[t]) or wanted * (price[e] - out[t]) < 0):
-                    out[t] = price[e]
+                price = swings.price[e]
+                beyond = wanted * (price - close[t]) > 0
+                if beyond and (np.isnan(out[t]) or wanted * (price - out[t]) < 0):
+                    out[t] = price
             e -= 1
     return out
 
@@ -199,15 +206,8 @@ def add_swings(market: Market, out: Features, settings: SwingSettings) -> None:
             higher.candles, settings.higher_left, settings.higher_right
         )
     for name, kind in (("high", HIGH), ("low", LOW)):
-        price, age = _last_of_kind(swings.event, swings.price, swings.index, swings.kind, kind)
+        price, age = _last_of_kind(swings, kind)
         out.add(f"swing_{name}", price, lag=settings.right, scale_free=False)
         out.add(f"swing_{name}_age", age, lag=settings.right)
-        near = _nearest(
-            market.candles.close,
-            swings.event,
-            swings.price,
-            swings.kind,
-            kind,
-            settings.near_count,
-        )
+        near = _nearest(market.candles.close, swings, kind, settings.near_count)
         out.add(f"swing_{name}_near", near, lag=settings.right, scale_free=False)

@@ -13,9 +13,10 @@ import numpy as np
 from numba import njit
 from pydantic import Field
 
+from quorum.features.limits import limits_of
 from quorum.features.swings import CHAIN, Swings
 from quorum.section import Section
-from quorum.typing import Floats, Ints
+from quorum.typing import Floats
 
 
 class RangeSettings(Section):
@@ -90,27 +91,19 @@ def _closes_inside(close: Floats, start: int, end: int, bottom: float, top: floa
 
 
 @njit(cache=True)
-def _ranges(
-    close: Floats,
-    atr: Floats,
-    chain: Ints,
-    price: Floats,
-    index: Ints,
-    kind: Ints,
-    confirmed: Ints,
-    limits: RangeLimits,
-) -> Floats:
+def _ranges(close: Floats, atr: Floats, swings: Swings, limits: RangeLimits) -> Floats:
     """Return per confirmation the longest range its newest swings form, NaN where none."""
+    chain, price, row, kind = swings.chain, swings.price, swings.row, swings.kind
     m = len(price)
     out = np.full((ROWS, m), np.nan)
     highs = np.empty(limits.max_swings)
     lows = np.empty(limits.max_swings)
     for e in range(m):
-        now = confirmed[e]
+        now = swings.confirmed[e]
         n_high, n_low = 0, 0
         for k in range(limits.max_swings):
             swing = chain[e, k]
-            if swing < 0 or now - index[swing] > limits.max_length:
+            if swing < 0 or now - row[swing] > limits.max_length:
                 break
             if kind[swing] > 0:
                 highs[n_high] = price[swing]
@@ -129,7 +122,7 @@ def _ranges(
                 off = max(off, abs(lows[j] - bottom))
             if off > limits.tolerance * width or width > limits.max_width * atr[now]:
                 break
-            start = index[swing]
+            start = row[swing]
             if now - start < limits.min_length or not width > limits.min_width * atr[now]:
                 continue
             if _closes_inside(close, start, now, bottom, top) < limits.inside:
@@ -159,14 +152,4 @@ def find_ranges(close: Floats, atr: Floats, swings: Swings, settings: RangeSetti
         (swings), ``TREND`` (widths the range lies above the mean close before it) and ``TILT``
         (widths its swings rose from the first pair to the last); NaN where there is no range.
     """
-    limits = RangeLimits(**{name: getattr(settings, name) for name in RangeLimits._fields})
-    return _ranges(
-        close,
-        atr,
-        swings.chain,
-        swings.price,
-        swings.index,
-        swings.kind,
-        swings.confirmed,
-        limits,
-    )
+    return _ranges(close, atr, swings, limits_of(RangeLimits, settings))

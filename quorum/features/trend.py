@@ -12,8 +12,8 @@ from numba import njit
 from pydantic import Field
 
 from quorum.candles import Candles
+from quorum.features.series import shifted
 from quorum.features.table import Features
-from quorum.features.windows import shifted
 from quorum.market import Market
 from quorum.section import Section
 from quorum.typing import Floats
@@ -72,6 +72,7 @@ class TrendSettings(Section):
 def _supertrend(
     high: Floats, low: Floats, close: Floats, distance: Floats
 ) -> tuple[Floats, Floats]:
+    """Trailing line (price) and its side (+1 under the price, -1 over it), NaN at first."""
     n = len(close)
     line = np.full(n, np.nan)
     side = np.full(n, np.nan)

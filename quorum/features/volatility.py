@@ -10,6 +10,7 @@ from numba import njit
 from pydantic import Field
 
 from quorum.candles import Candles
+from quorum.features.series import ratio
 from quorum.features.table import Features
 from quorum.market import Market
 from quorum.section import Section
@@ -63,6 +64,7 @@ class VolatilitySettings(Section):
 
 @njit(cache=True)
 def _rolling_moments(values: Floats, window: int) -> tuple[Floats, Floats]:
+    """Mean and population standard deviation of the last ``window`` values."""
     # Each window anew: a running sum of squares would keep rounding errors of prices long gone.
     n = len(values)
     mean = np.full(n, np.nan)
@@ -82,6 +84,7 @@ def _rolling_moments(values: Floats, window: int) -> tuple[Floats, Floats]:
 
 @njit(cache=True)
 def _stop_side(close: Floats, long_stop: Floats, short_stop: Floats) -> Floats:
+    """Which stop was broken last: +1 the short's, -1 the long's, NaN before the first."""
     n = len(close)
     side = np.full(n, np.nan)
     now = 0.0
@@ -97,6 +100,7 @@ def _stop_side(close: Floats, long_stop: Floats, short_stop: Floats) -> Floats:
 
 @njit(cache=True)
 def _reversal_bulge(mass: Floats, slope: Floats, bulge: float, trigger: float, hold: int) -> Floats:
+    """Signal against the slope where a bulge ends, fading to 0 over ``hold`` candles."""
     n = len(mass)
     out = np.full(n, np.nan)
     armed = False
@@ -116,12 +120,6 @@ def _reversal_bulge(mass: Floats, slope: Floats, bulge: float, trigger: float, h
     return out
 
 
-def _ratio(numerator: Floats, denominator: Floats, otherwise: float) -> Floats:
-    """Divide; ``otherwise`` where the denominator is not positive, NaN where it is NaN."""
-    out = np.where(np.isnan(denominator), np.nan, otherwise)
-    return np.divide(numerator, denominator, out=out, where=denominator > 0)
-
-
 def _add_bollinger(c: Candles, out: Features, settings: VolatilitySettings) -> None:
     middle, deviation = _rolling_moments(c.close, settings.bollinger)
     half = settings.bollinger_deviations * deviation
@@ -131,9 +129,9 @@ def _add_bollinger(c: Candles, out: Features, settings: VolatilitySettings) -> N
     width = 2.0 * half / middle
     moving = np.where(half > settings.still * c.close, half, np.where(np.isnan(half), half, 0.0))
     out.add("bollinger_width", width)
-    out.add("bollinger_percent_b", 0.5 + 0.5 * _ratio(c.close - middle, moving, 0.0))
+    out.add("bollinger_percent_b", 0.5 + 0.5 * ratio(c.close - middle, moving, 0.0))
     mean_width = talib.SMA(width, settings.expansion)
-    out.add("bollinger_expansion", _ratio(width, mean_width, 1.0))
+    out.add("bollinger_expansion", ratio(width, mean_width, 1.0))
 
 
 def _add_channels(c: Candles, out: Features, settings: VolatilitySettings) -> None:
@@ -141,7 +139,7 @@ def _add_channels(c: Candles, out: Features, settings: VolatilitySettings) -> No
     half = settings.keltner_multiple * talib.ATR(c.high, c.low, c.close, settings.keltner_atr)
     out.add("keltner_upper", middle + half, scale_free=False)
     out.add("keltner_lower", middle - half, scale_free=False)
-    out.add("keltner_position", _ratio(c.close - middle, half, 0.0))
+    out.add("keltner_position", ratio(c.close - middle, half, 0.0))
     inside = out["bollinger_upper"] - out["bollinger_lower"] < 2.0 * half
     known = np.isfinite(half) & np.isfinite(out["bollinger_width"])
     out.add("squeeze", np.where(known, inside.astype(np.float64), np.nan))
@@ -149,7 +147,7 @@ def _add_channels(c: Candles, out: Features, settings: VolatilitySettings) -> No
     lower = talib.MIN(c.low, settings.donchian)
     out.add("donchian_upper", upper, scale_free=False)
     out.add("donchian_lower", lower, scale_free=False)
-    out.add("donchian_position", _ratio(c.close - lower, upper - lower, 0.5))
+    out.add("donchian_position", ratio(c.close - lower, upper - lower, 0.5))
 
 
 def _add_chandelier(c: Candles, out: Features, settings: VolatilitySettings) -> None:
@@ -161,14 +159,14 @@ def _add_chandelier(c: Candles, out: Features, settings: VolatilitySettings) -> 
     out.add("chandelier_long", long_stop, scale_free=False)
     out.add("chandelier_short", short_stop, scale_free=False)
     out.add("chandelier_side", side)
-    out.add("chandelier_room", side * np.maximum(_ratio(room, distance, 0.0), 0.0))
+    out.add("chandelier_room", side * np.maximum(ratio(room, distance, 0.0), 0.0))
 
 
 def _add_mass_index(c: Candles, out: Features, settings: MassIndexSettings) -> None:
     average = talib.EMA(c.high - c.low, settings.average)
-    # A candle range of zero throughout says nothing: the ratio is then 1, its resting value.
-    ratio = _ratio(average, talib.EMA(average, settings.average), 1.0)
-    mass = talib.SUM(ratio, settings.window)
+    # Where no candle has a range, it rests.
+    widening = ratio(average, talib.EMA(average, settings.average), 1.0)
+    mass = talib.SUM(widening, settings.window)
     slope = talib.MOM(talib.EMA(c.close, settings.average), settings.average)
     out.add("mass_index", mass / settings.window)
     out.add(
@@ -223,7 +221,7 @@ def add_volatility(market: Market, out: Features, settings: VolatilitySettings) 
     out.add("atr", atr, scale_free=False)
     out.add("atr_unit", np.where(atr > settings.still * c.close, atr, np.nan), scale_free=False)
     atr_pct = out.add("atr_pct", atr / c.close)
-    out.add("atr_expansion", _ratio(atr_pct, talib.SMA(atr_pct, settings.expansion), 1.0))
+    out.add("atr_expansion", ratio(atr_pct, talib.SMA(atr_pct, settings.expansion), 1.0))
     _add_bollinger(c, out, settings)
     _add_channels(c, out, settings)
     _add_chandelier(c, out, settings)

@@ -10,9 +10,9 @@ import numpy as np
 import talib
 from pydantic import Field
 
+from quorum.features.series import ratio, shifted, window_sum
 from quorum.features.table import Features
 from quorum.features.volume_delta import DeltaSettings, add_volume_delta
-from quorum.features.windows import ratio, shifted, window_sum
 from quorum.market import Market
 from quorum.section import Section
 from quorum.typing import Floats
@@ -95,8 +95,7 @@ def money_flow_index(typical: Floats, volume: Floats, window: int) -> Floats:
 
 def close_location(high: Floats, low: Floats, close: Floats) -> Floats:
     """Where the candle closed in its range, -1 (low) to 1 (high), 0 without a range."""
-    location = ratio(2.0 * close - high - low, high - low)
-    return np.where(np.isfinite(location), location, 0.0)
+    return ratio(2.0 * close - high - low, high - low, 0.0)
 
 
 def _add_money_flow(market: Market, out: Features, settings: VolumeSettings) -> None:
@@ -128,7 +127,7 @@ def _add_activity(market: Market, out: Features, settings: ActivitySettings) -> 
 
     span = c.high - c.low
     busy = out["volume_ratio"] >= settings.climax_volume
-    busy &= span >= settings.climax_range * shifted(out["atr"], 1)
+    busy &= span >= settings.climax_range * shifted(out["atr_unit"], 1)
     off = settings.climax_close * span
     lowest = talib.MIN(c.low, settings.climax_lookback)
     highest = talib.MAX(c.high, settings.climax_lookback)

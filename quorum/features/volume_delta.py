@@ -16,12 +16,12 @@ import numpy as np
 from numba import njit
 from pydantic import Field
 
+from quorum.features.series import ratio, window_sum
 from quorum.features.swings import HIGH, LOW, Swings
 from quorum.features.table import Features
-from quorum.features.windows import ratio, window_sum
 from quorum.market import Market
 from quorum.section import Section
-from quorum.typing import Bools, Floats, Ints
+from quorum.typing import Bools, Floats
 
 
 class DeltaSettings(Section):
@@ -61,8 +61,7 @@ class DeltaSettings(Section):
 def volume_delta(market: Market, body_imbalance: float) -> tuple[Floats, Bools]:
     """Return buy minus sell volume per candle, and where it is real trade flow."""
     c = market.candles
-    body = ratio(c.close - c.open, c.high - c.low)
-    delta = c.volume * body_imbalance * np.where(np.isfinite(body), body, 0.0)
+    delta = c.volume * body_imbalance * ratio(c.close - c.open, c.high - c.low, 0.0)
     real = np.zeros(len(c), dtype=np.bool_)
     if market.taker_delta is not None:
         real = np.isfinite(market.taker_delta)
@@ -74,33 +73,25 @@ def volume_delta(market: Market, body_imbalance: float) -> tuple[Floats, Bools]:
 
 @njit(cache=True)
 def _divergence(
-    event: Ints,
-    chain: Ints,
-    index: Ints,
-    price: Floats,
-    kind: Ints,
-    delta: Floats,
-    volume: Floats,
-    close: Floats,
-    side: int,
-    span: int,
-    flow: float,
-    hold: int,
-) -> Floats:
-    n = len(event)
+    swings: Swings, delta: Floats, volume: Floats, close: Floats,
+    side: int, span: int, flow: float, hold: int,
+) -> Floats:  # fmt: skip
+    """Life of the last divergence at a swing of kind ``side``, 1 falling to 0; 0 where none."""
+    n = len(close)
     out = np.zeros(n)
     seen = -1
     start = -1
     extreme = 0.0
     for t in range(n):
-        while seen < event[t]:
+        while seen < swings.event[t]:
             seen += 1
-            before = chain[seen, 2]
-            if kind[seen] != side or chain[seen, 0] != seen or before < 0:
+            before = swings.chain[seen, 2]
+            if swings.kind[seen] != side or swings.chain[seen, 0] != seen or before < 0:
                 continue
-            first = index[before]
-            last = index[seen]
-            if last - first > span or side * (price[seen] - price[before]) <= 0:
+            first = swings.row[before]
+            last = swings.row[seen]
+            exceeds = side * (swings.price[seen] - swings.price[before]) > 0
+            if last - first > span or not exceeds:
                 continue
             bought = 0.0
             traded = 0.0
@@ -109,7 +100,7 @@ def _divergence(
                 traded += volume[j]
             if traded > 0 and side * bought <= -flow * traded:
                 start = t
-                extreme = price[seen]
+                extreme = swings.price[seen]
         # A close beyond the diverging extreme has proved it wrong.
         if start >= 0 and (t - start >= hold or side * (close[t] - extreme) > 0):
             start = -1
@@ -133,19 +124,10 @@ def cvd_divergence(
         1 when the second swing is confirmed (lag: ``swings.right``), falling to 0 over
         ``divergence_hold`` candles; 0 at once when price closes beyond that swing.
     """
+    volume, close = market.candles.volume, market.candles.close
+    s = settings
     return _divergence(
-        swings.event,
-        swings.chain,
-        swings.index,
-        swings.price,
-        swings.kind,
-        delta,
-        market.candles.volume,
-        market.candles.close,
-        side,
-        settings.divergence_span,
-        settings.divergence_flow,
-        settings.divergence_hold,
+        swings, delta, volume, close, side, s.divergence_span, s.divergence_flow, s.divergence_hold
     )
 
 

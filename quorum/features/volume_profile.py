@@ -17,8 +17,8 @@ import talib
 from numba import njit
 from pydantic import Field
 
+from quorum.features.series import ratio, shifted
 from quorum.features.table import Features
-from quorum.features.windows import ratio, shifted
 from quorum.market import Market
 from quorum.section import Section
 from quorum.typing import Floats

@@ -26,11 +26,33 @@ from numba import njit
 from pydantic import Field
 
 from quorum.candles import Candles
-from quorum.features import wyckoff_events
 from quorum.features.climaxes import ClimaxSettings, stopping_action
+from quorum.features.limits import limits_of
+from quorum.features.mirror import LONG, SHORT, Prices, prices_of
+from quorum.features.series import ratio
 from quorum.features.table import Features
-from quorum.features.trading_ranges import RangeSettings, find_ranges
-from quorum.features.wyckoff_events import EventLimits, EventSettings, follow_ranges
+from quorum.features.trading_ranges import (
+    BOTTOM,
+    START,
+    TILT,
+    TOP,
+    TOUCHES,
+    TREND,
+    RangeSettings,
+    find_ranges,
+)
+from quorum.features.volume import close_location
+from quorum.features.wyckoff_events import (
+    EVENT,
+    LEFT_AT,
+    STATUS,
+    STOP,
+    TEST_AT,
+    TESTED,
+    EventSettings,
+    effect_of,
+    follow_ranges,
+)
 from quorum.market import Market
 from quorum.section import Section
 from quorum.typing import Bools, Floats, Ints
@@ -105,26 +127,29 @@ class OperatorWeights(NamedTuple):
 
 @njit(cache=True)
 def _balance(plus: float, minus: float) -> float:
+    """Return which of two amounts is larger, -1 to 1."""
     total = plus + minus
     return (plus - minus) / total if total > 0 else 0.0
 
 
 @njit(cache=True)
-def _operator(candles: Floats, rows: Floats, weights: OperatorWeights) -> Floats:
+def _operator(
+    prices: Prices, volume: Floats, location: Floats, rows: Floats, weights: OperatorWeights
+) -> Floats:
     """Return the balance of demand (+1) and supply (-1) over each candle's range.
 
     It is read up to the present candle, or up to the one that left the range: what happens
     outside is effect, not cause.
     """
-    high, low, close, volume, location = candles
-    top, bottom = rows[wyckoff_events.TOP], rows[wyckoff_events.BOTTOM]
-    start = rows[wyckoff_events.START]
+    high, low, close = prices.high, prices.low, prices.close
+    top, bottom = rows[TOP], rows[BOTTOM]
+    start = rows[START]
     n = len(close)
     out = np.full(n, np.nan)
     for t in range(1, n):
-        if start[t] != start[t]:
+        if np.isnan(start[t]):
             continue
-        end = t if rows[wyckoff_events.STATUS, t] == 0 else int(rows[wyckoff_events.LEFT_AT, t])
+        end = t if rows[STATUS, t] == 0 else int(rows[LEFT_AT, t])
         edge = weights.edge * (top[t] - bottom[t])
         total = mean = held = capped = 0.0
         up = down = up_effort = down_effort = 0.0
@@ -155,25 +180,18 @@ def _operator(candles: Floats, rows: Floats, weights: OperatorWeights) -> Floats
     return out
 
 
-def _close_location(c: Candles) -> Floats:
-    """Where the close lies in its candle, -1 the low, +1 the high."""
-    spread = c.high - c.low
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(spread > 0, (2 * c.close - c.high - c.low) / spread, 0.0)
-
-
 def _lean(
     rows: Floats, operator: Floats, climax: dict[int, Ints], settings: PhaseSettings
 ) -> Floats:
     """Weigh what tells accumulation from distribution; positive for demand."""
-    since = rows[wyckoff_events.START] - settings.climax_slack
-    bought = (climax[1] >= 0) & (climax[1] >= since)
-    sold = (climax[-1] >= 0) & (climax[-1] >= since)
+    since = rows[START] - settings.climax_slack
+    bought = (climax[LONG] >= 0) & (climax[LONG] >= since)
+    sold = (climax[SHORT] >= 0) & (climax[SHORT] >= since)
     lean: Floats = (
         operator
-        + settings.tilt * rows[wyckoff_events.TILT]
+        + settings.tilt * rows[TILT]
         + settings.climax * (bought.astype(np.float64) - sold)
-        + settings.test * rows[wyckoff_events.TESTED]
+        + settings.test * rows[TESTED]
     )
     return lean
 
@@ -182,7 +200,7 @@ def _phases(
     rows: Floats, lean: Floats, close: Floats, stopping: Bools, settings: PhaseSettings
 ) -> tuple[Floats, Floats]:
     """Return phase (signed code) and stage (1 to 5) per candle."""
-    status, trend = rows[wyckoff_events.STATUS], rows[wyckoff_events.TREND]
+    status, trend = rows[STATUS], rows[TREND]
     side = np.where(np.abs(lean) >= settings.min_lean, np.sign(lean), 0.0)
     # Demand after a decline, or supply after an advance, turns the trend; else it resumes.
     turns = np.where(side * trend < 0, ACCUMULATION, REACCUMULATION)
@@ -190,9 +208,9 @@ def _phases(
     inside = status == 0
     phase = np.where(inside, phase, np.nan_to_num(status) * MARKUP)
 
-    middle = (rows[wyckoff_events.TOP] + rows[wyckoff_events.BOTTOM]) / 2
-    tested = rows[wyckoff_events.TESTED]
-    test_age = np.arange(len(close)) - rows[wyckoff_events.TEST_AT]
+    middle = (rows[TOP] + rows[BOTTOM]) / 2
+    tested = rows[TESTED]
+    test_age = np.arange(len(close)) - rows[TEST_AT]
     in_test = inside & (tested != 0) & (tested == side) & (test_age <= settings.test_age)
     stage = np.where(stopping, STAGE_A, 0)
     stage = np.where(inside, STAGE_B, stage)
@@ -204,11 +222,11 @@ def _phases(
 
 def _target(rows: Floats, direction: Floats, settings: EventSettings) -> Floats:
     """Project the range (cause) beyond its edge (effect); NaN without a direction."""
-    top, bottom = rows[wyckoff_events.TOP], rows[wyckoff_events.BOTTOM]
-    left = rows[wyckoff_events.STATUS] != 0
-    end = np.where(left, rows[wyckoff_events.LEFT_AT], np.arange(len(top)))
-    length = end - rows[wyckoff_events.START]
-    effect = (top - bottom) * np.clip(length / settings.cause, 1.0, settings.max_effect)
+    top, bottom = rows[TOP], rows[BOTTOM]
+    left = rows[STATUS] != 0
+    end = np.where(left, rows[LEFT_AT], np.arange(len(top)))
+    length = end - rows[START]
+    effect = effect_of(top - bottom, length, settings.cause, settings.max_effect)
     beyond = np.where(direction > 0, top + effect, bottom - effect)
     return np.where(direction != 0, beyond, np.nan)
 
@@ -219,9 +237,9 @@ def _stopping_both(
     """Return the signed stopping events, where stage A is on, and the climaxes per side."""
     event, stage_a = np.zeros(len(c)), np.zeros(len(c), dtype=np.bool_)
     climax: dict[int, Ints] = {}
-    for side in (1, -1):
+    for side in (LONG, SHORT):
         happened, stage, climax[side] = stopping_action(
-            c, out["atr"], out["volume_ratio"], settings, side
+            c, out["atr_unit"], out["volume_ratio"], settings, side
         )
         event = np.where(happened > 0, side * happened, event)
         stage_a |= stage > 0
@@ -230,15 +248,15 @@ def _stopping_both(
 
 def _add_range(out: Features, rows: Floats, close: Floats, lag: int) -> None:
     """Add the columns that describe the range itself."""
-    top, bottom = rows[wyckoff_events.TOP], rows[wyckoff_events.BOTTOM]
-    length = np.arange(len(close)) - rows[wyckoff_events.START]
+    top, bottom = rows[TOP], rows[BOTTOM]
+    length = np.arange(len(close)) - rows[START]
     out.add("wyckoff_top", top, lag=lag, scale_free=False)
     out.add("wyckoff_bottom", bottom, lag=lag, scale_free=False)
     out.add("wyckoff_length", length, lag=lag)
-    out.add("wyckoff_touches", rows[wyckoff_events.TOUCHES], lag=lag)
-    out.add("wyckoff_trend", rows[wyckoff_events.TREND], lag=lag)
-    out.add("wyckoff_position", (close - bottom) / (top - bottom), lag=lag)
-    out.add("wyckoff_status", np.nan_to_num(rows[wyckoff_events.STATUS]), lag=lag)
+    out.add("wyckoff_touches", rows[TOUCHES], lag=lag)
+    out.add("wyckoff_trend", rows[TREND], lag=lag)
+    out.add("wyckoff_position", ratio(close - bottom, top - bottom), lag=lag)
+    out.add("wyckoff_status", np.nan_to_num(rows[STATUS]), lag=lag)
 
 
 def add_wyckoff(market: Market, out: Features, settings: WyckoffSettings) -> None:
@@ -260,19 +278,17 @@ def add_wyckoff(market: Market, out: Features, settings: WyckoffSettings) -> Non
       -2 UTAD, -3 sign of weakness, 0 none), ``wyckoff_event_stop`` (price that refutes it);
     * ``wyckoff_target`` (price).
     """
-    c, swings = market.candles, out.swings["base"]
-    found = find_ranges(c.close, out["atr"], swings, settings.ranges)
-    limits = EventLimits(**{n: getattr(settings.events, n) for n in EventLimits._fields})
-    bars = np.vstack((c.open, c.high, c.low, c.close, out["volume_ratio"]))
-    rows = np.ascontiguousarray(follow_ranges(bars, out["atr"], swings.event, found, limits))
+    c, swings, atr = market.candles, out.swings["base"], out["atr_unit"]
+    prices = prices_of(c, LONG)
+    found = find_ranges(prices.close, atr, swings, settings.ranges)
+    rows = follow_ranges(c, out["volume_ratio"], atr, swings.event, found, settings.events)
 
     stopping, stage_a, climax = _stopping_both(c, out, settings.climaxes)
-    weights = OperatorWeights(**{n: getattr(settings.operator, n) for n in OperatorWeights._fields})
-    effort = np.vstack((c.high, c.low, c.close, c.volume, _close_location(c)))
-    operator = _operator(effort, rows, weights)
+    weights = limits_of(OperatorWeights, settings.operator)
+    operator = _operator(prices, c.volume, close_location(c.high, c.low, c.close), rows, weights)
     lean = _lean(rows, operator, climax, settings.phases)
     phase, stage = _phases(rows, lean, c.close, stage_a, settings.phases)
-    event = np.nan_to_num(rows[wyckoff_events.EVENT])
+    event = np.nan_to_num(rows[EVENT])
     direction = np.where(event != 0, np.sign(event), np.sign(phase))
     target = _target(rows, direction, settings.events)
 
@@ -284,5 +300,5 @@ def add_wyckoff(market: Market, out: Features, settings: WyckoffSettings) -> Non
     out.add("wyckoff_stage", stage, lag=lag)
     out.add("wyckoff_stopping", stopping)
     out.add("wyckoff_event", event)
-    out.add("wyckoff_event_stop", rows[wyckoff_events.STOP], scale_free=False)
+    out.add("wyckoff_event_stop", rows[STOP], scale_free=False)
     out.add("wyckoff_target", target, lag=lag, scale_free=False)

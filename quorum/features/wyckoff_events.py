@@ -13,20 +13,27 @@
   coming back behind its middle is a failure and the range goes on. Cause and effect: the trend
   out of it is over when the target its width and length project is reached, or its time is up.
 
-Prices are negated for the upper edge, so both edges run through the same arithmetic.
+Both edges are read by the same rules, the upper one off the reflected prices.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numba import njit
+from numba.extending import register_jitable
 from pydantic import Field
 
-from quorum.features import trading_ranges as ranges_
+from quorum.candles import Candles
+from quorum.features.limits import limits_of
+from quorum.features.mirror import LONG, SHORT, Prices, prices_of
+from quorum.features.trading_ranges import BOTTOM, START, TOP
+from quorum.features.trading_ranges import ROWS as RANGE_ROWS
 from quorum.section import Section
 from quorum.typing import Floats, Ints
+
+Number = TypeVar("Number", float, Floats)
 
 
 class EventSettings(Section):
@@ -92,29 +99,35 @@ class EventLimits(NamedTuple):
 #: Events; their sign is the direction they speak for. A dry break is a spring or a plain
 #: upthrust, a climax break a terminal shakeout or a UTAD.
 DRY_BREAK, CLIMAX_BREAK, SIGN = 1, 2, 3
-#: Rows of the result.
-(TOP, BOTTOM, START, TOUCHES, TREND, TILT, STATUS, LEFT_AT, TESTED, TEST_AT, EVENT, STOP) = range(
-    12
-)
-ROWS = 12
+#: Rows of the result that follow those of the range.
+STATUS, LEFT_AT, TESTED, TEST_AT, EVENT, STOP = range(RANGE_ROWS, RANGE_ROWS + 6)
+ROWS = RANGE_ROWS + 6
 #: One more number of the state that is not part of the result: the candle of the last adoption.
-ADOPTED = 12
+ADOPTED = ROWS
 #: State of a break beyond one edge.
 SINCE, EXTREME, BREAK_VOLUME, PENDING_AT, PENDING_LEVEL, PENDING_STOP = range(6)
 
 
+@register_jitable
+def effect_of(width: Number, length: Number, cause: int, max_effect: float) -> Number:
+    """Return how far ranges of this width (price) and length (candles) carry (price)."""
+    effect: Number = width * np.minimum(np.maximum(length / cause, 1.0), max_effect)
+    return effect
+
+
 @njit(cache=True)
 def _false_break(
-    state: Floats, t: int, bar: Floats, line: float, depth: tuple[float, float], limits: EventLimits
-) -> int:
-    """Follow one edge: 0 nothing, -1 a bare test, else the event; prices are the lower edge's."""
-    low, close, volume = bar[2], bar[3], bar[4]
+    state: Floats, t: int, prices: Prices, volume: Floats, line: float,
+    depth: tuple[float, float], limits: EventLimits,
+) -> int:  # fmt: skip
+    """Follow one edge: 0 nothing, -1 a bare test, else the event."""
+    low, close = prices.low[t], prices.close[t]
     if low < line:
         if state[SINCE] < 0:
-            state[SINCE], state[EXTREME], state[BREAK_VOLUME] = t, low, volume
+            state[SINCE], state[EXTREME], state[BREAK_VOLUME] = t, low, volume[t]
         else:
             state[EXTREME] = min(state[EXTREME], low)
-            state[BREAK_VOLUME] = max(state[BREAK_VOLUME], volume)
+            state[BREAK_VOLUME] = max(state[BREAK_VOLUME], volume[t])
     if state[PENDING_AT] >= 0:
         if t - state[PENDING_AT] > limits.follow or close < line:
             state[PENDING_AT] = -1
@@ -131,57 +144,66 @@ def _false_break(
     if state[BREAK_VOLUME] < limits.dry:
         return DRY_BREAK
     if state[BREAK_VOLUME] > limits.climax:
-        state[PENDING_AT], state[PENDING_LEVEL] = t, bar[1]
+        state[PENDING_AT], state[PENDING_LEVEL] = t, prices.high[t]
         state[PENDING_STOP] = state[EXTREME]
     return -1
 
 
 @njit(cache=True)
 def _is_sign(
-    bar: Floats,
-    previous: float,
-    atr: float,
-    line: float,
-    middle: float,
-    tested: bool,
-    limits: EventLimits,
-) -> bool:
-    """Whether the candle is a sign of strength (of weakness on negated prices)."""
-    spread = bar[1] - bar[2]
-    if bar[4] <= limits.sign or spread < limits.sign_spread * atr or bar[3] <= bar[0]:
+    prices: Prices, volume: Floats, t: int, atr: float, line: float, middle: float,
+    tested: bool, limits: EventLimits,
+) -> bool:  # fmt: skip
+    """Whether the candle is a sign of strength (of weakness on reflected prices)."""
+    high, low, close, previous = prices.high[t], prices.low[t], prices.close[t], prices.close[t - 1]
+    wide = high - low >= limits.sign_spread * atr
+    if volume[t] <= limits.sign or not wide or close <= prices.open[t]:
         return False
-    if bar[3] - bar[2] < limits.sign_close * spread:
+    if close - low < limits.sign_close * (high - low):
         return False
-    leaves = bar[3] > line and previous <= line
-    return leaves or (tested and bar[3] > middle and previous <= middle)
+    leaves = close > line and previous <= line
+    return leaves or (tested and close > middle and previous <= middle)
 
 
 @njit(cache=True)
 def _adopt(state: Floats, found: Floats, close: float, t: int, max_depth: float) -> None:
     """Take over the range of a new confirmation unless the price has left it."""
-    width = found[0] - found[1]
-    outside = max(close - found[0], found[1] - close)
-    since_left = state[STATUS] == 0 or found[2] > state[LEFT_AT]
+    width = found[TOP] - found[BOTTOM]
+    outside = max(close - found[TOP], found[BOTTOM] - close)
+    since_left = state[STATUS] == 0 or found[START] > state[LEFT_AT]
     if not outside <= max_depth * width or not since_left:
         return
-    state[: ranges_.ROWS] = found
+    state[:RANGE_ROWS] = found
     state[STATUS], state[ADOPTED] = 0, t
-    if state[TEST_AT] < found[2]:
+    if state[TEST_AT] < found[START]:
         state[TESTED], state[TEST_AT] = 0, -1
 
 
 @njit(cache=True)
-def _bar(candles: Floats, t: int, side: float, bar: Floats) -> None:
-    """Write open, high, low, close, volume ratio of candle ``t``, negated for ``side`` -1."""
-    high, low = (1, 2) if side > 0 else (2, 1)
-    bar[0], bar[1] = side * candles[0, t], side * candles[high, t]
-    bar[2], bar[3], bar[4] = side * candles[low, t], side * candles[3, t], candles[4, t]
-
-
-@njit(cache=True)
-def effect_of(width: float, length: float, cause: int, max_effect: float) -> float:
-    """Return how far a range of this width and length carries beyond its edge (price)."""
-    return width * min(max(length / cause, 1.0), max_effect)
+def _read_edges(
+    state: Floats, breaks: Floats, t: int, longs: Prices, shorts: Prices,
+    volume: Floats, atr: Floats, limits: EventLimits,
+) -> None:  # fmt: skip
+    """Look for false breaks and signs at both edges, in place."""
+    top, bottom = state[TOP], state[BOTTOM]
+    depth = (limits.min_depth * atr[t], limits.max_depth * (top - bottom))
+    state[EVENT], state[STOP] = 0, np.nan
+    for i, side in ((0, 1.0), (1, -1.0)):
+        prices = longs if side > 0 else shorts
+        line, other = (bottom, top) if side > 0 else (-top, -bottom)
+        what = _false_break(breaks[i], t, prices, volume, line, depth, limits)
+        if what != 0 and state[STATUS] == 0:
+            state[TESTED], state[TEST_AT] = side, t
+        if what > 0 and state[STATUS] == 0:
+            state[EVENT], state[STOP] = side * what, side * breaks[i, EXTREME]
+        tested = state[TESTED] == side
+        middle = (line + other) / 2
+        if _is_sign(prices, volume, t, atr[t - 1], other, middle, tested, limits):
+            leaves = prices.close[t] > other
+            state[EVENT] = side * SIGN
+            state[STOP] = side * (middle if leaves else line)
+            if leaves and state[STATUS] != side:
+                state[STATUS], state[LEFT_AT] = side, t
 
 
 @njit(cache=True)
@@ -209,20 +231,52 @@ def _leave(state: Floats, beyond: Floats, t: int, close: float, limits: EventLim
 
 
 @njit(cache=True)
+def _follow(
+    longs: Prices, shorts: Prices, volume: Floats, atr: Floats, event: Ints, found: Floats,
+    limits: EventLimits,
+) -> Floats:  # fmt: skip
+    """Carry the range and what happens at it from candle to candle, one row per candle."""
+    n = len(event)
+    out = np.full((n, ROWS), np.nan)
+    state = np.full(ROWS + 1, np.nan)
+    breaks = np.full((2, 6), -1.0)
+    beyond = np.zeros(2)
+    seen = -1
+    for t in range(1, n):
+        e = event[t]
+        if e > seen and not np.isnan(found[TOP, e]):
+            if np.isnan(state[TOP]):
+                state[STATUS], state[LEFT_AT], state[TESTED], state[TEST_AT] = 0, -1, 0, -1
+                breaks[:], beyond[:] = -1.0, 0.0
+            _adopt(state, found[:, e], longs.close[t], t, limits.max_depth)
+        seen = e
+        if np.isnan(state[TOP]):
+            continue
+        _read_edges(state, breaks, t, longs, shorts, volume, atr, limits)
+        _leave(state, beyond, t, longs.close[t], limits)
+        if not np.isnan(state[TOP]):
+            out[t] = state[:ROWS]
+    return out
+
+
 def follow_ranges(
-    candles: Floats, atr: Floats, event: Ints, found: Floats, limits: EventLimits
+    candles: Candles,
+    volume_ratio: Floats,
+    atr: Floats,
+    event: Ints,
+    found: Floats,
+    settings: EventSettings,
 ) -> Floats:
     """Follow the current trading range through the candles.
 
     Parameters
     ----------
-    candles : ndarray of shape (5, n_candles)
-        Open, high, low, close, volume ratio.
-    atr, event : ndarray of shape (n_candles,)
+    candles : Candles
+    volume_ratio, atr, event : ndarray of shape (n_candles,)
         ``event`` as in :class:`~quorum.features.swings.Swings`.
     found : ndarray of shape (6, n_pivots)
         From :func:`~quorum.features.trading_ranges.find_ranges`.
-    limits : EventLimits
+    settings : EventSettings
 
     Returns
     -------
@@ -231,43 +285,7 @@ def follow_ranges(
         ``TESTED`` (+1 support, -1 resistance falsely broken last), ``TEST_AT``, ``EVENT``
         (signed) and ``STOP`` (price that refutes the event); NaN where there is no range.
     """
-    n = candles.shape[1]
-    out = np.full((n, ROWS), np.nan)
-    state = np.full(ROWS + 1, np.nan)
-    breaks = np.full((2, 6), -1.0)
-    beyond = np.zeros(2)
-    bar = np.zeros(5)
-    seen = -1
-    for t in range(1, n):
-        e = event[t]
-        if e > seen and found[0, e] == found[0, e]:
-            if state[TOP] != state[TOP]:
-                state[STATUS], state[LEFT_AT], state[TESTED], state[TEST_AT] = 0, -1, 0, -1
-                breaks[:], beyond[:] = -1.0, 0.0
-            _adopt(state, found[:, e], candles[3, t], t, limits.max_depth)
-        seen = e
-        if state[TOP] != state[TOP]:
-            continue
-        top, bottom = state[TOP], state[BOTTOM]
-        depth = (limits.min_depth * atr[t], limits.max_depth * (top - bottom))
-        state[EVENT], state[STOP] = 0, np.nan
-        for i, side in ((0, 1.0), (1, -1.0)):
-            line, other = (bottom, top) if side > 0 else (-top, -bottom)
-            _bar(candles, t, side, bar)
-            what = _false_break(breaks[i], t, bar, line, depth, limits)
-            if what != 0 and state[STATUS] == 0:
-                state[TESTED], state[TEST_AT] = side, t
-            if what > 0 and state[STATUS] == 0:
-                state[EVENT], state[STOP] = side * what, side * breaks[i, EXTREME]
-            previous = side * candles[3, t - 1]
-            tested = state[TESTED] == side
-            middle = (line + other) / 2
-            if _is_sign(bar, previous, atr[t - 1], other, middle, tested, limits):
-                state[EVENT] = side * SIGN
-                state[STOP] = side * (middle if bar[3] > other else line)
-                if bar[3] > other and state[STATUS] != side:
-                    state[STATUS], state[LEFT_AT] = side, t
-        _leave(state, beyond, t, candles[3, t], limits)
-        if state[TOP] == state[TOP]:
-            out[t] = state[:ROWS]
-    return out.T
+    longs, shorts = (prices_of(candles, side) for side in (LONG, SHORT))
+    limits = limits_of(EventLimits, settings)
+    rows = _follow(longs, shorts, volume_ratio, atr, event, found, limits)
+    return np.ascontiguousarray(rows.T)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from backtests import backtesting, run, small_market
 
-from quorum.signals import Signal
+from quorum.entry import Signal
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ def hourly(values, first_hour=1):
 def columns_of(market, section=SMALL, atr=2.0):
     out = Features(len(market))
     out.add("taker_buy_share", np.full(len(market), 0.9))
-    out.add("atr", np.full(len(market), atr), scale_free=False)
+    out.add("atr_unit", np.full(len(market), atr), scale_free=False)
     add_derivatives(market, out, section)
     return out
 
@@ -55,7 +55,7 @@ def market_of(closes, **published):
 
 def test_without_any_source_every_column_is_nan():
     x = columns_of(market_of([100.0] * 30))
-    given = {"atr", "taker_buy_share"}
+    given = {"atr_unit", "taker_buy_share"}
     assert all(np.isnan(values).all() for name, values in x.items() if name not in given)
 
 

@@ -87,7 +87,7 @@ def test_min_touches_decides_what_a_level_is() -> None:
     market = drawn(RANGE)
     x = patterns_of(market)
     out = Features(len(market))
-    for name in ("atr", "volume_ratio"):
+    for name in ("atr_unit", "volume_ratio"):
         out.add(name, x[name])
     out.swings["base"] = x.swings["base"]
     add_levels(market, out, LevelSettings(min_touches=3))

@@ -230,7 +230,7 @@ def test_mirrored_random_walk_gives_the_mirrored_readings(seed: int) -> None:
     rows = random_walk(seed)
     x, y = (features(market_of(r, days=True)) for r in (rows, mirrored(rows)))
     # Of a candle that is both a swing high and a swing low the high is always listed first.
-    assume(len(np.unique(x.swings["base"].index)) == len(x.swings["base"].index))
+    assume(len(np.unique(x.swings["base"].row)) == len(x.swings["base"].row))
     assert_mirrored(x, y)
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from markets import START, candle_frame
 
 from quorum.features import FAMILIES
+from quorum.features.series import shifted, window_sum
 from quorum.features.table import Features
 from quorum.features.volume import money_flow_index, obv_slope, volume_zscore
-from quorum.features.windows import shifted, window_sum
 from quorum.market import Frames, Market, Published, build_market
 
 NEEDED = ("volatility", "swings", "volume", "volume_profile")

@@ -244,7 +244,7 @@ def test_mirrored_setup_votes_short_just_as_strongly(rows: list[Candle]) -> None
 def test_mirrored_random_walk_votes_the_other_way(seed: int) -> None:
     rows = random_walk(seed)
     market = market_of(rows)
-    pivots = features(market).swings["base"].index
+    pivots = features(market).swings["base"].row
     # Of a candle that is both a swing high and a swing low the high is always listed first.
     assume(len(np.unique(pivots)) == len(pivots))
     v, w = votes(market), votes(market_of(mirrored(rows)))

@@ -162,7 +162,7 @@ def test_any_market_votes_opposite_to_its_mirror_image_and_like_its_prefix(
         np.testing.assert_array_equal(getattr(part, name), getattr(votes, name)[:cut])
     # An outside candle that is both pivots is listed high first, in its mirror image too.
     swings = find_swings(market.candles, 5, 5)
-    assume((np.diff(swings.index) > 0).all())
+    assume((np.diff(swings.row) > 0).all())
     np.testing.assert_array_equal(votes_at(reflected(market)).direction, -votes.direction)
 
 

@@ -1,15 +1,16 @@
-"""Sums over the last candles that are the same wherever the history starts.
+"""Operations on series of one value per candle; row *t* reads rows up to *t* only.
 
 A running sum (add the new, subtract the old) carries the rounding of everything it ever saw: a
 window of zero volume after a busy one sums to 1e-10, and a ratio to it explodes. Here every
-window is summed afresh, by doubling, in a fixed order of additions.
+window is summed afresh, by doubling, in a fixed order of additions, so that the sum is the same
+wherever the history starts.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from quorum.typing import Floats
+from quorum.typing import Bools, Floats, Ints
 
 
 def window_sum(values: Floats, window: int) -> Floats:
@@ -46,14 +47,30 @@ def window_sum(values: Floats, window: int) -> Floats:
     return total
 
 
-def ratio(numerator: Floats, denominator: Floats) -> Floats:
-    """Quotient per row, NaN where the denominator is not positive."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(denominator > 0, numerator / denominator, np.nan)
-
-
 def shifted(values: Floats, candles: int) -> Floats:
     """Value ``candles`` rows earlier, NaN where there is none."""
     out = np.full(len(values), np.nan)
     out[candles:] = values[: max(len(values) - candles, 0)]
+    return out
+
+
+def ratio(numerator: Floats, denominator: Floats, otherwise: float = np.nan) -> Floats:
+    """Quotient; ``otherwise`` where the denominator is not positive, NaN where it is NaN."""
+    out = np.where(np.isnan(denominator), np.nan, otherwise)
+    return np.divide(numerator, denominator, out=out, where=denominator > 0)
+
+
+def last_row(where: Bools) -> Ints:
+    """Latest row up to each row at which ``where`` holds, -1 before the first.
+
+    What is held for some candles after an event is written with it: the event's age is the row
+    less this one.
+    """
+    return np.maximum.accumulate(np.where(where, np.arange(len(where)), -1))
+
+
+def changed(values: Floats) -> Bools:
+    """Whether each value differs from the one before; the first does, and NaN always."""
+    out = np.ones(len(values), dtype=np.bool_)
+    out[1:] = values[1:] != values[:-1]
     return out

@@ -1,0 +1,123 @@
+"""Keeper: what an open trade does next, as the host's callbacks ask for it (spec P3, P4)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from freqtrade.persistence import Trade
+
+from quorum.bot.desk import Desk
+from quorum.exits.management import (
+    LADDER_TAG,
+    REVERSAL_TAG,
+    Candle,
+    Standing,
+    exit_now,
+    rung_share,
+    stop_now,
+    takes_half,
+)
+
+
+class Keeper:
+    """Manages open trades by their signal, their orders, and the last closed candle.
+
+    Parameters
+    ----------
+    desk : Desk
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.settings = desk.settings.exits.management
+
+    def _candle(self, trade: Trade, at: datetime) -> Candle:
+        """Return what the last closed candle says, nothing for one before the entry."""
+        found = self.desk._row(trade.pair, at)
+        if found is None:
+            return Candle()
+        table, row = found
+        m = table.columns
+        chandelier = m["chandelier_short" if trade.is_short else "chandelier_long"]
+        # The candle the trade was opened on is part of its signal, not news.
+        if int(table.time[row]) < int(trade.open_date_utc.timestamp() * 1000):
+            return Candle(float(chandelier[row]))
+        return Candle(
+            float(chandelier[row]),
+            int(m["near_reversal"][row]),
+            int(m["far_reversal"][row]),
+            int(m["divergence"][row]),
+        )
+
+    @staticmethod
+    def _standing(trade: Trade, rate: float) -> Standing:
+        exits = [
+            o.ft_order_tag or ""
+            for o in trade.orders
+            if o.ft_order_side == trade.exit_side and not o.ft_is_open and (o.filled or 0) > 0
+        ]
+        best = trade.min_rate if trade.is_short else trade.max_rate
+        return Standing(
+            direction=-1 if trade.is_short else 1,
+            entry=trade.open_rate,
+            stop=trade.stop_loss,
+            best=best or trade.open_rate,
+            rate=rate,
+            rungs=sum(tag.startswith(LADDER_TAG) for tag in exits),
+            halved=REVERSAL_TAG in exits,
+        )
+
+    def stop(self, trade: Trade, at: datetime, rate: float, *, after_fill: bool) -> float | None:
+        """Return the stop price to put in force now, None to leave it where it is."""
+        signal = self.desk.signal_of(trade)
+        if signal is None:
+            return None
+        standing = self._standing(trade, rate)
+        stop = stop_now(standing, self._candle(trade, at), self.settings)
+        d = standing.direction
+        if after_fill:
+            # The first fill replaces the wide stop the host begins with.
+            return max(stop * d, signal.stop_loss * d) * d
+        return stop if d * (stop - trade.stop_loss) > 0 else None
+
+    def target(self, trade: Trade) -> float | None:
+        """Return the price at which all that is left goes, None while rungs come before it."""
+        signal = self.desk.signal_of(trade)
+        if signal is None:
+            return None
+        last = len(signal.ladder) - 1
+        if last > 0 and self._standing(trade, trade.open_rate).rungs < last:
+            return None
+        return signal.ladder[last]
+
+    def take_out(self, trade: Trade, at: datetime) -> tuple[float, str] | None:
+        """Return the stake to take out and the order's tag, None for nothing.
+
+        A near reversal takes its part at the market; else the next rung of the ladder rests at
+        its price until it fills.
+        """
+        signal = self.desk.signal_of(trade)
+        if signal is None:
+            return None
+        standing = self._standing(trade, trade.open_rate)
+        if takes_half(standing, self._candle(trade, at), self.settings):
+            return -trade.stake_amount * self.settings.reversal_share, REVERSAL_TAG
+        rung = standing.rungs
+        if trade.has_open_orders or rung >= len(signal.ladder) - 1:
+            return None
+        share = rung_share(signal.ladder_shares, rung)
+        return -trade.stake_amount * share, f"{LADDER_TAG}{rung + 1}"
+
+    def exit_price(self, trade: Trade, proposed: float, tag: str | None) -> float:
+        """Return the price of an exit order: a rung's own, else the proposed one."""
+        signal = self.desk.signal_of(trade)
+        if signal is None or not (tag or "").startswith(LADDER_TAG):
+            return proposed
+        return signal.ladder[int((tag or "").removeprefix(LADDER_TAG)) - 1]
+
+    def exit_reason(self, trade: Trade, at: datetime, rate: float) -> str | None:
+        """Return why a trade must end at the market now, None to keep it."""
+        if self.desk.signal_of(trade) is None:
+            return None
+        age = (at - trade.open_date_utc).total_seconds() / 3600
+        return exit_now(self._standing(trade, rate), self._candle(trade, at), age, self.settings)

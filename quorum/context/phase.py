@@ -1,0 +1,289 @@
+"""Phase: where money goes across the whole market, and what that allows a pair (spec T3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from quorum.candles import DAY_MS, Candles
+from quorum.context.base import Adjuster, AdjusterSettings, Effect
+from quorum.features.series import ratio, shifted, window_sum
+from quorum.features.table import Features
+from quorum.market import HOUR_MS, Market
+from quorum.typing import Floats, Ints
+
+BITCOIN, ETHER = "BTC", "ETH"
+#: Decimals that count: shares and scores carry the rounding of logarithms beyond.
+DECIMALS = 9
+
+
+class MarketPhase(IntEnum):
+    """The phases, by the code in the ``phase`` column."""
+
+    RISK_ON = 0
+    RISK_OFF = 1
+    ROTATION = 2
+    UNCERTAIN = 3
+
+
+class PhaseSettings(AdjusterSettings):
+    """How the phase is read, and what it does (spec T3)."""
+
+    days: int = Field(30, ge=5, le=180, description="span of relative strength and trend [days]")
+    smooth: int = Field(
+        5, ge=1, le=60, description="both readings are means of their last days [days]"
+    )
+    broad: float = Field(
+        0.6, gt=0.5, le=1, description="share of alts ahead of bitcoin that is broad strength"
+    )
+    narrow: float = Field(
+        0.4, ge=0, lt=0.5, description="share of alts ahead of bitcoin that is broad weakness"
+    )
+    eth_btc: float = Field(
+        0.25,
+        ge=0,
+        le=3,
+        description="move of ETH/BTC over the span from which it has a trend [standard deviations]",
+    )
+    min_coins: int = Field(5, ge=2, le=100, description="alts needed to know a phase [coins]")
+    max_age: float = Field(
+        30.0, ge=0, le=336, description="oldest usable reading after its day closed [h]"
+    )
+    leaders: int = Field(
+        1, ge=1, le=20, description="coins that count as the leader in a rotation [coins]"
+    )
+    risk_on_size: float = Field(0.65, gt=0, le=2, description="size factor in risk-on")
+    risk_on_stop: float = Field(
+        0.8, gt=0, le=1, description="stop distance in risk-on: tighter stops [factor]"
+    )
+    risk_off_bitcoin_size: float = Field(
+        0.45, gt=0, le=2, description="size factor of bitcoin in risk-off"
+    )
+    rotation_size: float = Field(1.0, gt=0, le=2, description="size factor of a leader in rotation")
+
+    @model_validator(mode="after")
+    def _leaders_among_coins(self) -> PhaseSettings:
+        if self.leaders >= self.min_coins:
+            raise ValueError(f"leaders: {self.leaders} must be fewer than min_coins")
+        return self
+
+
+class Breadth(NamedTuple):
+    """The whole market per day of bitcoin's candles.
+
+    Attributes
+    ----------
+    known_at : ndarray of shape (n_days,), int64
+        Close of each day, milliseconds since the epoch.
+    phase : ndarray of shape (n_days,), float64
+        Code of :class:`MarketPhase`, NaN where unknown.
+    breadth : ndarray of shape (n_days,), float64
+        Share of the alts that beat bitcoin over the span, 0-1.
+    eth_btc : ndarray of shape (n_days,), float64
+        Move of ETH/BTC over the span in its own standard deviations.
+    ranked : ndarray of shape (n_coins, n_days), float64
+        Log returns over the span of all coins, best first, NaN last.
+    coins : ndarray of shape (n_days,), int64
+        Coins ranked.
+    """
+
+    known_at: Ints
+    phase: Floats
+    breadth: Floats
+    eth_btc: Floats
+    ranked: Floats
+    coins: Ints
+
+
+def _close_on(candles: Candles | None, days: Ints) -> Floats:
+    """Return the close of each day (by opening time), NaN where the coin did not trade."""
+    out = np.full(len(days), np.nan)
+    if candles is None or len(candles) == 0:
+        return out
+    row = np.minimum(np.searchsorted(candles.time, days), len(candles) - 1)
+    found = (candles.time[row] == days) & (candles.volume[row] > 0)
+    out[found] = candles.close[row[found]]
+    return out
+
+
+def _return_over(candles: Candles | None, days: Ints, span: int) -> Floats:
+    """Return the log return over the ``span`` days that end with each day."""
+    now, before = _close_on(candles, days), _close_on(candles, days - span * DAY_MS)
+    log: Floats = np.log(now / before)
+    return np.round(log, DECIMALS)
+
+
+def _trend(close: Floats, span: int) -> Floats:
+    """Return the log move over ``span`` rows in standard deviations of a driftless walk."""
+    log = np.log(close)
+    step = log - shifted(log, 1)
+    deviation = np.sqrt(np.maximum(window_sum(step * step, span), 0.0))
+    return ratio(log - shifted(log, span), deviation)
+
+
+def _mean(values: Floats, days: int) -> Floats:
+    """Return the mean of the last days: a phase should not change with a single one."""
+    return np.round(window_sum(values, days) / days, DECIMALS)
+
+
+def _phases(breadth: Floats, eth_btc: Floats, settings: PhaseSettings) -> Floats:
+    """Combine the two readings (spec T3).
+
+    ======================  ==============  ==============  ==============
+    alts ahead of bitcoin   ETH/BTC rises   without trend   ETH/BTC falls
+    ======================  ==============  ==============  ==============
+    most                    risk_on         uncertain       rotation
+    about half              rotation        uncertain       rotation
+    few                     rotation        uncertain       risk_off
+    ======================  ==============  ==============  ==============
+
+    Where both agree money enters or leaves the alts as a whole; where ether moves and the
+    others do not go along, it changes places among them.
+    """
+    rises, falls = eth_btc >= settings.eth_btc, eth_btc <= -settings.eth_btc
+    phase = np.where(rises | falls, float(MarketPhase.ROTATION), float(MarketPhase.UNCERTAIN))
+    phase[rises & (breadth >= settings.broad)] = MarketPhase.RISK_ON
+    phase[falls & (breadth <= settings.narrow)] = MarketPhase.RISK_OFF
+    return np.where(np.isfinite(breadth) & np.isfinite(eth_btc), phase, np.nan)
+
+
+def market_breadth(universe: Mapping[str, Candles], settings: PhaseSettings) -> Breadth | None:
+    """Read the market's phase of every day from the daily candles of its coins.
+
+    1. Log return of every coin over the span; the alts' share above bitcoin's is the breadth.
+    2. ETH/BTC: its move over the span against the size of its daily moves.
+    3. Average both over the last few days and combine them into a phase; unknown with fewer
+       alts than ``min_coins`` on any of these days.
+
+    Parameters
+    ----------
+    universe : mapping of base currency to Candles
+        1d candles; cleaned, with their own beginnings and ends.
+    settings : PhaseSettings
+
+    Returns
+    -------
+    Breadth or None
+        None without bitcoin or ether.
+    """
+    bitcoin, ether = universe.get(BITCOIN), universe.get(ETHER)
+    if bitcoin is None or ether is None or len(bitcoin) == 0 or len(ether) == 0:
+        return None
+    days = bitcoin.time
+    returns = {name: _return_over(c, days, settings.days) for name, c in universe.items()}
+    lead = returns[BITCOIN]
+    alts = np.vstack([values for name, values in returns.items() if name != BITCOIN])
+    known = np.isfinite(alts) & np.isfinite(lead)
+    count = known.sum(axis=0)
+    enough = count >= settings.min_coins
+    ahead = (known & (alts > lead)).sum(axis=0) / np.maximum(count, 1)
+    breadth = _mean(np.where(enough, ahead, np.nan), settings.smooth)
+    trend = _trend(_close_on(ether, days) / _close_on(bitcoin, days), settings.days)
+    trend = _mean(trend, settings.smooth)
+    everyone = np.vstack((np.where(known, alts, np.nan), lead))
+    return Breadth(
+        known_at=bitcoin.close_time,
+        phase=_phases(breadth, trend, settings),
+        breadth=breadth,
+        eth_btc=trend,
+        ranked=-np.sort(-everyone, axis=0),
+        coins=(count + np.isfinite(lead)).astype(np.int64),
+    )
+
+
+def _leadership(own: Floats, market: Breadth, leaders: int) -> Floats:
+    """Return +1 where ``own`` is among the best returns, -1 among the worst, NaN unknown.
+
+    Ranked against the coins of the universe, to which a pair need not belong.
+    """
+    columns = np.arange(len(own))
+    best = market.ranked[min(leaders, len(market.ranked)) - 1]
+    worst = market.ranked[np.maximum(market.coins - leaders, 0), columns]
+    side = (own >= best).astype(np.float64) - (own <= worst)
+    known = np.isfinite(own) & np.isfinite(market.phase)
+    return np.where(known, side, np.nan)
+
+
+class Phase(Adjuster[PhaseSettings]):
+    """Meets risk-on smaller and tighter, and keeps alts out where money does not go to them.
+
+    In a rotation a long needs the market's leader, be it an alt or bitcoin, and a short the
+    leader's mirror image, the laggard. In risk-off and in uncertain phases alts are refused on
+    either side.
+    """
+
+    name: ClassVar[str] = "phase"
+    published: ClassVar[tuple[str, ...]] = (
+        "phase",
+        "phase_leader",
+        "phase_alt",
+        "phase_breadth",
+        "phase_eth_btc",
+    )
+    Settings = PhaseSettings
+
+    def columns(self, market: Market, features: Features) -> dict[str, Floats]:
+        """Return the phase columns (spec T3); lag 0 after the close of each day (UTC).
+
+        ``phase`` (code of :class:`MarketPhase`), ``phase_leader`` (+1 the market's strongest
+        coin over the span, -1 its weakest, else 0), ``phase_alt`` (0 for bitcoin, else 1),
+        ``phase_breadth`` (0-1) and ``phase_eth_btc`` [standard deviations].
+        """
+        nothing = np.full(len(market), np.nan)
+        out = dict.fromkeys(self.published, nothing)
+        reading = market_breadth(market.universe, self.settings)
+        if reading is None:
+            return out
+        daily = np.column_stack(
+            (reading.phase, self._leader(market, reading), reading.breadth, reading.eth_btc)
+        )
+        row = np.searchsorted(reading.known_at, market.close_time, side="right") - 1
+        closed = np.maximum(row, 0)
+        values = daily[closed]
+        age = market.close_time - reading.known_at[closed]
+        values[(row < 0) | (age > self.settings.max_age * HOUR_MS)] = np.nan
+        names = ("phase", "phase_leader", "phase_breadth", "phase_eth_btc")
+        out.update(zip(names, np.ascontiguousarray(values.T), strict=True))
+        alt = float(market.base != BITCOIN)
+        out["phase_alt"] = np.where(np.isfinite(out["phase"]), alt, np.nan)
+        return out
+
+    def _leader(self, market: Market, reading: Breadth) -> Floats:
+        """Return the pair's leadership per day, from the universe or from its own days."""
+        own = market.universe.get(market.base)
+        if own is None and "1d" in market.higher:
+            own = market.higher["1d"].candles
+        days = reading.known_at - DAY_MS
+        returns = _return_over(own, days, self.settings.days)
+        return _leadership(returns, reading, self.settings.leaders)
+
+    def effect(self, row: Mapping[str, float], direction: int) -> Effect:
+        """Return what the phase does to a signal: factors and vetoes of spec T3."""
+        code, alt = row["phase"], row["phase_alt"]
+        if not (np.isfinite(code) and np.isfinite(alt)):
+            return Effect()
+        phase = MarketPhase(int(code))
+        facts: dict[str, object] = {"market_phase": phase.name.lower()}
+        s = self.settings
+        if phase is MarketPhase.RISK_ON:
+            facts["stop_factor"] = s.risk_on_stop
+            return Effect(reasons=_factor("phase_risk_on", s.risk_on_size), facts=facts)
+        if phase is MarketPhase.RISK_OFF:
+            if alt:
+                return Effect(veto="risk_off_alt", facts=facts)
+            return Effect(reasons=_factor("phase_risk_off", s.risk_off_bitcoin_size), facts=facts)
+        if phase is MarketPhase.ROTATION:
+            leader = row["phase_leader"]
+            if np.isfinite(leader) and leader * direction <= 0:
+                return Effect(veto="not_the_leader", facts=facts)
+            return Effect(reasons=_factor("phase_rotation", s.rotation_size), facts=facts)
+        return Effect(veto="uncertain_alt" if alt else None, facts=facts)
+
+
+def _factor(name: str, factor: float) -> dict[str, float]:
+    """Return a factor by its name, nothing where it changes nothing."""
+    return {} if factor == 1.0 else {name: factor}

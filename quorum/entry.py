@@ -1,0 +1,215 @@
+"""Signal: one entry with everything that led to it, drawn up from a row of columns (spec E)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from quorum.consensus import Band, Quality, VoteTable
+from quorum.context import Effect
+from quorum.exits import plan_exits
+from quorum.heads import HEADS
+from quorum.settings import Settings
+from quorum.signals import SignalTable, entry_tag
+from quorum.sizing import SizeRequest, SizingSettings, sizing_method
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a signal needs to know of the account.
+
+    Attributes
+    ----------
+    capital : float
+        What position percentages are of, quote currency.
+    min_order : float
+        The exchange's smallest position value for the pair, quote currency.
+    """
+
+    capital: float
+    min_order: float = 0.0
+
+
+class HeadVote(BaseModel):
+    """One head's vote as kept in a signal."""
+
+    model_config = ConfigDict(frozen=True)
+
+    direction: int
+    probability: float
+    confidence: float
+    reason: str
+
+
+class Signal(BaseModel):
+    """One entry with everything that led to it (spec E).
+
+    Prices and amounts in the quote currency. What is not known is ``None``, never a guess.
+    ``veto`` is the reason code with which the signal is refused, ``None`` for one that trades;
+    ``context`` holds every fact the adjusters found.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    symbol: str
+    direction: int
+    entry_price: float
+    stop_loss: float
+    stop_kind: str
+    take_profit: float
+    ladder: tuple[float, ...]
+    ladder_shares: tuple[float, ...]
+    consensus_probability: float
+    consensus_confidence: float
+    confluence_score: float
+    agreeing_heads: int
+    total_heads: int
+    votes: dict[str, HeadVote]
+    position_size_pct: float
+    position_size_quote: float
+    confidence_band: str
+    risk_reward_ratio: float
+    risk_amount: float
+    reward_amount: float
+    expected_win_rate: float
+    liquidation_risk_detected: bool | None
+    extreme_leverage_detected: bool | None
+    entry_zone_status: str | None
+    entry_strategy: str
+    regime: str | None
+    signal_quality: str
+    timestamp: datetime
+    reasons: tuple[str, ...]
+    context: dict[str, Any]
+    veto: str | None
+
+    @property
+    def tag(self) -> str:
+        """Short entry tag, for example ``"5/9 high"``."""
+        return entry_tag(self.agreeing_heads, self.total_heads, self.confidence_band)
+
+
+def effects_at(table: SignalTable, row: int, settings: Settings) -> dict[str, Effect]:
+    """Return what each enabled adjuster does to the signal of one row, by adjuster."""
+    columns = table.row(row)
+    direction = int(table.consensus.direction[row])
+    return {
+        adjuster.name: adjuster.effect(columns, direction)
+        for adjuster in settings.enabled_adjusters()
+    }
+
+
+def draw_up(
+    table: SignalTable,
+    row: int,
+    pair: str,
+    entry: float,
+    account: Account,
+    settings: Settings,
+) -> Signal:
+    """Draw up the signal of one row for an entry at price ``entry``.
+
+    1. Every adjuster's effect: factors, confidence, facts, vetoes.
+    2. Stop and targets by the *unboosted* band.
+    3. Size by the boosted confidence and all factors.
+    4. Quality by the boosted confidence, taken down by what endangers the trade (C10).
+
+    Raises
+    ------
+    ValueError
+        If the row has no signal.
+    """
+    direction = int(table.entry[row])
+    if direction == 0:
+        raise ValueError(f"{pair}: row {row} has no signal")
+    consensus = table.consensus
+    confidence, agreeing = float(consensus.confidence[row]), int(consensus.agreeing[row])
+    band = Band(int(table.band[row]))
+    effects = effects_at(table, row, settings)
+    facts: dict[str, Any] = {k: v for e in effects.values() for k, v in e.facts.items()}
+    factors = {name: f for e in effects.values() for name, f in e.reasons.items()}
+    boosted = confidence
+    for effect in effects.values():
+        boosted = min(1.0, boosted * effect.confidence)
+    exits = plan_exits(
+        table.row(row), direction, entry, band, settings.exits, facts.get("stop_factor", 1.0)
+    )
+    size = sizing_method(settings.sizing).size(
+        SizeRequest(boosted, entry, exits.stop, account.capital, account.min_order, factors)
+    )
+    vetoes = [e.veto for e in effects.values() if e.veto] + [v for v in (exits.veto,) if v]
+    if size.fraction == 0:
+        vetoes.append(size.reasons[-1])
+    boosts = tuple(
+        f"{name}=confidence x {effect.confidence:g}"
+        for name, effect in effects.items()
+        if effect.confidence != 1.0
+    )
+    return Signal(
+        symbol=pair,
+        direction=direction,
+        entry_price=entry,
+        stop_loss=exits.stop,
+        stop_kind=exits.stop_kind,
+        take_profit=exits.targets[0],
+        ladder=exits.targets,
+        ladder_shares=exits.shares,
+        consensus_probability=float(consensus.probability[row]),
+        consensus_confidence=confidence,
+        confluence_score=float(consensus.confluence[row]),
+        agreeing_heads=agreeing,
+        total_heads=int(consensus.available[row]),
+        votes=votes_at(table.votes, row),
+        position_size_pct=round(size.fraction * 100, 9),
+        position_size_quote=size.notional,
+        confidence_band=band.name.lower(),
+        risk_reward_ratio=round(exits.risk_reward, 9),
+        risk_amount=size.risk_amount,
+        reward_amount=size.risk_amount * exits.risk_reward,
+        expected_win_rate=_win_rate(band, settings.sizing),
+        liquidation_risk_detected=facts.get("liquidation_risk_detected"),
+        extreme_leverage_detected=facts.get("extreme_leverage_detected"),
+        entry_zone_status=facts.get("entry_zone_status"),
+        entry_strategy=facts.get("entry_strategy", "immediate"),
+        regime=facts.get("regime"),
+        signal_quality=_quality(boosted, agreeing, effects, settings).value,
+        timestamp=datetime.fromtimestamp(int(table.time[row]) / 1000, tz=UTC),
+        reasons=boosts + size.reasons,
+        context=facts,
+        veto=vetoes[0] if vetoes else None,
+    )
+
+
+def _quality(
+    confidence: float, agreeing: int, effects: Mapping[str, Effect], settings: Settings
+) -> Quality:
+    """Return the quality; what endangers the trade takes excellent down to good (C10)."""
+    quality = settings.consensus.quality(confidence, agreeing)
+    if quality is Quality.EXCELLENT and any(effect.endangers for effect in effects.values()):
+        return Quality.GOOD
+    return quality
+
+
+def _win_rate(band: Band, sizing: SizingSettings) -> float:
+    """Return the win rate a band promises (spec S1)."""
+    very_high, high, medium = sizing.win_rate
+    return {Band.VERY_HIGH: very_high, Band.HIGH: high}.get(band, medium)
+
+
+def votes_at(votes: VoteTable, row: int) -> dict[str, HeadVote]:
+    """Return the votes of one candle, abstaining heads left out."""
+    heads = {head.name: head for head in HEADS}
+    return {
+        name: HeadVote(
+            direction=int(votes.direction[row, h]),
+            probability=float(votes.probability[row, h]),
+            confidence=float(votes.confidence[row, h]),
+            reason=heads[name].reason_text(int(votes.reason[row, h])),
+        )
+        for h, name in enumerate(votes.heads)
+        if votes.available[row, h]
+    }

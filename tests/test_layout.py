@@ -1,0 +1,118 @@
+"""Layout: which part may import which, and the shape of files."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "quorum"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+EVERYTHING = [
+    *SOURCES,
+    *sorted((ROOT / "tests").rglob("*.py")),
+    *sorted((ROOT / "strategies").glob("*.py")),
+]
+#: Names that say nothing of what is inside.
+EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "shared", "lib", "tools"}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Yield the modules a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def imports(path: Path, package: str) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for name in imported(path))
+
+
+def part(path: Path) -> str:
+    """Return the part of the package a file belongs to, for example ``"bot"``."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def test_only_the_adapters_import_the_host():
+    importers = {part(path) for path in SOURCES if imports(path, "freqtrade")}
+    assert importers == {"bot"}
+
+
+def test_nothing_but_the_command_line_and_the_strategy_imports_the_adapters():
+    importers = {part(path) for path in SOURCES if imports(path, "quorum.bot")}
+    assert importers == {"bot", "cli"}
+
+
+@pytest.mark.parametrize("step", ["features", "heads", "context", "exits", "sizing"])
+def test_the_steps_of_the_flow_know_nothing_of_what_comes_later(step):
+    for path in sorted((PACKAGE / step).glob("*.py")):
+        for later in ("bot", "cli", "pipeline", "signals", "settings", "explain", "verify"):
+            assert not imports(path, f"quorum.{later}"), f"{path} imports {later}"
+
+
+def test_features_know_nothing_of_heads_and_no_head_of_another():
+    for path in sorted((PACKAGE / "features").glob("*.py")):
+        assert not imports(path, "quorum.heads"), path
+        assert not imports(path, "quorum.consensus"), path
+    from quorum.heads import HEADS
+
+    modules = {head.__module__ for head in HEADS}
+    assert len(modules) == len(HEADS)
+    for module in modules:
+        path = ROOT / Path(*module.split(".")).with_suffix(".py")
+        for other in modules - {module}:
+            assert not imports(path, other), f"{path} imports {other}"
+
+
+def test_nothing_reaches_for_the_network_but_the_local_exchange():
+    clients = ("requests", "httpx", "aiohttp", "urllib.request", "http.client", "ccxt", "socket")
+    importers = {part(path) for path in SOURCES for client in clients if imports(path, client)}
+    assert importers <= {"replay"}
+
+
+@pytest.mark.parametrize("path", EVERYTHING, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_file_is_short_and_its_name_says_what_is_inside(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 500
+    assert not EMPTY_NAMES & set(path.relative_to(ROOT).with_suffix("").parts)
+    if path.is_relative_to(PACKAGE) or path.parent.name == "strategies":
+        assert ast.get_docstring(ast.parse(text)), "says what it is for"
+
+
+def test_every_folder_of_the_package_is_a_package():
+    folders = {path.parent for path in SOURCES}
+    assert all((folder / "__init__.py").is_file() for folder in folders)
+
+
+def test_names_of_test_modules_are_unique():
+    names = [path.name for path in (ROOT / "tests").rglob("*.py")]
+    assert len(names) == len(set(names))
+
+
+def test_no_file_names_a_folder_of_one_machine():
+    homes = ("/" + "work/", "/" + "home/", "/" + "Users/", "/" + "root/")
+    for path in [*EVERYTHING, ROOT / "Makefile", ROOT / "config.json", ROOT / "pyproject.toml"]:
+        text = path.read_text(encoding="utf-8")
+        assert not any(home in text for home in homes), path
+
+
+def test_errors_are_caught_by_kind():
+    for path in EVERYTHING:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ExceptHandler):
+                assert node.type is not None, f"{path}:{node.lineno}"
+
+
+def test_the_strategy_is_found_by_the_host_and_alone_in_its_folder():
+    files = sorted(path.name for path in (ROOT / "strategies").glob("*.py"))
+    assert files == ["quorum_strategy.py"]
+    tree = ast.parse((ROOT / "strategies/quorum_strategy.py").read_text(encoding="utf-8"))
+    classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
+    assert classes == ["Quorum"]
