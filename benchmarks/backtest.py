@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Callable
@@ -50,23 +51,49 @@ PEER = Contestant("EmaCross", "EmaCross", Path("benchmarks/strategies"))
 CONTESTANTS = (QUORUM, FAST, PEER)
 
 
+@dataclass(frozen=True)
+class Run:
+    """One backtest: what it took, and how many trades it made (they are what a host pays for)."""
+
+    usage: Usage
+    trades: int
+
+
 def figures(
     data: BenchData, runs: int, tell: Callable[[str], None]
 ) -> tuple[list[Figure], list[Figure]]:
     """Measure; return the figures of the table and every single run."""
-    usages = measure(data, runs, tell)
-    seconds = {c.name: median(u.seconds for u in usages[c.name]) for c in CONTESTANTS}
-    cpu = {c.name: median(u.cpu for u in usages[c.name]) for c in CONTESTANTS}
-    own = [u.peak for c in (QUORUM, FAST) for u in usages[c.name]]
-    peer_peak = max(u.peak for u in usages[PEER.name]) / GIGABYTE
+    results = measure(data, runs, tell)
+    details = [
+        Figure(
+            f"  run {run + 1}: {c.name}",
+            found.usage.seconds,
+            "s",
+            None,
+            f"processor {show(found.usage.cpu, 's')}, {show(found.usage.peak / GIGABYTE, 'GB')}",
+        )
+        for run in range(runs)
+        for c in CONTESTANTS
+        for found in (results[c.name][run],)
+    ]
+    return _table(data, results), details
+
+
+def _table(data: BenchData, results: dict[str, list[Run]]) -> list[Figure]:
+    """Return both ratios and the peak memory."""
+    seconds = {name: median(r.usage.seconds for r in found) for name, found in results.items()}
+    cpu = {name: median(r.usage.cpu for r in found) for name, found in results.items()}
+    peak = {name: max(r.usage.peak for r in found) / GIGABYTE for name, found in results.items()}
+    trades = {name: found[-1].trades for name, found in results.items()}
     span = f"{len(data.pairs)} pairs, 1h, {data.timerange}"
-    table = [
+    ratios = [
         Figure(
             name,
             seconds[c.name] / seconds[PEER.name],
             "x",
             limit,
-            f"{show(seconds[c.name], 's')}, {PEER.name} {show(seconds[PEER.name], 's')}; "
+            f"{show(seconds[c.name], 's')} with {trades[c.name]:,} trades, {PEER.name} "
+            f"{show(seconds[PEER.name], 's')} with {trades[PEER.name]:,}; "
             f"processor time {cpu[c.name] / cpu[PEER.name]:.2f} x",
         )
         for c, name, limit in (
@@ -74,39 +101,39 @@ def figures(
             (FAST, "the same with fast_callbacks", FAST_RATIO_LIMIT),
         )
     ]
-    peak = max(own) / GIGABYTE
-    beside = f"{PEER.name} {show(peer_peak, 'GB')}"
-    table.append(Figure("peak memory of the backtest", peak, "GB", MEMORY_LIMIT, beside))
-    details = [
-        Figure(
-            f"  run {run + 1}: {c.name}",
-            u.seconds,
-            "s",
-            None,
-            f"processor {show(u.cpu, 's')}, {show(u.peak / GIGABYTE, 'GB')}",
-        )
-        for run in range(runs)
-        for c in CONTESTANTS
-        for u in (usages[c.name][run],)
-    ]
-    return table, details
+    memory = Figure(
+        "peak memory of the backtest",
+        max(peak[QUORUM.name], peak[FAST.name]),
+        "GB",
+        MEMORY_LIMIT,
+        f"{PEER.name} {show(peak[PEER.name], 'GB')}",
+    )
+    return [*ratios, memory]
 
 
-def measure(data: BenchData, runs: int, tell: Callable[[str], None]) -> dict[str, list[Usage]]:
+def measure(data: BenchData, runs: int, tell: Callable[[str], None]) -> dict[str, list[Run]]:
     """Run every contestant in turn, ``runs`` times over, so that all meet the same machine."""
-    usages: dict[str, list[Usage]] = {c.name: [] for c in CONTESTANTS}
+    results: dict[str, list[Run]] = {c.name: [] for c in CONTESTANTS}
     datadir = Path(data.datadir)
     with ExchangeServer(datadir) as exchange, tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
+        log = folder / "backtest.log"
         overlay = write_overlay(folder, exchange, datadir, "futures", data.pairs)
         tell("backtest: warming up")
-        timed(_command(data, QUORUM, folder, overlay, days=10), folder / "backtest.log")
+        timed(_command(data, QUORUM, folder, overlay, days=10), log)
         for run in range(runs):
             for contestant in CONTESTANTS:
                 tell(f"backtest {run + 1} of {runs}: {contestant.name}")
-                command = _command(data, contestant, folder, overlay)
-                usages[contestant.name].append(timed(command, folder / "backtest.log"))
-    return usages
+                usage = timed(_command(data, contestant, folder, overlay), log)
+                trades = _trades(log.read_text(encoding="utf-8"))
+                results[contestant.name].append(Run(usage, trades))
+    return results
+
+
+def _trades(output: str) -> int:
+    """Read the number of trades from what the host printed; 0 where it printed none."""
+    found = re.search(r"Total/Daily Avg Trades\W+(\d+)", output)
+    return int(found[1]) if found else 0
 
 
 def _command(

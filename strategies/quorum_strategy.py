@@ -43,6 +43,10 @@ class Quorum(IStrategy):
     stoploss = -0.20
     minimal_roi: ClassVar[dict[str, float]] = {"0": 10.0}
 
+    # How long an order waits is decided by the check_*_timeout callbacks; a shorter limit of the
+    # host would cancel pullback entries and resting targets before their time.
+    unfilledtimeout: ClassVar[dict[str, Any]] = {"entry": 20160, "exit": 20160, "unit": "minutes"}
+
     # Hyperopt (space "buy"): they act in populate_entry_trend only. A parameter left at its
     # default leaves the configuration's value in force.
     quorum_heads = IntParameter(3, 7, default=4, space="buy")
@@ -165,6 +169,12 @@ class Quorum(IStrategy):
     ) -> bool:
         """Cancel an entry order that its price has not come to in time (spec Z2)."""
         return self.desk.expired(trade, order, current_time)
+
+    def check_exit_timeout(
+        self, pair: str, trade: Trade, order: Order, current_time: datetime, **kwargs: Any
+    ) -> bool:
+        """Cancel an exit order that does not fill, but let the rungs of the ladder rest."""
+        return self.keeper.stale(order, current_time)
 
     def order_filled(
         self, pair: str, trade: Trade, order: Order, current_time: datetime, **kwargs: Any

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from drawn_markets import market_of
 
-from quorum.candles import Candles
 from quorum.features.harmonics import HarmonicSettings, add_harmonics
 from quorum.features.swings import SwingSettings, add_swings
 from quorum.features.table import Features
@@ -14,7 +14,6 @@ from quorum.features.volatility import VolatilitySettings, add_volatility
 from quorum.features.wyckoff import WyckoffSettings, add_wyckoff
 from quorum.market import Market
 
-HOUR_MS = 3_600_000
 Bar = tuple[float, float, float, float, float]
 
 
@@ -47,9 +46,7 @@ class Drawing:
         )
 
     def market(self) -> Market:
-        o, h, lo, c, v = (np.array(x, dtype=np.float64) for x in zip(*self.bars, strict=True))
-        time = np.arange(len(o), dtype=np.int64) * HOUR_MS
-        return Market("SOL/USDT:USDT", Candles("1h", time, o, h, lo, c, 100 * v))
+        return market_of([(*bar[:4], 100 * bar[4]) for bar in self.bars])
 
 
 def start_at(price: float, volume: float = 1.0) -> Drawing:

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
+import drawn_markets
 import numpy as np
+from drawn_markets import Candle, market_of
+from evaluations import columns_of
 
-from quorum.candles import Candles
-from quorum.features.candlesticks import CandlestickSettings, add_candlesticks
-from quorum.features.chart_patterns import ChartSettings, add_chart_patterns
-from quorum.features.levels import LevelSettings, add_levels
-from quorum.features.swings import SwingSettings, add_swings
 from quorum.features.table import Features
-from quorum.features.volatility import VolatilitySettings, add_volatility
-from quorum.features.volume import VolumeSettings, add_volume
 from quorum.market import Market
 
-HOUR = 3_600_000
-Candle = tuple[float, float, float, float]
+LEVEL = 110.0
 #: Turning points as (price, candles to get there); the walk starts at the first price.
 Legs = list[tuple[float, int]]
-
-
-def market_of(candles: list[Candle], volume: list[float]) -> Market:
-    opened, high, low, close = (
-        np.array(column, dtype=float) for column in zip(*candles, strict=True)
-    )
-    time = np.arange(len(close), dtype=np.int64) * HOUR
-    return Market(
-        "TEST/USDT:USDT",
-        Candles("1h", time, opened, high, low, close, np.array(volume, dtype=float)),
-    )
 
 
 def walk(legs: Legs, wick: float = 0.3) -> list[Candle]:
@@ -51,34 +34,18 @@ def drawn(legs: Legs, then: tuple[Candle, ...] = (), volume: float = 1.0) -> Mar
     quiet = first + (4.0 if legs[1][0] > first else -4.0)
     lead: Legs = [(quiet, 0), *((quiet + 0.6 * (-1) ** k, 3) for k in range(9)), (first, 8)]
     candles = walk(lead + legs[1:]) + list(then)
-    return market_of(candles, [1.0] * (len(candles) - 1) + [volume])
+    return market_of(candles, volume={-1: volume})
 
 
-def mirrored(market: Market, level: float = 110.0) -> Market:
-    c = market.candles
-    return replace(
-        market,
-        candles=replace(
-            c,
-            open=2 * level - c.open,
-            high=2 * level - c.low,
-            low=2 * level - c.high,
-            close=2 * level - c.close,
-        ),
-    )
+def mirrored(market: Market) -> Market:
+    """Reflect prices about the middle of the drawings."""
+    return drawn_markets.mirrored(market, LEVEL)
 
 
 def patterns_of(market: Market) -> Features:
     """Compute the columns the rules head reads."""
-    out = Features(len(market))
-    add_volatility(market, out, VolatilitySettings())
-    add_swings(market, out, SwingSettings())
-    add_volume(market, out, VolumeSettings())
-    out.begin("patterns")
-    add_levels(market, out, LevelSettings())
-    add_candlesticks(market, out, CandlestickSettings())
-    add_chart_patterns(market, out, ChartSettings())
-    return out
+    families = ("volatility", "swings", "volume", "levels", "candlesticks", "chart_patterns")
+    return columns_of(market, *families)
 
 
 #: Down into 100 twice, and on the way down to it again.

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from backtests import ROOT
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from markets import START, candle_frame, resample
 
@@ -26,6 +26,8 @@ from quorum.settings import Settings, load_settings
 from quorum.verify import all_columns, certify, summary
 
 HOUR = 3_600_000
+#: A seed cannot be made smaller in a useful way: a failure is reported as it was found.
+PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
 
 
 @pytest.fixture(autouse=True)
@@ -80,8 +82,8 @@ def defective(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """Spoil candles the way feeds do: gaps, untraded, unpriced and still candles."""
     frame = frame.copy()
     n = len(frame)
-    for _ in range(int(rng.integers(0, 4))):
-        at, length = int(rng.integers(0, n)), int(rng.integers(1, 90))
+    for _ in range(int(rng.integers(0, 4)) if n > 1 else 0):
+        at, length = int(rng.integers(1, n)), int(rng.integers(1, 90))
         kind = rng.integers(0, 4)
         rows = slice(at, at + length - 1)
         if kind == 0:
@@ -176,7 +178,7 @@ def test_the_synthetic_market_gets_a_clean_certificate(synthetic):
     assert not faults._reported
     # It spoke of every column, on every row.
     kinds = {group for group, *_ in summary(certificate)}
-    assert {"feature", "signal"} <= kinds
+    assert {"feature", "signal", "context", "management"} <= kinds
     assert {f"vote {head.name}" for head in HEADS} <= kinds
     assert all(report.compared > 40 * 1600 for report in certificate.columns.values())
     heads = evaluate(market, configured).votes.values()
@@ -197,7 +199,10 @@ def test_every_base_timeframe_is_causal(timeframe):
     cuts=st.lists(st.floats(0, 1), min_size=2, max_size=4),
 )
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    phases=PHASES,
 )
 def test_columns_of_any_prefix_are_those_of_the_whole_history(seed, n, timeframe, cuts):
     market = random_market(seed, n, timeframe)
@@ -214,7 +219,10 @@ def test_columns_of_any_prefix_are_those_of_the_whole_history(seed, n, timeframe
 
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 600))
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    phases=PHASES,
 )
 def test_votes_of_any_market_have_the_form_of_the_specification(seed, n):
     result = evaluate(random_market(seed, n, "1h"), Settings())
@@ -227,7 +235,8 @@ def test_votes_of_any_market_have_the_form_of_the_specification(seed, n):
         assert (v.probability[flat] == 0.5).all(), name
         assert (v.confidence[flat] == 0).all(), name
         assert (v.reason[flat] == 0).all(), name
-        assert (v.reason[~flat] > 0).all(), name
+        valid = (v.probability >= 0.6) & (v.confidence >= 0.7)
+        assert (v.reason[valid] > 0).all(), name
         assert flat[~v.available].all(), name
     assert not faults._reported, faults._reported
 

@@ -152,12 +152,15 @@ class Desk:
         return True
 
     def expired(self, trade: Trade, order: Order, at: datetime) -> bool:
-        """Whether an entry order has waited for its price long enough (spec Z2)."""
+        """Whether an entry order has waited for its price long enough (spec Z2).
+
+        An immediate entry is given one candle.
+        """
         signal = self.signal_of(trade)
-        if signal is None or signal.entry_strategy == IMMEDIATE:
-            return False
+        waits = signal is not None and signal.entry_strategy != IMMEDIATE
+        candles = self.settings.context_of(Zones).expiry if waits else 1
         waited = (at - order.order_date_utc).total_seconds() * 1000
-        return waited >= self.settings.context_of(Zones).expiry * self.step
+        return waited >= candles * self.step
 
     def filled(self, trade: Trade) -> None:
         """Store the signal of a trade whose entry has filled with the trade."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from freqtrade.persistence import Trade
+from freqtrade.persistence import Order, Trade
 
 from quorum.bot.desk import Desk
 from quorum.exits.management import (
@@ -114,6 +114,12 @@ class Keeper:
         if signal is None or not (tag or "").startswith(LADDER_TAG):
             return proposed
         return signal.ladder[int((tag or "").removeprefix(LADDER_TAG)) - 1]
+
+    def stale(self, order: Order, at: datetime) -> bool:
+        """Whether an exit order has waited long enough; a rung of the ladder rests."""
+        if (order.ft_order_tag or "").startswith(LADDER_TAG):
+            return False
+        return (at - order.order_date_utc).total_seconds() / 60 >= self.settings.exit_patience
 
     def exit_reason(self, trade: Trade, at: datetime, rate: float) -> str | None:
         """Return why a trade must end at the market now, None to keep it."""

@@ -10,9 +10,18 @@ from typing import Any
 from quorum.context.base import Adjuster, Effect
 from quorum.context.leverage import Leverage
 from quorum.context.liquidation import Liquidation
+from quorum.context.phase import Phase
+from quorum.context.regime import Regime
 from quorum.context.timeframes import Timeframes
 from quorum.context.zones import Zones
 
 __all__ = ["ADJUSTERS", "Adjuster", "Effect"]
 
-ADJUSTERS: tuple[type[Adjuster[Any]], ...] = (Zones, Liquidation, Leverage, Timeframes)
+ADJUSTERS: tuple[type[Adjuster[Any]], ...] = (
+    Zones,
+    Liquidation,
+    Leverage,
+    Timeframes,
+    Regime,
+    Phase,
+)

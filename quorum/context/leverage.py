@@ -69,7 +69,9 @@ class Leverage(Adjuster[LeverageSettings]):
             return Effect()
         facts = {"extreme_leverage_detected": bool(crowd != 0)}
         if crowd == direction:
-            return Effect(reasons={"crowded_leverage": self.settings.with_crowd}, facts=facts)
+            return Effect(
+                reasons={"crowded_leverage": self.settings.with_crowd}, endangers=True, facts=facts
+            )
         if crowd == -direction:
             return Effect(confidence=self.settings.against_crowd, facts=facts)
         return Effect(facts=facts)

@@ -50,7 +50,7 @@ class LiquidationSettings(AdjusterSettings):
         description=f"age that ends a contribution, in steps of {BLOCK} [candles]",
     )
     min_candles: int = Field(
-        168, ge=1, le=1344, description="traded candles before the map is known [candles]"
+        168, ge=1, le=1344, description="candles with new positions before it is known"
     )
     top_share: float = Field(
         0.10, gt=0, le=1, description="share of the non-empty bins that count as clusters"

@@ -243,8 +243,9 @@ def _follow(
     span = np.empty((2, 2, 2), np.int64)
     span[:, :, 0], span[:, :, 1] = size, -1
     ring = np.empty((2, kept, size))
-    ring_span = np.full((2, kept, 2), -2)
-    ring_id = np.full(kept, -1)
+    ring_span = np.zeros((2, kept, 2), np.int64)
+    # No block that is asked for.
+    ring_id = np.full(kept, -(2**62))
     ring_traded = np.zeros(kept, np.int64)
     lowest = np.full(2, size)
     guess = np.zeros(2)
@@ -309,7 +310,7 @@ def follow_map(
     top_share : float
         Share of the non-empty bins that count.
     min_candles : int
-        Traded candles in the kept blocks from which on the map is known.
+        Candles that opened positions, in the kept blocks, for the map to be known.
 
     Returns
     -------

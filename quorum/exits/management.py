@@ -47,6 +47,9 @@ class ManagementSettings(Section):
     exit_on_reversal: bool = Field(
         True, description="leave when the 1d or 1w trend turns against the trade"
     )
+    exit_patience: float = Field(
+        10.0, gt=0, description="an exit order at the market is priced anew after this long [min]"
+    )
     time_stop: float = Field(
         168.0, gt=0, description="leave a trade that is older, whatever its result [h]"
     )

@@ -17,6 +17,7 @@ from quorum.features.candlesticks import CandlestickSettings, add_candlesticks
 from quorum.features.chart_patterns import ChartSettings, add_chart_patterns
 from quorum.features.derivatives import DerivativesSettings, add_derivatives
 from quorum.features.harmonics import HarmonicSettings, add_harmonics
+from quorum.features.level_map import LevelMapSettings, add_level_map
 from quorum.features.levels import LevelSettings, add_levels
 from quorum.features.liquidity import LiquiditySettings, add_liquidity
 from quorum.features.momentum import MomentumSettings, add_momentum
@@ -57,6 +58,7 @@ FAMILIES: dict[str, Family] = {
     "liquidity": Family(add_liquidity, LiquiditySettings),
     "zones": Family(add_zones, ZoneSettings),
     "structure": Family(add_structure, StructureSettings),
+    "level_map": Family(add_level_map, LevelMapSettings),
     "wyckoff": Family(add_wyckoff, WyckoffSettings),
     "harmonics": Family(add_harmonics, HarmonicSettings),
     "derivatives": Family(add_derivatives, DerivativesSettings),

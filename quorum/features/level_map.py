@@ -18,28 +18,12 @@ The map forgets what is older than its lookback, so it does not depend on where 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-from numba import njit
 from pydantic import Field
 
-from quorum.features.level_marks import NEVER, ROUNDS, Marks, merge_marks, place_mark, place_rounds
-from quorum.features.level_zones import (
-    FIELDS,
-    HIGH,
-    LOW,
-    NEARBY,
-    NEWEST,
-    PRICE,
-    TOUCHES,
-    VOLUME,
-    Pivots,
-    add_pivots,
-    forget,
-    gather_zones,
-    zones_around,
-)
+from quorum.features.level_marks import NEVER, Marks
+from quorum.features.level_search import LEVELS, Rules, map_levels
+from quorum.features.level_zones import Pivots
 from quorum.features.series import ratio
 from quorum.features.swings import Swings
 from quorum.features.table import Features
@@ -50,14 +34,20 @@ from quorum.typing import Floats
 
 #: Timeframe whose swings are drawn beside those of the base timeframe.
 HIGHER = "4h"
+#: The columns of the family, nearest level first.
+LEVEL_COLUMNS = tuple(
+    f"{side}{what}_{i}"
+    for side in ("support", "resistance")
+    for i in range(1, LEVELS + 1)
+    for what in ("", "_edge", "_strength")
+)
 #: Half-lives after which a touch is not recent at all.
 FADED = 20
 
 
 class LevelMapSettings(Section):
-    """What makes a zone, what makes it strong, and how many are told."""
+    """What makes a zone, and what makes it strong."""
 
-    count: int = Field(4, ge=1, le=8, description="levels told on each side [levels]")
     lookback: int = Field(500, ge=50, le=600, description="age of the oldest touch [candles]")
     higher_lookback: int = Field(
         150, ge=10, le=600, description="age of the oldest touch of a 4h swing [4h candles]"
@@ -68,13 +58,13 @@ class LevelMapSettings(Section):
     separation: float = Field(
         1.0, ge=0, le=10, description="of two zones nearer than this the stronger is told [ATR]"
     )
-    min_strength: float = Field(0.3, ge=0, le=1, description="weakest zone that is told [0-1]")
-    full_touches: float = Field(5.0, gt=0, le=50, description="touches of full strength [touches]")
+    min_strength: float = Field(0.25, ge=0, le=1, description="weakest zone that is told [0-1]")
+    full_touches: float = Field(10.0, gt=0, le=50, description="touches of full strength [touches]")
     half_life: float = Field(
         150.0, gt=0, le=5000, description="age of the last touch that halves recency [candles]"
     )
     full_volume: float = Field(
-        2.0, gt=0, le=20, description="mean volume ratio at the touches of full strength [x mean]"
+        3.0, gt=0, le=20, description="mean volume ratio at the touches of full strength [x mean]"
     )
     volume_mean: int = Field(
         20, ge=2, le=200, description="candles before a 4h pivot its volume is held against [4h]"
@@ -83,205 +73,36 @@ class LevelMapSettings(Section):
     recency_weight: float = Field(0.25, ge=0, le=1, description="share of recency in it")
     volume_weight: float = Field(0.25, ge=0, le=1, description="share of volume in it")
     point_of_control: float = Field(
-        1.0, ge=0, le=10, description="weight of the point of control [touches]"
+        2.0, ge=0, le=10, description="weight of the point of control [touches]"
     )
     value_area: float = Field(
-        0.5, ge=0, le=10, description="weight of an edge of the value area [touches]"
+        1.0, ge=0, le=10, description="weight of an edge of the value area [touches]"
     )
     prior_day: float = Field(
-        1.0, ge=0, le=10, description="weight of the prior day's high or low [touches]"
+        2.0, ge=0, le=10, description="weight of the prior day's high or low [touches]"
     )
     prior_week: float = Field(
-        1.5, ge=0, le=10, description="weight of the prior week's high or low [touches]"
+        3.0, ge=0, le=10, description="weight of the prior week's high or low [touches]"
     )
-    fibonacci: float = Field(0.5, ge=0, le=10, description="weight of a retracement [touches]")
+    fibonacci: float = Field(1.0, ge=0, le=10, description="weight of a retracement [touches]")
     retracements: tuple[float, ...] = Field(
         (0.382, 0.5, 0.618, 0.786),
         max_length=8,
         description="Fibonacci retracements drawn [fraction of the impulse]",
     )
-    round_number: float = Field(0.5, ge=0, le=10, description="weight of a round number [touches]")
+    round_number: float = Field(1.0, ge=0, le=10, description="weight of a round number [touches]")
     big_round_number: float = Field(
-        1.5, ge=0, le=10, description="weight of a multiple of ten steps of the grid [touches]"
+        5.0, ge=0, le=10, description="weight of a multiple of ten steps of the grid [touches]"
     )
     round_spacing: float = Field(
         4.0, gt=0, le=50, description="narrowest 1-2-5 grid of round numbers [ATR]"
     )
 
 
-class Rules(NamedTuple):
-    """Numbers of the kernels; see the settings of the same names.
-
-    ``told`` is the levels told per side; the shares of the strength add up to one.
-    """
-
-    told: int
-    tolerance: float
-    separation: float
-    min_strength: float
-    touch_share: float
-    recency_share: float
-    volume_share: float
-    full_touches: float
-    full_volume: float
-    round: float
-    big_round: float
-    round_spacing: float
-
-
-@njit(cache=True, inline="always")
-def _strength(
-    touches: float, newest: float, volume: float, t: float, rules: Rules, fade: Floats
-) -> float:
-    """Strength 0-1 of a zone: its share of full touches, recency and volume."""
-    age = t - newest
-    recency = fade[int(age)] if age < len(fade) else 0.0
-    return (
-        rules.touch_share * min(touches / rules.full_touches, 1.0)
-        + rules.recency_share * recency
-        + rules.volume_share * min(volume / rules.full_volume, 1.0)
-    )
-
-
-@njit(cache=True)
-def _tell(
-    near: Floats,
-    i: int,
-    stop: int,
-    lone: Floats,
-    g: int,
-    end: int,
-    side: int,
-    gap: float,
-    t: float,
-    rules: Rules,
-    fade: Floats,
-    out: Floats,
-) -> None:
-    """Write the levels of one side (price, far edge, strength), nearest first.
-
-    Zones from ``i`` to ``stop`` and groups of marks from ``g`` to ``end`` (exclusive, both by
-    ``side``) are walked together, outward from the close.
-    """
-    told = 0
-    edge = HIGH if side > 0 else LOW
-    while i != stop or g != end:
-        table, row = lone, g
-        if g == end or (i != stop and side * (near[i, PRICE] - lone[g, PRICE]) <= 0):
-            table, row = near, i
-            i += side
-        else:
-            g += side
-        strength = _strength(
-            table[row, TOUCHES], table[row, NEWEST], table[row, VOLUME], t, rules, fade
-        )
-        if strength < rules.min_strength:
-            continue
-        price = table[row, PRICE]
-        if told > 0 and side * (price - out[told - 1, 0]) < gap:
-            if strength <= out[told - 1, 2]:
-                continue
-        elif told == rules.told:
-            return
-        else:
-            told += 1
-        out[told - 1, 0] = price
-        out[told - 1, 1] = table[row, edge]
-        out[told - 1, 2] = strength
-
-
-@njit(cache=True)
-def map_levels(
-    close: Floats,
-    atr: Floats,
-    clock: Floats,
-    base: Pivots,
-    higher: Pivots,
-    marks: Marks,
-    rules: Rules,
-    fade: Floats,
-) -> Floats:
-    """Find the nearest levels of every candle.
-
-    Parameters
-    ----------
-    close, atr : ndarray of shape (n_candles,)
-        A candle without a positive ATR has no levels.
-    clock : ndarray of shape (n_candles,)
-        Time of each candle counted in candles, whole numbers.
-    base, higher : Pivots
-    marks : Marks
-    rules : Rules
-    fade : ndarray of shape (n_ages,)
-        Recency by age in candles; 0 beyond.
-
-    Returns
-    -------
-    ndarray of shape (n_candles, 2, count, 3)
-        Under (0) and over (1) the close, nearest first: price, far edge, strength; else NaN.
-    """
-    n = len(close)
-    out = np.full((n, 2, rules.told, 3), np.nan)
-    size = len(base.price) + len(higher.price)
-    points = np.empty((size, 4))
-    zones = np.empty((size, FIELDS))
-    near = np.empty((2 * NEARBY, FIELDS))
-    lone = np.empty((len(marks.touches) + 2 * ROUNDS, FIELDS))
-    n_points, made, seen, higher_seen = 0, 0, -1, -1
-    for t in range(n):
-        if not 0 < atr[t] < np.inf:
-            continue
-        width, gap = rules.tolerance * atr[t], rules.separation * atr[t]
-        if base.event[t] > seen or higher.event[t] > higher_seen:
-            n_points = forget(points, n_points, clock[t])
-            n_points = add_pivots(points, n_points, clock[t], seen, base.event[t], base)
-            n_points = add_pivots(points, n_points, clock[t], higher_seen, higher.event[t], higher)
-            seen, higher_seen = base.event[t], higher.event[t]
-            made = gather_zones(points, n_points, width, zones)
-        count, under = zones_around(zones, made, close[t], clock[t], near)
-        queued = 0
-        for m in range(len(marks.touches)):
-            price = marks.price[t, m]
-            if np.isfinite(price) and marks.touches[m] > 0:
-                queued = place_mark(
-                    price,
-                    marks.touches[m],
-                    marks.row[t, m],
-                    marks.volume[m],
-                    width,
-                    near,
-                    count,
-                    lone,
-                    queued,
-                )
-        queued = place_rounds(
-            close[t],
-            atr[t],
-            rules.round_spacing,
-            rules.round,
-            rules.big_round,
-            width,
-            near,
-            count,
-            lone,
-            queued,
-        )
-        split = 0
-        while split < queued and lone[split, PRICE] <= close[t]:
-            split += 1
-        end = merge_marks(lone, split - 1, -1, -1, width)
-        _tell(
-            near, under - 1, -1, lone, split - 1, end, -1, gap, clock[t], rules, fade, out[t, 0]
-        )
-        end = merge_marks(lone, split, queued, 1, width)
-        _tell(near, under, count, lone, split, end, 1, gap, clock[t], rules, fade, out[t, 1])
-    return out
-
-
 def add_level_map(market: Market, out: Features, settings: LevelMapSettings) -> None:
     """Add the nearest levels under and over the close (spec P1); needs structure and profile.
 
-    Columns for i = 1 ... ``count``, nearest first, lag that of the swings:
+    Columns for i = 1 ... 4, nearest first, lag that of the swings:
     ``support_<i>``, ``resistance_<i>`` (price, NaN if none), ``support_edge_<i>``,
     ``resistance_edge_<i>`` (the far end of the zone, beyond which a stop stands) and
     ``support_strength_<i>``, ``resistance_strength_<i>`` (0-1, 0 if none).
@@ -307,8 +128,8 @@ def add_level_map(market: Market, out: Features, settings: LevelMapSettings) -> 
         0.5 ** (np.arange(FADED * s.half_life) / s.half_life),
     )
     for side, name in enumerate(("support", "resistance")):
-        for i in range(s.count):
-            price, edge, strength = found[:, side, i].T
+        for i in range(LEVELS):
+            price, edge, strength = found[side, i]
             out.add(f"{name}_{i + 1}", price, lag=swings.right, scale_free=False)
             out.add(f"{name}_edge_{i + 1}", edge, lag=swings.right, scale_free=False)
             out.add(f"{name}_strength_{i + 1}", np.nan_to_num(strength), lag=swings.right)
@@ -318,7 +139,6 @@ def _rules(s: LevelMapSettings) -> Rules:
     """Return the numbers of the kernels; the shares of the strength add up to one."""
     whole = max(s.touch_weight + s.recency_weight + s.volume_weight, np.finfo(np.float64).tiny)
     return Rules(
-        told=s.count,
         tolerance=s.tolerance,
         separation=s.separation,
         min_strength=s.min_strength,

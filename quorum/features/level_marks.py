@@ -60,20 +60,16 @@ def _grid(atr: float, spacing: float) -> tuple[float, float]:
 
 
 @njit(cache=True, inline="always")
-def _zone_at(near: Floats, count: int, price: float, width: float) -> int:
-    """Return which of the sorted zones is nearest to a price, -1 if none is within ``width``."""
+def _zone_at(prices: Floats, count: int, price: float, width: float) -> int:
+    """Return which of the sorted prices is nearest to a price, -1 if none is within ``width``."""
     above = 0
     # Counting them all has no branch to mispredict: faster than a bisection of so few.
     for i in range(count):
-        above += near[i, PRICE] < price
+        above += prices[i] < price
     best = above
-    if above == count or (
-        above > 0 and price - near[above - 1, PRICE] < near[above, PRICE] - price
-    ):
+    if above == count or (above > 0 and price - prices[above - 1] < prices[above] - price):
         best = above - 1
-    if best < 0 or abs(near[best, PRICE] - price) > width:
-        return -1
-    return best
+    return best if best >= 0 and abs(prices[best] - price) <= width else -1
 
 
 @njit(cache=True, inline="always")
@@ -84,12 +80,13 @@ def place_mark(
     volume: float,
     width: float,
     near: Floats,
+    prices: Floats,
     count: int,
     lone: Floats,
     queued: int,
 ) -> int:
     """Let a mark join the zone it lies at, else queue it by price; return how many are queued."""
-    zone = _zone_at(near, count, price, width)
+    zone = _zone_at(prices, count, price, width)
     if zone >= 0:
         _absorb(near, zone, price, price, touches, newest, volume)
         return queued
@@ -127,6 +124,7 @@ def place_rounds(
     big: float,
     width: float,
     near: Floats,
+    prices: Floats,
     count: int,
     lone: Floats,
     queued: int,
@@ -138,7 +136,9 @@ def place_rounds(
         touches = big if k % 10 == 0 else small
         if k > 0 and touches > 0:
             price = k * over / under
-            queued = place_mark(price, touches, NEVER, 0.0, width, near, count, lone, queued)
+            queued = place_mark(
+                price, touches, NEVER, 0.0, width, near, prices, count, lone, queued
+            )
     return queued
 
 

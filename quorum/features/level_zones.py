@@ -133,8 +133,13 @@ def gather_zones(points: Floats, count: int, width: float, zones: Floats) -> int
 
 
 @njit(cache=True)
-def zones_around(zones: Floats, made: int, close: float, t: float, near: Floats) -> tuple[int, int]:
-    """Copy the zones near the close, still sorted; return how many, and how many lie under it."""
+def zones_around(
+    zones: Floats, made: int, close: float, t: float, near: Floats, prices: Floats
+) -> tuple[int, int]:
+    """Copy the zones near the close and their prices, still sorted.
+
+    Returns how many there are, and how many of them lie under the close.
+    """
     split = 0
     while split < made and zones[split, PRICE] <= close:
         split += 1
@@ -143,6 +148,7 @@ def zones_around(zones: Floats, made: int, close: float, t: float, near: Floats)
     for i in range(max(split - NEARBY, 0), min(split + NEARBY, made)):
         if zones[i, UNTIL] >= t:
             copy_row(near, count, zones, i)
+            prices[count] = zones[i, PRICE]
             count += 1
             under += i < split
     return count, under

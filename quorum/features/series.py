@@ -69,6 +69,22 @@ def last_row(where: Bools) -> Ints:
     return np.maximum.accumulate(np.where(where, np.arange(len(where)), -1))
 
 
+def held(code: Floats, candles: int) -> tuple[Floats, Ints]:
+    """Keep the last code that is not 0 for ``candles`` more candles.
+
+    Returns
+    -------
+    code : ndarray of shape (n_candles,)
+        0 before the first and where the last is older.
+    age : ndarray of shape (n_candles,)
+        Candles since the last one.
+    """
+    last = last_row(code != 0)
+    age = np.arange(len(code)) - last
+    alive = (last >= 0) & (age <= candles)
+    return np.where(alive, code[np.maximum(last, 0)], 0.0), age
+
+
 def changed(values: Floats) -> Bools:
     """Whether each value differs from the one before; the first does, and NaN always."""
     out = np.ones(len(values), dtype=np.bool_)

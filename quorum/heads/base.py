@@ -14,7 +14,7 @@ from pydantic import Field
 from quorum.features.table import Features
 from quorum.market import Market
 from quorum.section import Section
-from quorum.typing import Bools, Floats
+from quorum.typing import Bools, Floats, Ints
 
 #: Votes are given to four decimals: finer differences carry no information, and a live bot with
 #: a shorter history must publish the same number as a backtest.
@@ -50,7 +50,7 @@ class Votes:
     direction: NDArray[np.int8]
     probability: Floats
     confidence: Floats
-    reason: NDArray[np.int64]
+    reason: Ints
     available: Bools
     readings: Mapping[str, Floats] = field(default_factory=dict)
 
@@ -117,6 +117,19 @@ class Head(ABC, Generic[S]):
     def bit(cls, reason: str) -> int:
         """Return the bit that stands for a reason code."""
         return 1 << cls.reasons.index(reason)
+
+    @classmethod
+    def mask(cls, flags: Mapping[str, Bools]) -> Ints:
+        """Return per candle the reason mask of the codes that hold there.
+
+        Parameters
+        ----------
+        flags : mapping of reason code to ndarray of shape (n_candles,), bool
+            At least one.
+        """
+        masks = [holds.astype(np.int64) << cls.reasons.index(code) for code, holds in flags.items()]
+        mask: Ints = np.bitwise_or.reduce(masks)
+        return mask
 
     @classmethod
     def reason_text(cls, mask: int) -> str:

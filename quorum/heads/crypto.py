@@ -1,4 +1,4 @@
-"""H9 crypto: derivatives and market-wide readings, counted (spec H9).
+"""H9 crypto: derivatives and market-wide readings, counted.
 
 Events (a crowded ratio, an extreme of funding, takers on one side, coins leaving the exchanges)
 make the direction by majority. *Background* - the alt season, reserves at their low, and any
@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
+from quorum.features.series import changed, last_row, ratio
 from quorum.features.table import Features
 from quorum.heads.base import Head, HeadSettings, Votes, make_votes
 from quorum.heads.crypto_readings import READING_CODES, Reading, ReadingSettings, read_all
@@ -60,19 +61,17 @@ class CryptoHeadSettings(HeadSettings):
 
 def _stale(side: Floats, candles: int) -> Bools:
     """Return where a reading has stood on the same side for at least ``candles``."""
-    rows = np.arange(len(side))
-    changed = np.ones(len(side), dtype=np.bool_)
-    changed[1:] = side[1:] != side[:-1]
-    return rows - np.maximum.accumulate(np.where(changed, rows, 0)) >= candles
+    stale: Bools = np.arange(len(side)) - last_row(changed(side)) >= candles
+    return stale
 
 
 class CryptoHead(Head[CryptoHeadSettings]):
     """Derivatives and market-wide crypto readings (H9)."""
 
-    name = "crypto"
-    weight = 0.12
-    Settings = CryptoHeadSettings
+    name: ClassVar[str] = "crypto"
+    weight: ClassVar[float] = 0.12
     reasons: ClassVar[tuple[str, ...]] = (*READING_CODES, "conflict")
+    Settings = CryptoHeadSettings
 
     def vote(self, market: Market, features: Features) -> Votes:
         """Return the votes; available where the source of at least one event is."""
@@ -101,7 +100,7 @@ class CryptoHead(Head[CryptoHeadSettings]):
         n = len(direction)
         count, total = np.zeros(n), np.zeros(n)
         agreeing, opposing = np.zeros(n), np.zeros(n)
-        reason = np.zeros(n, dtype=np.int64)
+        flags: dict[str, Bools] = {}
         for reading, weight in zip(readings, weights, strict=True):
             with_it = (reading.side == direction) & (direction != 0)
             against = reading.side * direction < 0
@@ -111,19 +110,19 @@ class CryptoHead(Head[CryptoHeadSettings]):
             opposing += np.where(against, weight, 0.0)
             for code, side in ((reading.long, 1), (reading.short, -1)):
                 if code:
-                    reason |= np.where(with_it & (direction == side), self.bit(code), 0)
-        reason |= np.where(opposing > 0, self.bit("conflict"), 0)
+                    flags[code] = with_it & (direction == side)
+        flags["conflict"] = opposing > 0
         few = np.minimum(total / np.maximum(count, 1), c.few_max)
         several = c.several_confidence + c.step_confidence * (count - c.several)
         confidence = np.where(count >= c.several, np.minimum(several, c.max_confidence), few)
-        share = opposing / np.maximum(agreeing + opposing, 1e-12)
+        share = ratio(opposing, agreeing + opposing, 0.0)
         # One event is the base; what agrees beyond it adds, what opposes takes off.
         probability = c.probability + c.agreeing * (agreeing - 1) - c.opposing * opposing
         return make_votes(
             direction,
             np.clip(probability, 0.5, c.max_probability),
             confidence * (1 - c.conflict * share),
-            reason,
+            self.mask(flags),
             available,
             {
                 **{r.name: np.where(r.known, r.side, np.nan) for r in readings},

@@ -1,4 +1,4 @@
-"""The single readings of H9: each says long, short or nothing, and how sure it is."""
+"""H9 crypto, its single readings: each says long, short or nothing, and how sure it is."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import Field
 
 from quorum.features.cross_market import BITCOIN
 from quorum.features.derivatives import CAPITULATION, NEW_LONGS, NEW_SHORTS, SHORT_COVERING
+from quorum.features.series import held
 from quorum.features.table import Features
 from quorum.market import HOUR_MS, Market
 from quorum.section import Section
@@ -147,49 +148,15 @@ class Reading(NamedTuple):
     short: str
 
 
-def held(code: Floats, candles: int) -> tuple[Floats, Floats]:
-    """Keep the last code (not 0) alive for some candles.
-
-    Returns
-    -------
-    code : ndarray of shape (n_candles,)
-    age : ndarray of shape (n_candles,)
-        Candles since it ended over ``candles``: 0 while it stands, under 1 while it is held.
-    """
-    rows = np.arange(len(code))
-    last = np.maximum.accumulate(np.where(code != 0, rows, -1))
-    gone = rows - last
-    alive = (last >= 0) & (gone <= candles)
-    kept = np.where(alive, code[np.maximum(last, 0)], 0.0)
-    return kept, np.where(alive, gone / (candles + 1), 0.0)
+def _fading(code: Floats, hold: int, fade: float) -> tuple[Floats, Floats]:
+    """Return a code held for ``hold`` candles, and the share of its confidence that is left."""
+    kept, age = held(code, hold)
+    return kept, 1 - fade * np.where(kept != 0, age / (hold + 1), 0.0)
 
 
 def _between(values: Floats, low: float, high: float) -> Floats:
     """Return -1 above ``high``, +1 below ``low``, else 0 (NaN is 0): fade the extreme."""
     return (values < low).astype(np.float64) - (values > high)
-
-
-def _crowd(features: Features, s: CrowdSettings) -> list[tuple[str, Floats, Floats, float]]:
-    """Fade a crowd: name, source, side and confidence of ratio, premium and funding."""
-    ratio, premium = features["long_short_ratio"], features["perp_premium"]
-    zscore, rate = features["funding_z"], features["funding_rate"]
-    longs = (zscore > s.funding_z) & (rate > s.funding_long_crowd)
-    shorts = (zscore < -s.funding_z) & (rate < s.funding_short_crowd)
-    return [
-        (
-            "long_short_ratio",
-            ratio,
-            _between(ratio, s.ratio_long, s.ratio_short),
-            s.ratio_confidence,
-        ),
-        (
-            "premium",
-            premium,
-            _between(premium, s.premium_long, s.premium_short),
-            s.premium_confidence,
-        ),
-        ("funding", zscore, shorts.astype(np.float64) - longs, s.funding_confidence),
-    ]
 
 
 _CODES = {
@@ -208,35 +175,45 @@ READING_CODES = tuple(code for pair in _CODES.values() for code in pair if code)
 
 
 def _reading(
-    name: str,
-    source: Floats,
-    side: Floats,
-    confidence: Floats,
-    background: bool = False,
+    name: str, source: Floats, side: Floats, confidence: Floats, background: bool = False
 ) -> Reading:
     # Nothing is held beyond the life of its source.
     known = np.isfinite(source)
     return Reading(name, np.where(known, side, 0.0), confidence, known, background, *_CODES[name])
 
 
+def _crowd(features: Features, s: CrowdSettings) -> list[tuple[str, Floats, Floats, float]]:
+    """Fade a crowd: name, source, side and confidence of ratio, premium and funding."""
+    ratio, premium = features["long_short_ratio"], features["perp_premium"]
+    zscore, rate = features["funding_z"], features["funding_rate"]
+    longs = (zscore > s.funding_z) & (rate > s.funding_long_crowd)
+    shorts = (zscore < -s.funding_z) & (rate < s.funding_short_crowd)
+    funding = shorts.astype(np.float64) - longs
+    by_ratio = _between(ratio, s.ratio_long, s.ratio_short)
+    by_premium = _between(premium, s.premium_long, s.premium_short)
+    return [
+        ("long_short_ratio", ratio, by_ratio, s.ratio_confidence),
+        ("premium", premium, by_premium, s.premium_confidence),
+        ("funding", zscore, funding, s.funding_confidence),
+    ]
+
+
 def _events(features: Features, s: ReadingSettings, hold: int) -> list[Reading]:
     """Read what is an event as long as it stands, and for ``hold`` candles more."""
     share, netflow = features["taker_share"], features["exchange_netflow_z"]
-    limit = s.supply.netflow_z
     # Buyers who cross the spread are followed, coins that leave the exchanges are not for sale.
     taker = -_between(share, s.flow.taker_short, s.flow.taker_long)
-    raw: list[tuple[str, Floats, Floats, float]] = [
+    flow = _between(netflow, -s.supply.netflow_z, s.supply.netflow_z)
+    readings = []
+    for name, source, side, confidence in (
         *_crowd(features, s.crowd),
         ("taker", share, taker, s.flow.taker_confidence),
-    ]
-    readings = []
-    for name, source, side, confidence in raw:
-        kept, age = held(side, hold)
-        readings.append(_reading(name, source, kept, confidence * (1 - s.fade * age)))
-    kept, age = held(_between(netflow, -limit, limit), hold)
+    ):
+        kept, left = _fading(side, hold, s.fade)
+        readings.append(_reading(name, source, kept, confidence * left))
+    kept, left = _fading(flow, hold, s.fade)
     sure = np.where(kept > 0, s.supply.outflow_confidence, s.supply.inflow_confidence)
-    readings.append(_reading("netflow", netflow, kept, sure * (1 - s.fade * age)))
-    return readings
+    return [*readings, _reading("netflow", netflow, kept, sure * left)]
 
 
 def _open_interest(features: Features, s: ReadingSettings, hold: int) -> list[Reading]:
@@ -246,8 +223,7 @@ def _open_interest(features: Features, s: ReadingSettings, hold: int) -> list[Re
     unwinding = (code == SHORT_COVERING) | (code == CAPITULATION)
     # Of the two readings only the newest is alive: they describe the same positions.
     code = np.where(unwinding & (np.abs(change) < s.position.unwind_z), 0.0, code)
-    code, age = held(code, hold)
-    left = 1 - s.fade * age
+    code, left = _fading(code, hold, s.fade)
     p = s.position
     money = (code == NEW_LONGS).astype(np.float64) - (code == NEW_SHORTS)
     unwind = (code == CAPITULATION).astype(np.float64) - (code == SHORT_COVERING)

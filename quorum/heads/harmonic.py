@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
 from pydantic import Field
 
 from quorum.features.harmonic_patterns import PATTERN_NAMES
 from quorum.features.table import Features
-from quorum.heads.base import Head, HeadSettings, Votes, abstain, make_votes
+from quorum.heads.base import Head, HeadSettings, Votes, make_votes
 from quorum.market import Market
-from quorum.typing import Bools
 
 READINGS = (
     "pattern",
@@ -58,30 +56,19 @@ class HarmonicHead(Head[HarmonicHeadSettings]):
 
     def vote(self, market: Market, features: Features) -> Votes:
         """Return +1 / -1 while a bullish / bearish pattern is live."""
-        if "harmonic_pattern" not in features or "base" not in features.swings:
-            return abstain(len(market))
         s = self.settings
-        pattern = features["harmonic_pattern"].astype(np.int64)
         error, age = features["harmonic_error"], features["harmonic_age"]
         quality = s.perfect - (s.perfect - s.at_tolerance) * error
         confidence = quality * (1.0 - s.decay * age)
-        when = np.where(age == 0, self.bit("completed"), self.bit("live"))
-        when = when | np.where(features["harmonic_confluence"] > 0, self.bit("equal_legs"), 0)
-        reason = np.where(pattern > 0, (1 << np.maximum(pattern - 1, 0)) | when, 0)
+        pattern = features["harmonic_pattern"]
+        named = {name: pattern == number for number, name in enumerate(PATTERN_NAMES, start=1)}
+        equal_legs = features["harmonic_confluence"] > 0
         return make_votes(
             features["harmonic_direction"],
             quality,
             confidence,
-            reason,
-            self._available(features),
+            self.mask({**named, "equal_legs": equal_legs, "completed": age == 0, "live": age > 0}),
+            # Before X, A, B and C can exist "no pattern" means nothing.
+            features.swings["base"].at_least(4),
             {name: features[f"harmonic_{name}"] for name in READINGS},
         )
-
-    def _available(self, features: Features) -> Bools:
-        """Whether X, A, B and C can exist: before that "no pattern" means nothing."""
-        swings = features.swings["base"]
-        if not len(swings.chain):
-            return np.zeros(len(swings.event), dtype=np.bool_)
-        oldest = swings.chain[np.maximum(swings.event, 0), 3]
-        available: Bools = (swings.event >= 0) & (oldest >= 0)
-        return available

@@ -1,4 +1,4 @@
-"""Inner circle trader: liquidity, one-sided prices and the clock (spec H5).
+"""H5 ict (inner circle trader): liquidity, one-sided prices and the clock.
 
 Stops are run, then price turns: the head votes with the turn. Every setup is an *event* (a sweep,
 a tap of a zone, a reversal), stays alive for ``hold`` candles with decaying strength, and is void
@@ -22,17 +22,19 @@ from numba import njit
 from pydantic import Field
 
 from quorum.features.mirror import LONG, SHORT, Prices, prices_of
+from quorum.features.series import ratio
 from quorum.features.table import Features
 from quorum.heads.base import Head, HeadSettings, Votes, make_votes
 from quorum.market import Market
 from quorum.section import Section
 from quorum.typing import Bools, Floats, Ints
 
-#: The kinds of setup, in the order of the rows below and of :meth:`IctSettings.setups`.
+#: The kinds of setup, in the order of the rows below and of :meth:`IctHeadSettings.setups`.
 SETUPS = (
     "sweep_volume", "sweep", "optimal_entry", "judas", "order_block", "breaker", "gap", "balanced",
 )  # fmt: skip
-OPTIMAL_ENTRY = SETUPS.index("optimal_entry")
+SWEEP_VOLUME, SWEEP, OPTIMAL_ENTRY = range(3)
+KILL_ZONES = ("london_kill_zone", "ny_kill_zone", "silver_bullet")
 #: Reason codes per kind of setup, long and short.
 CODES: dict[int, tuple[str, ...]] = {
     LONG: (
@@ -80,7 +82,7 @@ class Quality(Section):
     )
 
 
-class IctSettings(HeadSettings):
+class IctHeadSettings(HeadSettings):
     """Settings of the ICT head."""
 
     sweep_volume: Setup = Field(
@@ -165,7 +167,7 @@ def _unit(values: Floats) -> Floats:
     return np.nan_to_num(np.clip(values, 0.0, 1.0), nan=0.5)
 
 
-class IctHead(Head[IctSettings]):
+class IctHead(Head[IctHeadSettings]):
     """Liquidity sweeps, optimal trade entry, gaps, blocks, Judas swings and the clock."""
 
     name: ClassVar[str] = "ict"
@@ -173,10 +175,9 @@ class IctHead(Head[IctSettings]):
     reasons: ClassVar[tuple[str, ...]] = (
         "sweep_low", "sweep_high", "volume_spike", "ote_long", "ote_short", "judas_long",
         "judas_short", "ob_bull", "ob_bear", "breaker_bull", "breaker_bear", "fvg_bull",
-        "fvg_bear", "bpr_bull", "bpr_bear", "discount", "premium", "london_kill_zone",
-        "ny_kill_zone", "silver_bullet",
+        "fvg_bear", "bpr_bull", "bpr_bear", "discount", "premium", *KILL_ZONES,
     )  # fmt: skip
-    Settings = IctSettings
+    Settings = IctHeadSettings
 
     def vote(self, market: Market, features: Features) -> Votes:
         """Vote with the better evidenced side; abstain before the first swings are confirmed."""
@@ -189,16 +190,16 @@ class IctHead(Head[IctSettings]):
         both = long.evidence + short.evidence
         balance = (long.evidence - short.evidence) / (both + self.settings.prior)
         direction = np.where(np.abs(balance) >= self.settings.min_balance, np.sign(balance), 0.0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            opposing = np.minimum(long.evidence, short.evidence) / both
+        opposing = ratio(np.minimum(long.evidence, short.evidence), both, 0.0)
         setup = np.where(direction > 0, long.confidence, short.confidence)
-        setup = setup * (1.0 - self.settings.conflict * np.nan_to_num(opposing))
-        multiplier, clock_reason = self._clock(features)
+        setup = setup * (1.0 - self.settings.conflict * opposing)
+        zones = {zone: features[zone] > 0 for zone in KILL_ZONES}
+        multiplier = self._clock(zones, features["kill_zone_distance"])
         return make_votes(
             direction,
             0.5 + (self.settings.max_probability - 0.5) * np.abs(balance),
             setup * multiplier,
-            np.where(direction > 0, long.reason, short.reason) | clock_reason,
+            np.where(direction > 0, long.reason, short.reason) | self.mask(zones),
             available,
             {
                 "bull_evidence": long.evidence,
@@ -216,39 +217,38 @@ class IctHead(Head[IctSettings]):
         prices = prices_of(market.candles, side)
         strength, quality = _held(
             self._qualities(prices, features, side), prices.low, prices.close,
-            s.void * features["atr"], s.hold, s.decay,
+            s.void * features["atr_unit"], s.hold, s.decay,
         )  # fmt: skip
         # Both rows of sweeps are one kind of setup.
-        kinds = (strength[0] > 0) | (strength[1] > 0)
-        others = kinds + (strength[2:] > 0).sum(axis=0) - 1.0
+        swept = (strength[SWEEP_VOLUME] > 0) | (strength[SWEEP] > 0)
+        others = swept + (strength[SWEEP + 1 :] > 0).sum(axis=0) - 1.0
         quality = np.clip(quality + s.quality.confluence * others, 0.0, 1.0)
         evidence = np.zeros(len(market))
         confidence = np.zeros(len(market))
-        reason = np.zeros(len(market), dtype=np.int64)
-        inside = self._in_kill_zone(features)
+        flags: dict[str, Bools] = {}
+        outside = ~np.any([features[zone] > 0 for zone in KILL_ZONES], axis=0)
         for row, setup in enumerate(s.setups()):
             low, high = np.full(len(market), setup.low), np.full(len(market), setup.high)
             weight = np.full(len(market), setup.weight)
             if row == OPTIMAL_ENTRY:
-                low[~inside] = s.optimal_entry_outside.low
-                high[~inside] = s.optimal_entry_outside.high
-                weight[~inside] = s.optimal_entry_outside.weight
+                low[outside] = s.optimal_entry_outside.low
+                high[outside] = s.optimal_entry_outside.high
+                weight[outside] = s.optimal_entry_outside.weight
             evidence += weight * strength[row]
             worth = (low + (high - low) * quality[row]) * strength[row]
             confidence = np.maximum(confidence, worth)
-            reason |= np.where(strength[row] > 0, self.bit(CODES[side][row]), 0)
-        reason |= np.where(strength[0] > 0, self.bit("volume_spike"), 0)
+            code, alive = CODES[side][row], strength[row] > 0
+            flags[code] = flags[code] | alive if code in flags else alive
+        flags["volume_spike"] = strength[SWEEP_VOLUME] > 0
         cheap = side * (features["premium"] - 0.5) < 0
-        reason |= np.where(cheap, self.bit("discount" if side == LONG else "premium"), 0)
-        return Side(evidence, confidence, reason)
+        flags["discount" if side == LONG else "premium"] = cheap
+        return Side(evidence, confidence, self.mask(flags))
 
     def _qualities(self, prices: Prices, features: Features, side: int) -> Floats:
         """Quality 0-1 of the setup each candle makes, per kind, NaN where it makes none."""
         q = self.settings.quality
         bull, level, word = ("bull", "low", "long") if side == LONG else ("bear", "high", "short")
-        span = prices.high - prices.low
-        with np.errstate(invalid="ignore", divide="ignore"):
-            rejection = _unit((prices.close - prices.low) / span)
+        rejection = _unit(ratio(prices.close - prices.low, prices.high - prices.low))
         premium = features["premium"]
         discount = _unit(1.0 - premium if side == LONG else premium)
         depth, volume = features[f"sweep_{level}"], features["volume_ratio"]
@@ -274,25 +274,14 @@ class IctHead(Head[IctSettings]):
         )
         return np.array([np.where(event, quality, np.nan) for event, quality in made])
 
-    def _in_kill_zone(self, features: Features) -> Bools:
-        """Whether the candle traded in London, New York or a silver bullet hour."""
-        zones = ("london_kill_zone", "ny_kill_zone", "silver_bullet")
-        inside: Bools = np.any([features[zone] > 0 for zone in zones], axis=0)
-        return inside
-
-    def _clock(self, features: Features) -> tuple[Floats, Ints]:
-        """Time multiplier and reason; outside the zones it fades with the distance to them."""
+    def _clock(self, zones: dict[str, Bools], distance: Floats) -> Floats:
+        """Return the time multiplier; outside the zones it fades with the distance to them (h)."""
         c = self.settings.clock
-        far = np.clip(features["kill_zone_distance"] / c.fade, 0.0, 1.0)
-        outside = c.outside_near + (c.outside_far - c.outside_near) * far
-        multiplier = np.where(self._in_kill_zone(features), 0.0, outside)
-        reason = np.zeros(len(far), dtype=np.int64)
-        for zone, factor in (
-            ("london_kill_zone", c.london),
-            ("ny_kill_zone", c.new_york),
-            ("silver_bullet", c.silver_bullet),
+        far = np.clip(distance / c.fade, 0.0, 1.0)
+        multiplier = c.outside_near + (c.outside_far - c.outside_near) * far
+        multiplier[np.any(list(zones.values()), axis=0)] = 0.0
+        for inside, factor in zip(
+            zones.values(), (c.london, c.new_york, c.silver_bullet), strict=True
         ):
-            inside = features[zone] > 0
             multiplier = np.where(inside, np.maximum(multiplier, factor), multiplier)
-            reason |= np.where(inside, self.bit(zone), 0)
-        return multiplier, reason
+        return multiplier

@@ -1,4 +1,4 @@
-"""Rules head (spec H4): candlestick and chart patterns where they stand at a level.
+"""H4 rules: candlestick and chart patterns where they stand at a level.
 
 How a vote comes about:
 
@@ -20,7 +20,7 @@ How a vote comes about:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import bottleneck as bn
 import numpy as np
@@ -29,13 +29,15 @@ from pydantic import Field
 
 from quorum.features.candlestick_table import GROUPS, PATTERNS
 from quorum.features.chart_geometry import CHART_PATTERNS
+from quorum.features.mirror import LONG, SHORT, prices_of
+from quorum.features.pattern_classes import GOOD
 from quorum.features.table import Features
 from quorum.heads.base import Head, HeadSettings, Votes, make_votes
 from quorum.market import Market
 from quorum.typing import Bools, Floats, Ints
 
 
-class RulesSettings(HeadSettings):
+class RulesHeadSettings(HeadSettings):
     """What a pattern must have, and how far it is trusted."""
 
     volume: float = Field(1.5, gt=0, le=20, description="volume that confirms [x its mean]")
@@ -89,6 +91,19 @@ class Evidence(NamedTuple):
     strength: Floats
 
 
+class Memory(NamedTuple):
+    """What is remembered of one direction's patterns, arrays of shape (n_candles,).
+
+    ``age`` counts candles since the pattern; the rest is as in :class:`Evidence`.
+    """
+
+    confidence: Floats
+    probability: Floats
+    reason: Ints
+    solid: Bools
+    age: Ints
+
+
 def _recent(values: Floats, window: int, moving: Callable[..., Any]) -> Floats:
     """Return a moving extreme, of what there is where the history is shorter."""
     if len(values) == 0:
@@ -99,64 +114,43 @@ def _recent(values: Floats, window: int, moving: Callable[..., Any]) -> Floats:
 
 @njit(cache=True)
 def _remember(
-    close: Floats,
-    side: float,
-    confidence: Floats,
-    probability: Floats,
-    reason: Ints,
-    solid: Bools,
-    stop: Floats,
-    hold: int,
-    decay: float,
-    agreement: float,
-    most: float,
-    agreeing: int,
-) -> tuple[Floats, Floats, Ints, Ints, Bools]:
-    """Return confidence, probability, reasons, age and solidity of a side's memory."""
+    close: Floats, side: float, evidence: Evidence,
+    hold: int, decay: float, agreement: float, most: float, agreeing: int,
+) -> tuple[Floats, Floats, Ints, Bools, Ints]:  # fmt: skip
+    """Carry a side's patterns forward; the result has the fields of :class:`Memory`."""
     n = len(close)
-    out = np.zeros(n)
-    chance = np.full(n, 0.5)
-    why = np.zeros(n, np.int64)
-    ages = np.zeros(n, np.int64)
-    sure = np.zeros(n, np.bool_)
-    now = 0.0
-    last = -1
-    sound = False
-    mask = 0
-    p = 0.5
+    confidence = np.zeros(n)
+    probability = np.full(n, 0.5)
+    reason = np.zeros(n, np.int64)
+    solid = np.zeros(n, np.bool_)
+    age = np.zeros(n, np.int64)
+    now, chance, mask, sound, last = 0.0, 0.5, 0, False, -1
     for t in range(n):
         now *= decay
-        if now > 0 and (t - last > hold or side * (close[t] - stop[last]) < 0):
+        if now > 0 and (t - last > hold or side * (close[t] - evidence.stop[last]) < 0):
             now = 0.0
-        new = confidence[t]
-        joined = now > 0 and new > 0 and sound and solid[t]
-        if joined:
+        new = evidence.confidence[t]
+        if now > 0 and new > 0 and sound and evidence.solid[t]:
             # The stronger speaks for both; only the pattern before is named beside it.
             now = min(most, max(now, new) + agreement)
-            p = max(probability[last], probability[t])
-            mask = reason[last] | reason[t] | agreeing
+            chance = max(evidence.probability[last], evidence.probability[t])
+            mask = evidence.reason[last] | evidence.reason[t] | agreeing
             last = t
         elif new > 0 and new >= now:
-            now = new
-            p = probability[t]
-            mask = reason[t]
-            sound = solid[t]
-            last = t
+            now, chance, mask = new, evidence.probability[t], evidence.reason[t]
+            sound, last = evidence.solid[t], t
         if now > 0:
-            out[t] = now
-            chance[t] = p
-            why[t] = mask
-            ages[t] = t - last
-            sure[t] = sound
-    return out, chance, why, ages, sure
+            confidence[t], probability[t], reason[t] = now, chance, mask
+            solid[t], age[t] = sound, t - last
+    return confidence, probability, reason, solid, age
 
 
-class RulesHead(Head[RulesSettings]):
+class RulesHead(Head[RulesHeadSettings]):
     """Candlestick and chart patterns at support and resistance (spec H4)."""
 
-    name = "rules"
-    weight = 0.09
-    reasons = (
+    name: ClassVar[str] = "rules"
+    weight: ClassVar[float] = 0.09
+    reasons: ClassVar[tuple[str, ...]] = (
         *GROUPS,
         *CHART_PATTERNS,
         "at_support",
@@ -166,12 +160,45 @@ class RulesHead(Head[RulesSettings]):
         "against",
         "held",
     )
-    Settings = RulesSettings
+    Settings = RulesHeadSettings
+
+    def vote(self, market: Market, features: Features) -> Votes:
+        """Return the votes; unavailable before the first ATR and the first confirmed swing."""
+        s = self.settings
+        rising, falling = (self._evidence(market, features, side) for side in (LONG, SHORT))
+        ups = self._remembered(market, rising, LONG)
+        downs = self._remembered(market, falling, SHORT)
+        up = np.where(downs.solid & ~ups.solid, 0.0, ups.confidence)
+        down = np.where(ups.solid & ~downs.solid, 0.0, downs.confidence)
+        longs = up > down
+        conflict = (up > 0) & (down > 0)
+        clear = np.abs(up - down) >= np.where(conflict, s.conflict_margin, 0.0)
+        age = np.where(longs, ups.age, downs.age)
+        reason = np.where(longs, ups.reason, downs.reason)
+        confidence = np.maximum(up, down) * np.where(conflict, s.conflict, 1.0)
+        available = np.isfinite(features["atr"]) & (features.swings["base"].event >= 0)
+        copied = ("candlestick_bull", "candlestick_bear", "chart_bull", "chart_bear")
+        return make_votes(
+            np.where(clear, np.sign(up - down), 0.0),
+            np.where(longs, ups.probability, downs.probability),
+            confidence,
+            reason | self.mask({"against": conflict, "held": age > 0}),
+            available,
+            {
+                "rising": up,
+                "falling": down,
+                **{name: features[name] for name in copied},
+                "support_strength": rising.strength,
+                "resistance_strength": falling.strength,
+                "volume_ratio": features["volume_ratio"],
+                "age": age.astype(np.float64),
+            },
+        )
 
     def _graded(self, score: Floats, strength: Floats, volume: Bools) -> tuple[Floats, Floats]:
         """Return confidence (0 without pattern) and probability from class, fine and level."""
         s = self.settings
-        klass = np.minimum(score.astype(np.int64), 3)
+        klass = score.astype(np.int64)
         fine = score - klass
         low = np.array([0.0, s.weak, s.good_low, s.textbook_low])
         high = np.array([0.0, s.weak, s.good_high, s.textbook_high])
@@ -182,13 +209,12 @@ class RulesHead(Head[RulesSettings]):
 
     def _evidence(self, market: Market, features: Features, side: int) -> Evidence:
         """Weigh the patterns of one direction that end at each candle."""
-        s, c = self.settings, market.candles
-        way, level = ("bull", "support") if side > 0 else ("bear", "resistance")
-        extreme = _recent(c.low if side > 0 else -c.high, s.reach, bn.move_min) * side
+        s = self.settings
+        way, level = ("bull", "support") if side == LONG else ("bear", "resistance")
+        extreme = _recent(prices_of(market.candles, side).low, s.reach, bn.move_min) * side
         ratio = _recent(features["volume_ratio"], s.volume_candles, bn.move_max)
         volume = ratio >= s.volume
-        with np.errstate(invalid="ignore"):
-            at_level = side * (extreme - features[level]) <= s.level * features["atr"]
+        at_level = side * (extreme - features[level]) <= s.level * features["atr_unit"]
         candle = np.where(at_level, features[f"candlestick_{way}"], 0.0)
         chart = features[f"chart_{way}"]
         strength = np.where(at_level, features[f"{level}_strength"], 0.0)
@@ -197,7 +223,7 @@ class RulesHead(Head[RulesSettings]):
         candle_confidence, candle_chance = self._graded(candle, strength, volume)
         chart_confidence, chart_chance = self._graded(chart, own, volume)
         charted = chart_confidence > candle_confidence
-        both = (candle >= 2.0) & (chart >= 2.0)
+        both = (candle >= GOOD) & (chart >= GOOD)
         confidence = np.maximum(candle_confidence, chart_confidence)
         bits = np.array([0, *(self.bit(p.group) for p in PATTERNS)])
         chart_bits = np.array([0, *(self.bit(name) for name in CHART_PATTERNS)])
@@ -210,62 +236,17 @@ class RulesHead(Head[RulesSettings]):
             np.where(both, np.minimum(confidence + s.agreement, s.most), confidence),
             np.maximum(candle_chance, chart_chance),
             reason,
-            np.maximum(candle, chart) >= 2.0,
+            np.maximum(candle, chart) >= GOOD,
             np.where(charted, features[f"chart_{way}_stop"], extreme),
             np.where(charted, own, strength),
         )
 
-    def _remembered(
-        self, market: Market, evidence: Evidence, side: int
-    ) -> tuple[Floats, Floats, Ints, Ints, Bools]:
+    def _remembered(self, market: Market, evidence: Evidence, side: int) -> Memory:
         """Return what is remembered of one direction's patterns at each candle."""
-        s, e = self.settings, evidence
-        return _remember(
-            market.candles.close,
-            float(side),
-            e.confidence,
-            e.probability,
-            e.reason,
-            e.solid,
-            e.stop,
-            s.hold,
-            s.decay,
-            s.agreement,
-            s.most,
-            self.bit("agreeing"),
-        )
-
-    def vote(self, market: Market, features: Features) -> Votes:
-        """Return the votes; unavailable before the first ATR and the first confirmed swing."""
-        s = self.settings
-        rising, falling = (self._evidence(market, features, side) for side in (1, -1))
-        up, p_up, why_up, age_up, sure_up = self._remembered(market, rising, 1)
-        down, p_down, why_down, age_down, sure_down = self._remembered(market, falling, -1)
-        up, down = (
-            np.where(sure_down & ~sure_up, 0.0, up),
-            np.where(sure_up & ~sure_down, 0.0, down),
-        )
-        longs = up > down
-        conflict = (up > 0) & (down > 0)
-        clear = np.abs(up - down) >= np.where(conflict, s.conflict_margin, 0.0)
-        direction = np.where(clear, np.sign(up - down), 0.0)
-        age = np.where(longs, age_up, age_down)
-        reason = np.where(longs, why_up, why_down)
-        reason |= np.where(conflict, self.bit("against"), 0)
-        reason |= np.where(age > 0, self.bit("held"), 0)
-        confidence = np.maximum(up, down) * np.where(conflict, s.conflict, 1.0)
-        available = np.isfinite(features["atr"]) & (features.swings["base"].event >= 0)
-        readings = {
-            "rising": up,
-            "falling": down,
-            "candlestick_bull": features["candlestick_bull"],
-            "candlestick_bear": features["candlestick_bear"],
-            "chart_bull": features["chart_bull"],
-            "chart_bear": features["chart_bear"],
-            "support_strength": rising.strength,
-            "resistance_strength": falling.strength,
-            "volume_ratio": features["volume_ratio"],
-            "age": age.astype(np.float64),
-        }
-        probability = np.where(longs, p_up, p_down)
-        return make_votes(direction, probability, confidence, reason, available, readings)
+        s, close = self.settings, prices_of(market.candles, LONG).close
+        return Memory(
+            *_remember(
+                close, float(side), evidence,
+                s.hold, s.decay, s.agreement, s.most, self.bit("agreeing"),
+            )
+        )  # fmt: skip

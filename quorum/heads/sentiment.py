@@ -1,4 +1,4 @@
-"""H2 sentiment: what the crowd feels, and how sure one can be that it does (spec H2).
+"""H2 sentiment: what the crowd feels, and how sure one can be that it does.
 
 Records are read as they were known at each candle. Of a *state* source (the daily fear-and-greed
 index) the last record counts and stays fresh for its period; of a *flow* source (news, social)
@@ -22,6 +22,7 @@ import numpy as np
 from numba import njit
 from pydantic import Field
 
+from quorum.features.series import ratio
 from quorum.features.table import Features
 from quorum.heads.base import Head, HeadSettings, Votes, abstain, make_votes
 from quorum.market import HOUR_MS, Market, Records
@@ -51,7 +52,7 @@ class SourceKind(Section):
     max_age: float = Field(48.0, gt=0, le=2160, description="oldest usable record [h]")
 
 
-class SentimentSettings(HeadSettings):
+class SentimentHeadSettings(HeadSettings):
     """Settings of H2."""
 
     fear_greed: SourceKind = Field(
@@ -93,14 +94,9 @@ def kind_of(source: str) -> int:
 
 @njit(cache=True)
 def _absorb(
-    known_at: float,
-    value: float,
-    weight: float,
-    s: int,
-    flow: bool,
-    half_life: float,
+    known_at: float, value: float, weight: float, s: int, flow: bool, half_life: float,
     state: Floats,
-) -> None:
+) -> None:  # fmt: skip
     """Bring one record into its source's ``state`` (weighted sum, weight, time of the last)."""
     keep = 0.0
     if flow and np.isfinite(state[2, s]):
@@ -120,16 +116,9 @@ def _strength(weight: float, age: float, kind: int, rules: Floats) -> float:
 
 @njit(cache=True)
 def _aggregate(
-    at: Floats,
-    known_at: Floats,
-    value: Floats,
-    weight: Floats,
-    source: Ints,
-    kind: Ints,
-    rules: Floats,
-    extreme: float,
-    sign: float,
-) -> tuple[Floats, Floats]:
+    at: Floats, known_at: Floats, value: Floats, weight: Floats, source: Ints, kind: Ints,
+    rules: Floats, extreme: float, sign: float,
+) -> tuple[Floats, Floats]:  # fmt: skip
     """Merge records into candles.
 
     ``rules`` has the rows weight, flow, fresh, half_life, full, max_age and a column per kind.
@@ -169,7 +158,7 @@ def _aggregate(
     return out, by_kind
 
 
-class SentimentHead(Head[SentimentSettings]):
+class SentimentHead(Head[SentimentHeadSettings]):
     """Fear and greed, news and social sentiment from records (spec H2)."""
 
     name: ClassVar[str] = "sentiment"
@@ -182,7 +171,28 @@ class SentimentHead(Head[SentimentSettings]):
         "other",
         "sources_disagree",
     )
-    Settings = SentimentSettings
+    Settings = SentimentHeadSettings
+
+    def vote(self, market: Market, features: Features) -> Votes:
+        """Return the votes of H2; abstains where no record is young enough."""
+        records = market.sentiment
+        if records is None or not len(records.known_at):
+            return abstain(len(market))
+        s = self.settings
+        sums, by_kind = self.aggregate(records, market.close_time)
+        known, strength, weights, signed, sizes = sums
+        score = ratio(signed, weights, 0.0)
+        agreement = ratio(np.abs(signed), sizes, 0.0)
+        direction = np.sign(score)
+        probability = np.minimum(0.5 + s.probability_slope * np.abs(score), s.max_probability)
+        return make_votes(
+            direction,
+            probability,
+            self.confidence(strength, agreement),
+            self._reason(by_kind, direction),
+            known > 0,
+            {"score": score, "strength": strength, "agreement": agreement, "sources": known},
+        )
 
     def aggregate(self, records: Records, at: Ints) -> tuple[Floats, Floats]:
         """Merge records into candles that close at ``at``; see the kernel for the rows."""
@@ -218,35 +228,16 @@ class SentimentHead(Head[SentimentSettings]):
         number = number + (s.many_sources - s.single_source) * further
         return number * (1.0 - s.disagreement * (1.0 - agreement))
 
-    def vote(self, market: Market, features: Features) -> Votes:
-        """Return the votes of H2; abstains where no record is young enough."""
-        records = market.sentiment
-        if records is None or not len(records.known_at):
-            return abstain(len(market))
-        s = self.settings
-        sums, by_kind = self.aggregate(records, market.close_time)
-        known, strength, weights, signed, sizes = sums
-        score = signed / np.where(weights > 0, weights, np.inf)
-        agreement = np.abs(signed) / np.where(sizes > 0, sizes, np.inf)
-        direction = np.sign(score)
-        probability = np.minimum(0.5 + s.probability_slope * np.abs(score), s.max_probability)
-        return make_votes(
-            direction,
-            probability,
-            self.confidence(strength, agreement),
-            self._reason(by_kind, direction),
-            known > 0,
-            {"score": score, "strength": strength, "agreement": agreement, "sources": known},
-        )
-
     def _reason(self, by_kind: Floats, direction: Floats) -> Ints:
-        """Return the bits of the kinds that agree, and whether some do not."""
+        """Return the reason mask: the kinds that agree, and whether some do not."""
         extreme = by_kind[0] if self.settings.fear_greed_reading == "trend" else -by_kind[0]
         agrees: Bools = by_kind * direction > 0
-        reason = np.where(agrees[0] & (extreme < 0), self.bit("extreme_fear"), 0)
-        reason |= np.where(agrees[0] & (extreme > 0), self.bit("extreme_greed"), 0)
-        for row, kind in enumerate(KINDS[1:], start=1):
-            reason |= np.where(agrees[row], self.bit(kind), 0)
-        against = (by_kind * direction < 0).any(axis=0)
-        reason |= np.where(against, self.bit("sources_disagree"), 0)
-        return reason.astype(np.int64)
+        disagrees: Bools = np.any(by_kind * direction < 0, axis=0)
+        return self.mask(
+            {
+                "extreme_fear": agrees[0] & (extreme < 0),
+                "extreme_greed": agrees[0] & (extreme > 0),
+                **dict(zip(KINDS[1:], agrees[1:], strict=True)),
+                "sources_disagree": disagrees,
+            }
+        )

@@ -1,4 +1,4 @@
-"""H8 structure: what the swings of every timeframe say together (spec H8, Z1).
+"""H8 structure: what the swings of every timeframe say together (and spec Z1).
 
 A structure trader takes the bias from the timeframes that agree and then waits: for a pullback
 into the right half of the dealing range, or for a fresh break that proves the bias on the
@@ -14,6 +14,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from quorum.features.series import last_row, ratio
 from quorum.features.structure import STRUCTURE_TIMEFRAMES
 from quorum.features.table import Features
 from quorum.heads.base import Head, HeadSettings, Votes, make_votes
@@ -138,17 +139,15 @@ def _is_choch(features: Features, timeframe: str) -> Bools:
     """Return whether the last break of a timeframe was a change of character."""
     bos = _column(features, f"bos_{timeframe}") != 0
     choch = _column(features, f"choch_{timeframe}") != 0
-    last = np.maximum.accumulate(np.where(bos | choch, np.arange(len(bos)), 0))
-    was_choch: Bools = choch[last]
+    was_choch: Bools = choch[np.maximum(last_row(bos | choch), 0)]
     return was_choch
 
 
 class StructureHead(Head[StructureHeadSettings]):
     """Swing structure on every timeframe (H8)."""
 
-    name = "structure"
-    weight = 0.09
-    Settings = StructureHeadSettings
+    name: ClassVar[str] = "structure"
+    weight: ClassVar[float] = 0.09
     reasons: ClassVar[tuple[str, ...]] = (
         "all_aligned",
         "aligned",
@@ -167,6 +166,7 @@ class StructureHead(Head[StructureHeadSettings]):
         "breaker_block",
         "base_break_against",
     )
+    Settings = StructureHeadSettings
 
     def vote(self, market: Market, features: Features) -> Votes:
         """Return the votes; available from ``min_timeframes`` timeframes with structure."""
@@ -199,7 +199,7 @@ class StructureHead(Head[StructureHeadSettings]):
         up = np.sum(weights * (trends > 0), axis=0)
         down = np.sum(weights * (trends < 0), axis=0)
         total = np.sum(weights * present, axis=0)
-        share = np.maximum(up, down) / np.where(total > 0, total, np.nan)
+        share = ratio(np.maximum(up, down), total)
         return _Alignment(
             direction=np.sign(up - down),
             share=share,
@@ -285,7 +285,4 @@ class StructureHead(Head[StructureHeadSettings]):
         }
         for timeframe, trend in zip(STRUCTURE_TIMEFRAMES, trends, strict=True):
             flags[f"{timeframe}_with"] = trend == alignment.direction
-        mask = np.zeros(len(full), dtype=np.int64)
-        for reason, flag in flags.items():
-            mask |= np.where(flag, self.bit(reason), 0)
-        return mask
+        return self.mask(flags)

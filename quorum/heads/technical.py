@@ -1,4 +1,4 @@
-"""The technical head: a table of indicators, scored, grouped and counted (spec H1)."""
+"""H1 technical: a table of indicators, scored, grouped and counted."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import numpy as np
 from numba import njit
 from pydantic import Field
 
+from quorum.features.series import ratio
 from quorum.features.table import Features
 from quorum.heads.base import DECIMALS, Head, HeadSettings, Votes, abstain, make_votes
 from quorum.heads.technical_table import GROUPS, Indicator, Scale, Scales, table
 from quorum.market import Market
-from quorum.typing import Bools, Floats
+from quorum.typing import Bools, Floats, Ints
 
 
-class TechnicalSettings(HeadSettings):
+class TechnicalHeadSettings(HeadSettings):
     """Weights, lines and scales of the technical head."""
 
     trend_weight: float = Field(0.40, ge=0, le=1, description="weight of the trend group")
@@ -48,16 +49,10 @@ class TechnicalSettings(HeadSettings):
 
 @njit(cache=True)
 def _score(
-    values: Floats,
-    centre: float,
-    full: float,
-    at_line: float,
-    at_twice: float,
-    strength: Floats,
-    strength_centre: float,
-    strength_full: float,
-    fires: bool,
-) -> Floats:
+    values: Floats, centre: float, full: float, at_line: float, at_twice: float,
+    strength: Floats, strength_centre: float, strength_full: float, fires: bool,
+) -> Floats:  # fmt: skip
+    """Bullish score of one indicator, 0-1, NaN where it is silent or unknown."""
     n = len(values)
     score = np.full(n, np.nan)
     for t in range(n):
@@ -80,14 +75,10 @@ def _score(
 
 @njit(cache=True)
 def _tally(
-    score: Floats,
-    weight: float,
-    long_above: float,
-    short_below: float,
-    total: Floats,
-    weights: Floats,
-    counts: Floats,
-) -> None:
+    score: Floats, weight: float, long_above: float, short_below: float,
+    total: Floats, weights: Floats, counts: Floats,
+) -> None:  # fmt: skip
+    """Add one indicator to its group's sums and to the counts (known, long, short), in place."""
     for t in range(len(score)):
         if np.isnan(score[t]):
             continue
@@ -100,7 +91,7 @@ def _tally(
             counts[2, t] += 1.0
 
 
-class TechnicalHead(Head[TechnicalSettings]):
+class TechnicalHead(Head[TechnicalHeadSettings]):
     """Indicators of trend, momentum and volatility, scored and counted (spec H1).
 
     1. Every indicator of :data:`~quorum.heads.technical_table.INDICATORS` gives a bullish
@@ -123,8 +114,8 @@ class TechnicalHead(Head[TechnicalSettings]):
     only nearly, because averages of prices and differences of prices are not.
     """
 
-    name = "technical"
-    weight = 0.13
+    name: ClassVar[str] = "technical"
+    weight: ClassVar[float] = 0.13
     reasons: ClassVar[tuple[str, ...]] = (
         "trend_up",
         "trend_down",
@@ -138,11 +129,7 @@ class TechnicalHead(Head[TechnicalSettings]):
         "overstretched",
         "mass_reversal",
     )
-    Settings = TechnicalSettings
-
-    def scores(self, features: Features) -> dict[str, Floats]:
-        """Return every indicator's bullish score (0-1, NaN where silent or unknown), by name."""
-        return {row.name: self._score(row, features) for row in table(features)}
+    Settings = TechnicalHeadSettings
 
     def vote(self, market: Market, features: Features) -> Votes:
         """Return the votes; readings are the scores, the agreement and the counts."""
@@ -160,14 +147,13 @@ class TechnicalHead(Head[TechnicalSettings]):
             _tally(
                 score, weight, s.long_above, s.short_below, totals[group], weights[group], counts
             )
-        groups = np.full((len(GROUPS), n), np.nan)
-        np.divide(totals, weights, out=groups, where=weights > 0)
+        groups = ratio(totals, weights)
         group_weights = np.array([s.trend_weight, s.momentum_weight, s.volatility_weight])
         score = _weighted(groups, group_weights)
         direction = self._side(score)
         known, bullish, bearish = counts
         agreeing = np.where(direction > 0, bullish, np.where(direction < 0, bearish, 0.0))
-        agreement = np.divide(agreeing, known, out=np.zeros(n), where=known > 0)
+        agreement = ratio(agreeing, known, 0.0)
         with_it = self._side(groups) == direction
         support = (group_weights[:, None] * with_it).sum(axis=0) / group_weights.sum()
         confidence = agreement * (1.0 - s.group_penalty * (1.0 - support))
@@ -186,6 +172,10 @@ class TechnicalHead(Head[TechnicalSettings]):
                 "known": known,
             },
         )
+
+    def scores(self, features: Features) -> dict[str, Floats]:
+        """Return every indicator's bullish score (0-1, NaN where silent or unknown), by name."""
+        return {row.name: self._score(row, features) for row in table(features)}
 
     def _score(self, row: Indicator, features: Features) -> Floats:
         """Return one indicator's bullish score."""
@@ -217,23 +207,18 @@ class TechnicalHead(Head[TechnicalSettings]):
 
     def _reason(
         self, market: Market, features: Features, direction: Floats, groups: Floats
-    ) -> Floats:
+    ) -> Ints:
         """Return the reason mask: the agreeing groups, and what stands out."""
-        s = self.settings
-        mask = np.zeros(len(market))
+        flags: dict[str, Bools] = {}
         for name, side in zip(GROUPS, groups, strict=True):
-            agrees = (side == direction) & (direction != 0)
-            mask += np.where(agrees & (direction > 0), self.bit(f"{name}_up"), 0)
-            mask += np.where(agrees & (direction < 0), self.bit(f"{name}_down"), 0)
-        for code, what in (
-            ("averages_stacked", _signed(features, "sma_alignment", direction) >= 1.0),
-            ("strong_adx", _column(features, "adx") >= s.strong_adx),
-            ("channel_break", _broke_channel(market, features, direction)),
-            ("overstretched", self._overstretched(features, direction)),
-            ("mass_reversal", _signed(features, "mass_reversal", direction) > 0.0),
-        ):
-            mask += np.where(what, self.bit(code), 0)
-        return mask
+            flags[f"{name}_up"] = (side == direction) & (direction > 0)
+            flags[f"{name}_down"] = (side == direction) & (direction < 0)
+        flags["averages_stacked"] = direction * _column(features, "sma_alignment") >= 1.0
+        flags["strong_adx"] = _column(features, "adx") >= self.settings.strong_adx
+        flags["channel_break"] = _broke_channel(market, features, direction)
+        flags["overstretched"] = self._overstretched(features, direction)
+        flags["mass_reversal"] = direction * _column(features, "mass_reversal") > 0.0
+        return self.mask(flags)
 
     def _overstretched(self, features: Features, direction: Floats) -> Bools:
         """Tell where the RSI is beyond its overbought (oversold) line in the vote's direction."""
@@ -246,20 +231,12 @@ def _weighted(scores: Floats, weights: Floats) -> Floats:
     """Return the weighted mean over the first axis of what is known, NaN where nothing is."""
     known = np.isfinite(scores)
     total = (weights[:, None] * np.where(known, scores, 0.0)).sum(axis=0)
-    weight = (weights[:, None] * known).sum(axis=0)
-    out = np.full(scores.shape[1], np.nan)
-    np.divide(total, weight, out=out, where=weight > 0)
-    return out
+    return ratio(total, (weights[:, None] * known).sum(axis=0))
 
 
 def _column(features: Features, name: str) -> Floats:
     """Return a column, or NaN throughout where it does not exist."""
     return features[name] if name in features else np.full(features.n_candles, np.nan)
-
-
-def _signed(features: Features, name: str, direction: Floats) -> Floats:
-    """Return a column as seen from the vote's direction."""
-    return direction * _column(features, name)
 
 
 def _broke_channel(market: Market, features: Features, direction: Floats) -> Bools:

@@ -1,4 +1,4 @@
-"""H3 volume: whether the volume is behind the price (spec H3).
+"""H3 volume: whether the volume is behind the price.
 
 State readings (CVD, OBV, MFI, CMF, VWAP, volume profile, taker flow) say at every candle who is
 in control; event readings (a climax, a dry-up, a low-volume gap next to the price) speak only
@@ -14,11 +14,12 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
+from quorum.features.series import held, ratio
 from quorum.features.table import Features
 from quorum.heads.base import Head, HeadSettings, Votes, make_votes
 from quorum.market import Market
 from quorum.section import Section
-from quorum.typing import Bools, Floats, Ints
+from quorum.typing import Bools, Floats
 
 STATES = ("cvd", "obv", "mfi", "cmf", "vwap", "value_area", "taker_flow")
 EVENTS = ("climax", "dry_up", "volume_gap")
@@ -119,9 +120,8 @@ def spent(values: Floats, full: float, end: float) -> Floats:
 
 def fading(event: Floats, hold: int) -> Floats:
     """Per candle 1 at an event, falling to 0 over ``hold`` candles after the last one."""
-    rows = np.arange(len(event))
-    last = np.maximum.accumulate(np.where(event > 0, rows, -hold))
-    return np.maximum(1.0 - (rows - last) / hold, 0.0)
+    live, age = held(event, hold)
+    return np.where(live > 0, 1.0 - age / hold, 0.0)
 
 
 class VolumeHead(Head[VolumeHeadSettings]):
@@ -138,6 +138,61 @@ class VolumeHead(Head[VolumeHeadSettings]):
         "real_flow",
     )
     Settings = VolumeHeadSettings
+
+    def vote(self, market: Market, features: Features) -> Votes:
+        """Return the votes of H3."""
+        s = self.settings
+        states = self.states(features)
+        voices = {**states, **self.events(features)}
+        spoken = np.zeros(len(market))
+        total = np.zeros(len(market))
+        for name, reading in voices.items():
+            weight = getattr(s.weights, name)
+            total += weight * np.nan_to_num(reading)
+            spoken += weight * np.isfinite(reading)
+        score = ratio(total, spoken)
+        known = np.sum([np.isfinite(reading) for reading in states.values()], axis=0)
+        available = (known >= s.min_readings) & np.isfinite(score)
+        direction = np.where(np.abs(score) >= s.min_score, np.sign(score), 0.0)
+        agrees = {name: reading * direction > s.quiet for name, reading in voices.items()}
+        agreeing = np.zeros(len(market))
+        for name, agreed in agrees.items():
+            agreeing += getattr(s.weights, name) * agreed
+        agreement = ratio(agreeing, spoken)
+        confidence, corrections = self._confidence(features, agreement, direction)
+        return make_votes(
+            direction,
+            np.minimum(0.5 + s.probability_slope * np.abs(score), s.max_probability),
+            confidence,
+            self.mask(agrees | corrections),
+            available,
+            {"score": score, "agreement": agreement, **voices},
+        )
+
+    def _confidence(
+        self, features: Features, agreement: Floats, direction: Floats
+    ) -> tuple[Floats, dict[str, Bools]]:
+        """Return the corrected confidence, and where each correction was made by reason code."""
+        s = self.settings
+        bull = features["cvd_divergence_bull"] > 0
+        bear = features["cvd_divergence_bear"] > 0
+        divergence = (bull.astype(np.float64) - bear) * direction
+        rising = features["volume_trend"] >= s.rising_volume
+        dry = features["volume_dry_up"] > 0
+        real = np.nan_to_num(features["real_flow"])
+        confidence = (
+            s.base_confidence
+            + (s.full_confidence - s.base_confidence) * agreement
+            + s.divergence * divergence
+            + s.participation * (rising.astype(np.float64) - dry)
+            + s.real_flow * real
+        )
+        return confidence, {
+            "cvd_divergence": divergence > 0,
+            "against_divergence": divergence < 0,
+            "rising_volume": rising,
+            "real_flow": real > 0,
+        }
 
     def states(self, features: Features) -> dict[str, Floats]:
         """Return the state readings, -1 to 1, NaN where unknown."""
@@ -173,70 +228,3 @@ class VolumeHead(Head[VolumeHeadSettings]):
         }
         events = {"climax": climax, "dry_up": dry, "volume_gap": pull["above"] - pull["below"]}
         return {name: np.where(value != 0, value, np.nan) for name, value in events.items()}
-
-    def vote(self, market: Market, features: Features) -> Votes:
-        """Return the votes of H3."""
-        s = self.settings
-        states = self.states(features)
-        voices = {**states, **self.events(features)}
-        spoken = np.zeros(len(market))
-        total = np.zeros(len(market))
-        for name, reading in voices.items():
-            weight = getattr(s.weights, name)
-            total += weight * np.nan_to_num(reading)
-            spoken += weight * np.isfinite(reading)
-        score = total / np.where(spoken > 0, spoken, np.nan)
-        known = np.sum([np.isfinite(reading) for reading in states.values()], axis=0)
-        available = (known >= s.min_readings) & np.isfinite(score)
-        direction = np.where(np.abs(score) >= s.min_score, np.sign(score), 0.0)
-        agreement, reason = self._agreement(voices, direction, spoken)
-        confidence, extra = self._confidence(features, agreement, direction)
-        return make_votes(
-            direction,
-            np.minimum(0.5 + s.probability_slope * np.abs(score), s.max_probability),
-            confidence,
-            reason | extra,
-            available,
-            {"score": score, "agreement": agreement, **voices},
-        )
-
-    def _agreement(
-        self, voices: dict[str, Floats], direction: Floats, spoken: Floats
-    ) -> tuple[Floats, Ints]:
-        """Return the weight share of the readings that agree, and their reason bits."""
-        agreeing = np.zeros(len(direction))
-        reason = np.zeros(len(direction), dtype=np.int64)
-        for name, reading in voices.items():
-            agrees = reading * direction > self.settings.quiet
-            agreeing += getattr(self.settings.weights, name) * agrees
-            reason |= np.where(agrees, self.bit(name), 0)
-        return agreeing / np.where(spoken > 0, spoken, np.nan), reason
-
-    def _confidence(
-        self, features: Features, agreement: Floats, direction: Floats
-    ) -> tuple[Floats, Ints]:
-        """Return the corrected confidence and the reason bits of the corrections."""
-        s = self.settings
-        bull = features["cvd_divergence_bull"] > 0
-        bear = features["cvd_divergence_bear"] > 0
-        divergence = (bull.astype(np.float64) - bear) * direction
-        rising = features["volume_trend"] >= s.rising_volume
-        dry = features["volume_dry_up"] > 0
-        real = np.nan_to_num(features["real_flow"])
-        confidence = (
-            s.base_confidence
-            + (s.full_confidence - s.base_confidence) * agreement
-            + s.divergence * divergence
-            + s.participation * (rising.astype(np.float64) - dry)
-            + s.real_flow * real
-        )
-        marks: dict[str, Bools] = {
-            "cvd_divergence": divergence > 0,
-            "against_divergence": divergence < 0,
-            "rising_volume": rising,
-            "real_flow": real > 0,
-        }
-        extra = np.zeros(len(direction), dtype=np.int64)
-        for name, where in marks.items():
-            extra |= np.where(where, self.bit(name), 0)
-        return confidence, extra

@@ -5,15 +5,40 @@ from __future__ import annotations
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
+from quorum.features.series import last_row
 from quorum.features.table import Features
-from quorum.features.wyckoff import STAGE_B, STAGE_C, STAGE_D, STAGE_E
+from quorum.features.wyckoff import (
+    ACCUMULATION,
+    MARKUP,
+    REACCUMULATION,
+    STAGE_C,
+    STAGE_D,
+    STAGE_E,
+)
 from quorum.features.wyckoff_events import CLIMAX_BREAK, DRY_BREAK, SIGN
-from quorum.heads.base import Head, HeadSettings, Votes, abstain, make_votes
+from quorum.heads.base import Head, HeadSettings, Votes, make_votes
 from quorum.market import Market
 from quorum.typing import Bools, Floats, Ints
+
+#: Reason codes by ``wyckoff_event`` and ``wyckoff_phase``.
+EVENTS = {
+    DRY_BREAK: "spring",
+    CLIMAX_BREAK: "terminal_shakeout",
+    SIGN: "sign_of_strength",
+    -DRY_BREAK: "upthrust",
+    -CLIMAX_BREAK: "utad",
+    -SIGN: "sign_of_weakness",
+}
+PHASES = {
+    ACCUMULATION: "accumulation",
+    REACCUMULATION: "reaccumulation",
+    MARKUP: "markup",
+    -ACCUMULATION: "distribution",
+    -REACCUMULATION: "redistribution",
+    -MARKUP: "markdown",
+}
 
 
 class WyckoffHeadSettings(HeadSettings):
@@ -63,13 +88,12 @@ class _Held(NamedTuple):
 
 def _hold(event: Floats, stop: Floats, close: Floats, hold: int) -> _Held:
     """Carry events forward until refuted by a close, replaced, or older than ``hold``."""
-    rows = np.arange(len(event))
-    at = np.maximum.accumulate(np.where(event != 0, rows, -1))
+    at = last_row(event != 0)
+    age = np.arange(len(event)) - at
     code = np.where(at >= 0, event[np.maximum(at, 0)], 0.0)
     refuted = (code != 0) & (np.sign(code) * (close - stop[np.maximum(at, 0)]) < 0)
-    last_refuted = np.maximum.accumulate(np.where(refuted, rows, -1))
-    live = (code != 0) & (rows - at <= hold) & (last_refuted < at)
-    return _Held(code, rows - at, live)
+    live = (code != 0) & (age <= hold) & (last_row(refuted) < at)
+    return _Held(code, age, live)
 
 
 class WyckoffHead(Head[WyckoffHeadSettings]):
@@ -91,18 +115,8 @@ class WyckoffHead(Head[WyckoffHeadSettings]):
     name: ClassVar[str] = "wyckoff"
     weight: ClassVar[float] = 0.13
     reasons: ClassVar[tuple[str, ...]] = (
-        "spring",
-        "terminal_shakeout",
-        "sign_of_strength",
-        "upthrust",
-        "utad",
-        "sign_of_weakness",
-        "accumulation",
-        "reaccumulation",
-        "markup",
-        "distribution",
-        "redistribution",
-        "markdown",
+        *EVENTS.values(),
+        *PHASES.values(),
         "stage_c",
         "stage_d",
         "stage_e",
@@ -112,14 +126,12 @@ class WyckoffHead(Head[WyckoffHeadSettings]):
 
     def vote(self, market: Market, features: Features) -> Votes:
         """Return +1 / -1 with a live event or a phase that may vote."""
-        if "wyckoff_phase" not in features:
-            return abstain(len(market))
         s = self.settings
         held = _hold(
             features["wyckoff_event"], features["wyckoff_event_stop"], market.candles.close, s.hold
         )
         phase, stage = features["wyckoff_phase"], features["wyckoff_stage"]
-        speaks = (phase != 0) & (stage >= max(s.phase_stage, STAGE_B))
+        speaks = (phase != 0) & (stage >= s.phase_stage)
         event_side = np.where(held.live, np.sign(held.code), 0.0)
         phase_side = np.where(speaks, np.sign(phase), 0.0)
         direction = np.where(event_side != 0, event_side, phase_side)
@@ -134,16 +146,18 @@ class WyckoffHead(Head[WyckoffHeadSettings]):
         lean = np.nan_to_num(features["wyckoff_lean"])
         probability = np.where(event_side != 0, s.event_probability, s.phase_probability)
         probability = probability + s.evidence * np.clip(direction * lean, -1.0, 1.0)
-        reason = self._reason(held, phase, event_side, agrees_phase)
-        for letter, number in (("stage_c", STAGE_C), ("stage_d", STAGE_D), ("stage_e", STAGE_E)):
-            reason[agrees_phase & (stage == number)] |= self.bit(letter)
-        reason[agrees] |= self.bit("operator_agrees")
+        flags = self._named(np.where(held.live, held.code, 0.0), np.where(agrees_phase, phase, 0.0))
+        for letter, number in (("c", STAGE_C), ("d", STAGE_D), ("e", STAGE_E)):
+            flags[f"stage_{letter}"] = agrees_phase & (stage == number)
+        flags["operator_agrees"] = agrees
+        # Fewer than four swings tell no range, and no event is told without volume.
+        available = features.swings["base"].at_least(4) & np.isfinite(features["volume_ratio"])
         return make_votes(
             direction,
             probability,
             np.minimum(confidence, s.max_confidence),
-            reason,
-            self._available(features),
+            self.mask(flags),
+            available,
             self._readings(features, held),
         )
 
@@ -156,32 +170,16 @@ class WyckoffHead(Head[WyckoffHeadSettings]):
         strong = np.where(code > 0, s.spring, s.utad)
         return np.where(kind == SIGN, s.sign, np.where(named, strong, s.mirror_break))
 
-    def _reason(
-        self, held: _Held, phase: Floats, event_side: Floats, phased: Bools
-    ) -> NDArray[np.int64]:
-        """Compose the reason mask of the event and of the phase behind it."""
-        events = ("spring", "terminal_shakeout", "sign_of_strength")
-        counter = ("upthrust", "utad", "sign_of_weakness")
-        phases = ("accumulation", "reaccumulation", "markup")
-        against = ("distribution", "redistribution", "markdown")
-        mask = np.zeros(len(phase), dtype=np.int64)
-        for number in (1, 2, 3):
-            for sign, names, cycle in ((1, events, phases), (-1, counter, against)):
-                happened = (event_side != 0) & (held.code == sign * number)
-                mask[happened] |= self.bit(names[number - 1])
-                mask[phased & (phase == sign * number)] |= self.bit(cycle[number - 1])
-        return mask
-
-    def _available(self, features: Features) -> Bools:
-        """Whether four swings were confirmed and volume was known."""
-        swings = features.swings["base"]
-        if not len(swings.chain):
-            return np.zeros(len(swings.event), dtype=np.bool_)
-        enough = (swings.event >= 0) & (swings.chain[np.maximum(swings.event, 0), 3] >= 0)
-        available: Bools = enough & np.isfinite(features["volume_ratio"])
-        return available
+    def _named(self, event: Floats, phase: Floats) -> dict[str, Bools]:
+        """Return where each event and each phase speaks, by reason code."""
+        flags: dict[str, Bools] = {}
+        for codes, value in ((EVENTS, event), (PHASES, phase)):
+            for code, reason in codes.items():
+                flags[reason] = value == code
+        return flags
 
     def _readings(self, features: Features, held: _Held) -> dict[str, Floats]:
+        """Return the range, its phase and what happened at it last."""
         names = ("phase", "stage", "event", "stopping", "operator", "lean", "target")
         ranges = ("top", "bottom", "length", "touches", "position")
         readings = {name: features[f"wyckoff_{name}"] for name in (*names, *ranges)}

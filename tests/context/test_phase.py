@@ -78,7 +78,7 @@ def test_ether_that_gets_nowhere_against_bitcoin_is_uncertain():
         (AMONG_ALTS, MarketPhase.ROTATION),
     ],
 )
-@pytest.mark.parametrize("base", ["SOL", "DOT", "BTC"])
+@pytest.mark.parametrize("base", ["SOL", "ADA", "BTC"])
 def test_the_mirror_image_is_the_opposite_phase_with_the_opposite_leader(drifts, phase, base):
     row = last(columns_of(phase_market(base, drifts)))
     mirror = last(columns_of(phase_market(base, drifts, mirror=True)))
@@ -175,7 +175,13 @@ def test_phases_do_not_depend_on_where_the_history_starts():
     whole, late = columns_of(market), columns_of(market.since(1600))
     for name, values in late.items():
         np.testing.assert_array_equal(values, whole[name][1600:], err_msg=name)
-    cut = replace(market, universe={name: c.tail(60) for name, c in market.universe.items()})
+    start = int(market.universe["BTC"].time[60])
+    cut = replace(
+        market,
+        universe={
+            name: c.tail(int(np.searchsorted(c.time, start))) for name, c in market.universe.items()
+        },
+    )
     for name, values in columns_of(cut).items():
         np.testing.assert_array_equal(values[-500:], whole[name][-500:], err_msg=name)
 
@@ -232,7 +238,7 @@ def test_an_empty_market_and_an_empty_universe_are_unknown():
     assert np.isnan(columns_of(replace(market, universe=one))["phase"]).all()
 
 
-def test_ether_older_than_the_universe_is_found_by_its_day():
+def test_a_missing_day_is_never_replaced_by_its_neighbour():
     market = phase_market("SOL", TO_ALTS)
     ether = market.universe["ETH"]
     gap = np.arange(len(ether)) != 20

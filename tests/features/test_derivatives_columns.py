@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from drawn_markets import candles_of
+from evaluations import assert_rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.candles import DAY_MS, Candles, timeframe_ms
+from quorum.candles import DAY_MS
 from quorum.features.cross_market import CrossMarketSettings, alt_season
 from quorum.features.derivatives import (
     CAPITULATION,
@@ -28,12 +30,6 @@ SMALL = DerivativesSettings(
     flow={"reserves_window": 20, "reserves_min_count": 5, "reserves_years": 0.02},
     cross={"long": 20, "alt_season_days": 5, "alt_season_min_coins": 2},
 )
-
-
-def candles_of(closes, timeframe="1h", start=0):
-    close = np.asarray(closes, dtype=np.float64)
-    time = start + np.arange(len(close), dtype=np.int64) * timeframe_ms(timeframe)
-    return Candles(timeframe, time, close, close + 1.0, close - 1.0, close, np.ones(len(close)))
 
 
 def hourly(values, first_hour=1):
@@ -261,10 +257,7 @@ def full_market(seed, n=300):
 @settings(max_examples=25, deadline=None)
 def test_a_prefix_of_the_market_gives_the_prefix_of_the_columns(seed, n):
     market = full_market(seed)
-    whole, part = columns_of(market), columns_of(market.head(n))
-    assert set(part) == set(whole)
-    for name in part:
-        np.testing.assert_array_equal(part[name], whole[name][:n], err_msg=name)
+    assert_rows_of(columns_of(market.head(n)), columns_of(market))
 
 
 def test_the_full_market_knows_every_column_in_the_end():

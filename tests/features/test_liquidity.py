@@ -2,80 +2,26 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
-import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from drawn_markets import LEVEL, Candle, legs, market_of, mirrored, path, random_walk
+from evaluations import assert_rows_of, columns_of
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.features.liquidity import LiquiditySettings, SweepSettings, add_liquidity
-from quorum.features.sessions import SessionSettings, add_sessions
-from quorum.features.swings import SwingSettings, add_swings
+from quorum.features.liquidity import LiquiditySettings, SweepSettings
 from quorum.features.table import Features
-from quorum.features.volatility import VolatilitySettings, add_volatility
-from quorum.market import Frames, Market, build_market
+from quorum.market import Market
 
-MIRROR = 1024.0
-Candle = tuple[float, float, float, float]
-
-
-def market_of(
-    rows: list[Candle], start: str = "2024-01-15", *, days: bool = False, volume: float = 1.0
-) -> Market:
-    frame = pd.DataFrame(rows, columns=["open", "high", "low", "close"])
-    frame["date"] = pd.date_range(start, periods=len(rows), freq="1h", tz="UTC")
-    frame["volume"] = volume
-    higher = {}
-    if days:
-        daily = frame.groupby(frame["date"].dt.floor("1D")).agg(
-            {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
-        )
-        higher = {"1d": daily.reset_index()}
-    return build_market("X/USDT:USDT", "1h", Frames(frame, higher))
+FAMILIES = ("volatility", "swings", "volume", "sessions", "liquidity")
 
 
 def features(market: Market, section: LiquiditySettings | None = None) -> Features:
-    out = Features(len(market))
-    add_volatility(market, out, VolatilitySettings())
-    add_swings(market, out, SwingSettings())
-    mean = pd.Series(market.candles.volume).rolling(20).mean().shift(1).to_numpy()
-    out.add("volume_ratio", market.candles.volume / mean)
-    add_sessions(market, out, SessionSettings())
-    out.begin("liquidity")
-    add_liquidity(market, out, section or LiquiditySettings())
-    return out
+    return columns_of(market, *FAMILIES, liquidity=section)
 
 
 def liquidity(rows: list[Candle], section: LiquiditySettings | None = None) -> Features:
     return features(market_of(rows), section)
-
-
-def mirrored(rows: list[Candle]) -> list[Candle]:
-    return [(MIRROR - o, MIRROR - lo, MIRROR - h, MIRROR - c) for o, h, lo, c in rows]
-
-
-def path(*closes: float) -> list[Candle]:
-    """Candles from close to close with wicks of 0.25 on both sides."""
-    return [(o, max(o, c) + 0.25, min(o, c) - 0.25, c) for o, c in pairwise(closes)]
-
-
-def legs(*points: float, step: float = 0.5) -> list[Candle]:
-    """Candles along straight legs between turning points."""
-    closes = [points[0]]
-    for a, b in pairwise(points):
-        closes += np.linspace(a, b, int(abs(b - a) / step) + 1)[1:].tolist()
-    return path(*closes)
-
-
-def random_walk(seed: int, n: int = 500) -> list[Candle]:
-    rng = np.random.default_rng(seed)
-    ticks = np.cumsum(rng.laplace(0.0, 24.0, n + 1).round()) + 512 * 64
-    wicks = rng.integers(0, 48, (2, n))
-    o, c = ticks[:-1] / 64, ticks[1:] / 64
-    high, low = np.maximum(o, c) + wicks[0] / 64, np.minimum(o, c) - wicks[1] / 64
-    return list(zip(o.tolist(), high.tolist(), low.tolist(), c.tolist(), strict=True))
 
 
 #: Down to a swing low (wick 95.75), up, and back to just above it.
@@ -125,7 +71,7 @@ def test_prior_day_low_is_a_level_from_the_next_day_on() -> None:
     # A fall through day one whose low stands at its very end, where no swing is confirmed.
     first = path(*np.linspace(106.0, 100.0, 25))
     rows = [*first, (100.0, 100.5, 99.0, 100.25), (100.25, 100.5, 98.5, 100.25)]
-    x = features(market_of(rows, days=True))
+    x = features(market_of(rows, daily=True))
     assert np.isnan(x["prior_day_low"][23])  # the day closes together with this candle
     assert x["prior_day_low"][24] == 99.75
     assert x["sweep_low"][24] == pytest.approx(0.75 / x["atr"][24])
@@ -221,27 +167,25 @@ def test_runs_on_both_sides_of_the_range_say_nothing() -> None:
     [[*TO_THE_LOW, HUNT], [*IMPULSE, *legs(112.0, 101.0, step=1.0)], day(LONDON_RUN)],
 )
 def test_mirrored_candles_give_the_mirrored_readings(rows: list[Candle]) -> None:
-    assert_mirrored(liquidity(rows), liquidity(mirrored(rows)))
+    market = market_of(rows)
+    assert_mirrored(features(market), features(mirrored(market)))
 
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10_000))
 def test_mirrored_random_walk_gives_the_mirrored_readings(seed: int) -> None:
-    rows = random_walk(seed)
-    x, y = (features(market_of(r, days=True)) for r in (rows, mirrored(rows)))
-    # Of a candle that is both a swing high and a swing low the high is always listed first.
-    assume(len(np.unique(x.swings["base"].row)) == len(x.swings["base"].row))
-    assert_mirrored(x, y)
+    market = market_of(random_walk(seed), daily=True)
+    assert_mirrored(features(market), features(mirrored(market)))
 
 
 def assert_mirrored(x: Features, y: Features) -> None:
     pairs = {
         "sweep_low": y["sweep_high"],
         "sweep_low_pool": y["sweep_high_pool"],
-        "sweep_low_level": MIRROR - y["sweep_high_level"],
-        "prior_day_low": MIRROR - y["prior_day_high"],
+        "sweep_low_level": 2 * LEVEL - y["sweep_high_level"],
+        "prior_day_low": 2 * LEVEL - y["prior_day_high"],
         "impulse": -y["impulse"],
-        "impulse_origin": MIRROR - y["impulse_origin"],
+        "impulse_origin": 2 * LEVEL - y["impulse_origin"],
         "retracement": y["retracement"],
         "premium": 1 - y["premium"],
         "optimal_entry": -y["optimal_entry"],
@@ -254,17 +198,15 @@ def assert_mirrored(x: Features, y: Features) -> None:
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10_000), st.integers(30, 500))
 def test_prefix_gives_the_same_rows(seed: int, n: int) -> None:
-    market = market_of(random_walk(seed), days=True)
-    whole, part = features(market), features(market.head(n))
-    for name in whole:
-        np.testing.assert_array_equal(part[name], whole[name][:n], strict=True)
+    market = market_of(random_walk(seed), daily=True)
+    assert_rows_of(features(market.head(n)), features(market))
 
 
 def test_rows_do_not_depend_on_where_a_long_history_starts() -> None:
     rows = random_walk(11, 2600)
-    whole = features(market_of(rows, "2024-01-15", days=True))
+    whole = features(market_of(rows, "2024-01-15", daily=True))
     # 42 days later, so that both histories consist of whole days.
-    late = features(market_of(rows[1008:], "2024-02-26", days=True))
+    late = features(market_of(rows[1008:], "2024-02-26", daily=True))
     for name in whole:
         np.testing.assert_allclose(late[name][1400:], whole[name][2408:], rtol=1e-9, err_msg=name)
 

@@ -4,43 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from drawn_markets import candles_of, line, mirrored
+from evaluations import assert_rows_of, columns_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.candles import Candles, timeframe_ms
-from quorum.features.structure import StructureSettings, add_structure
-from quorum.features.swings import SwingSettings, add_swings
-from quorum.features.table import Features
-from quorum.market import HigherTimeframe, Market
+from quorum.candles import Candles
+from quorum.features.structure import StructureSettings
+from quorum.features.swings import SwingSettings
+from quorum.market import Market
 
 NARROW = SwingSettings(left=2, right=2, higher_left=2, higher_right=2)
 #: Up to 110, back to 104, up to 114 (over 110), back to 108, down through it to 100.
 STORY = [100, 102, 105, 110, 108, 106, 104, 106, 109, 112, 114, 112, 110, 108, 110, 112, 107, 100]
 
 
-def candles_of(closes, timeframe="1h", start=0, wick=0.0):
-    close = np.asarray(closes, dtype=np.float64)
-    opened = np.concatenate([close[:1], close[:-1]])
-    time = start + np.arange(len(close), dtype=np.int64) * timeframe_ms(timeframe)
-    high = np.maximum(opened, close) + wick
-    low = np.minimum(opened, close) - wick
-    return Candles(timeframe, time, opened, high, low, close, np.ones(len(close)))
-
-
-def market_of(closes, *, higher=None):
-    base = candles_of(closes)
-    aligned = {}
-    for timeframe, candles in (higher or {}).items():
-        row = np.searchsorted(candles.close_time, base.close_time, side="right").astype(np.int64)
-        aligned[timeframe] = HigherTimeframe(candles, row - 1)
-    return Market("X/USDT:USDT", base, higher=aligned)
-
-
-def columns_of(market, swings=NARROW, structure=None):
-    out = Features(len(market))
-    add_swings(market, out, swings)
-    add_structure(market, out, structure or StructureSettings())
-    return out
+def columns(market, swings=NARROW, structure=None):
+    return columns_of(market, "swings", "structure", swings=swings, structure=structure)
 
 
 def random_market(seed, n=400):
@@ -49,11 +29,11 @@ def random_market(seed, n=400):
     closes = 1000.0 + np.cumsum(rng.integers(-6, 7, n))
     every_fourth = candles_of(closes[3::4], "4h")
     days = candles_of(closes[23::24], "1d")
-    return market_of(closes, higher={"4h": every_fourth, "1d": days})
+    return line(closes, higher={"4h": every_fourth, "1d": days})
 
 
 def test_the_first_close_over_the_last_swing_high_is_a_break_of_structure():
-    x = columns_of(market_of(STORY))
+    x = columns(line(STORY))
     at = STORY.index(112)
     assert x["bos_base"][at] == 1.0
     assert x["structure_trend_base"][at] == 1.0
@@ -61,12 +41,12 @@ def test_the_first_close_over_the_last_swing_high_is_a_break_of_structure():
 
 
 def test_a_swing_is_broken_only_once():
-    x = columns_of(market_of(STORY))
+    x = columns(line(STORY))
     assert np.flatnonzero(x["bos_base"]).tolist() == [STORY.index(112)]
 
 
 def test_a_close_through_the_last_low_of_an_uptrend_is_a_change_of_character():
-    x = columns_of(market_of(STORY))
+    x = columns(line(STORY))
     at = STORY.index(107)
     assert x["choch_base"][at] == -1.0
     assert x["structure_trend_base"][at - 1] == 1.0
@@ -76,17 +56,17 @@ def test_a_close_through_the_last_low_of_an_uptrend_is_a_change_of_character():
 
 
 def test_a_wick_through_a_swing_breaks_nothing():
-    base = market_of(STORY[:9]).candles
+    base = line(STORY[:9]).candles
     high = base.high.copy()
     high[8] = 120.0
     wicked = Candles("1h", base.time, base.open, high, base.low, base.close, base.volume)
-    x = columns_of(Market("X/USDT:USDT", wicked))
+    x = columns(Market("X/USDT:USDT", wicked))
     assert not x["bos_base"].any()
 
 
 def test_a_trend_without_a_break_is_forgotten():
     flat = [112, 111] * 20
-    x = columns_of(market_of(STORY[:10] + flat), structure=StructureSettings(trend_age=10))
+    x = columns(line(STORY[:10] + flat), structure=StructureSettings(trend_age=10))
     assert x["structure_trend_base"][10] == 1.0
     assert x["structure_trend_base"][9 + 10] == 1.0
     assert x["structure_trend_base"][9 + 11] == 0.0
@@ -95,10 +75,8 @@ def test_a_trend_without_a_break_is_forgotten():
 
 def test_an_old_swing_can_no_longer_be_broken():
     still = [109, 108.5] * 10
-    broken = columns_of(market_of(STORY[:9] + still + [115]))
-    forgotten = columns_of(
-        market_of(STORY[:9] + still + [115]), structure=StructureSettings(level_age=10)
-    )
+    broken = columns(line(STORY[:9] + still + [115]))
+    forgotten = columns(line(STORY[:9] + still + [115]), structure=StructureSettings(level_age=10))
     assert broken["structure_trend_base"][-1] == 1.0
     assert forgotten["structure_trend_base"][-1] == 0.0
 
@@ -107,7 +85,7 @@ def test_an_old_swing_can_no_longer_be_broken():
     ("close", "position"), [(107.0, 0.5), (104.0, 0.0), (110.0, 1.0), (99.0, 0.0), (140.0, 1.0)]
 )
 def test_range_position_runs_from_the_confirmed_low_to_the_confirmed_high(close, position):
-    x = columns_of(market_of([*STORY[:9], close]))
+    x = columns(line([*STORY[:9], close]))
     assert (x["dealing_range_low"][-1], x["dealing_range_high"][-1]) == (104.0, 110.0)
     assert x["range_position"][-1] == position
 
@@ -127,7 +105,7 @@ def test_a_range_whose_low_lies_over_the_last_high_ends_at_an_older_high():
         base.close,
         base.volume,
     )
-    x = columns_of(Market("X/USDT:USDT", candles))
+    x = columns(Market("X/USDT:USDT", candles))
     swings = x.swings["base"]
     assert swings.price[swings.chain[-1, :2]].tolist() == [120.0, 110.0]
     assert (x["dealing_range_low"][-1], x["dealing_range_high"][-1]) == (120.0, 140.0)
@@ -136,7 +114,7 @@ def test_a_range_whose_low_lies_over_the_last_high_ends_at_an_older_high():
 def test_a_higher_timeframe_is_seen_only_after_its_candle_closed():
     fours = candles_of(STORY, "4h")
     hours = np.repeat(np.asarray(STORY, dtype=np.float64), 4)
-    x = columns_of(market_of(hours, higher={"4h": fours}))
+    x = columns(line(hours, higher={"4h": fours}))
     breaks = STORY.index(112)
     # The 4h candle opens at base row 36 and closes with base row 39.
     assert np.all(x["bos_4h"][: breaks * 4 + 3][4:] == 0.0)
@@ -145,14 +123,14 @@ def test_a_higher_timeframe_is_seen_only_after_its_candle_closed():
 
 
 def test_an_absent_timeframe_has_nan_columns():
-    x = columns_of(market_of(STORY))
+    x = columns(line(STORY))
     for name in ("structure_trend_1w", "bos_1w", "range_position_1w", "dealing_range_low_1w"):
         assert np.isnan(x[name]).all()
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 11])
 def test_too_short_a_history_has_no_structure(n):
-    x = columns_of(market_of(STORY[:n]), swings=SwingSettings())
+    x = columns(line(STORY[:n]), swings=SwingSettings())
     assert np.isnan(x["structure_trend_base"]).all()
     assert np.isnan(x["range_position"]).all()
 
@@ -161,11 +139,7 @@ def test_too_short_a_history_has_no_structure(n):
 @settings(max_examples=15, deadline=None)
 def test_the_mirror_image_has_the_opposite_structure(seed):
     market = random_market(seed)
-    mirrored = market_of(
-        2000.0 - market.candles.close,
-        higher={tf: candles_of(2000.0 - h.candles.close, tf) for tf, h in market.higher.items()},
-    )
-    x, y = columns_of(market), columns_of(mirrored)
+    x, y = columns(market), columns(mirrored(market, 1000.0))
     for timeframe in ("base", "4h", "1d"):
         for name in ("structure_trend", "bos", "choch"):
             column = f"{name}_{timeframe}"
@@ -178,10 +152,7 @@ def test_the_mirror_image_has_the_opposite_structure(seed):
 @settings(max_examples=25, deadline=None)
 def test_a_prefix_of_the_candles_gives_the_prefix_of_the_columns(seed, n):
     market = random_market(seed)
-    whole, part = columns_of(market), columns_of(market.head(n))
-    assert set(part) == set(whole)
-    for name in part:
-        np.testing.assert_array_equal(part[name], whole[name][:n], err_msg=name)
+    assert_rows_of(columns(market.head(n)), columns(market))
 
 
 @given(seed=st.integers(0, 10_000))
@@ -189,6 +160,6 @@ def test_a_prefix_of_the_candles_gives_the_prefix_of_the_columns(seed, n):
 def test_structure_does_not_depend_on_where_the_history_starts(seed):
     rng = np.random.default_rng(seed)
     closes = 5000.0 + np.cumsum(rng.integers(-6, 7, 3000))
-    whole, part = columns_of(market_of(closes)), columns_of(market_of(closes[-1600:]))
+    whole, part = columns(line(closes)), columns(line(closes[-1600:]))
     for name in ("structure_trend_base", "bos_base", "choch_base", "range_position"):
         np.testing.assert_array_equal(part[name][1400:], whole[name][-200:], err_msg=name)

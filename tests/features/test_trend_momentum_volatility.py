@@ -4,54 +4,27 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from drawn_markets import line, mirrored
+from evaluations import assert_rows_of, columns_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 
-from quorum.candles import Candles
-from quorum.features.momentum import MomentumSettings, add_momentum, true_strength
+from quorum.features.momentum import MomentumSettings, true_strength
 from quorum.features.table import Features
-from quorum.features.trend import IchimokuSettings, TrendSettings, add_trend
-from quorum.features.volatility import (
-    MassIndexSettings,
-    VolatilitySettings,
-    add_volatility,
-)
+from quorum.features.trend import IchimokuSettings, TrendSettings
+from quorum.features.volatility import MassIndexSettings, VolatilitySettings
 from quorum.market import Market
 from quorum.typing import Floats
-
-HOUR = 3_600_000
-
-
-def market_of(close: Floats, spread: float = 1.0, volume: float = 1.0) -> Market:
-    close = np.asarray(close, dtype=np.float64)
-    opened = np.concatenate((close[:1], close[:-1]))
-    high = np.maximum(opened, close) + spread
-    low = np.minimum(opened, close) - spread
-    time = np.arange(len(close), dtype=np.int64) * HOUR
-    candles = Candles("1h", time, opened, high, low, close, np.full(len(close), volume))
-    return Market("TEST/USDT:USDT", candles)
 
 
 def walk(n: int, seed: int = 7) -> Market:
     rng = np.random.default_rng(seed)
     close = 1000.0 + np.cumsum(rng.normal(0.0, 4.0, n))
-    market = market_of(close)
+    market = line(close, wick=1.0)
     wick = rng.exponential(3.0, (2, n))
     c = market.candles
     return replace(market, candles=replace(c, high=c.high + wick[0], low=c.low - wick[1]))
-
-
-def mirrored(market: Market, level: float) -> Market:
-    c = market.candles
-    turned = replace(
-        c,
-        open=2 * level - c.open,
-        high=2 * level - c.low,
-        low=2 * level - c.high,
-        close=2 * level - c.close,
-    )
-    return replace(market, candles=turned)
 
 
 def columns(
@@ -59,11 +32,8 @@ def columns(
     volatility: VolatilitySettings | None = None,
     trend: TrendSettings | None = None,
 ) -> Features:
-    out = Features(len(market))
-    add_volatility(market, out, volatility or VolatilitySettings())
-    add_trend(market, out, trend or TrendSettings())
-    add_momentum(market, out, MomentumSettings())
-    return out
+    names = ("volatility", "trend", "momentum")
+    return columns_of(market, *names, volatility=volatility, trend=trend)
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 14, 50])
@@ -78,9 +48,7 @@ def test_a_prefix_gives_exactly_the_rows_of_the_whole(seed: int) -> None:
     market = walk(420, seed)
     whole = columns(market)
     for n in np.random.default_rng(seed).integers(1, 420, 12):
-        part = columns(market.head(int(n)))
-        for name in whole:
-            assert_array_equal(part[name], whole[name][:n], err_msg=f"{name} at {n}")
+        assert_rows_of(columns(market.head(int(n))), whole)
 
 
 @settings(max_examples=30, deadline=None)
@@ -92,28 +60,22 @@ def test_a_prefix_gives_exactly_the_rows_of_the_whole(seed: int) -> None:
 def test_a_prefix_gives_the_same_rows_on_any_candles(
     closes: list[int], cut: int, spread: float
 ) -> None:
-    market = market_of(np.array(closes, dtype=np.float64), spread)
-    n = min(cut, len(closes))
-    whole, part = columns(market), columns(market.head(n))
+    market = line(closes, wick=spread)
+    whole = columns(market)
+    assert_rows_of(columns(market.head(min(cut, len(closes)))), whole)
     for name in whole:
-        assert_array_equal(part[name], whole[name][:n], err_msg=name)
         assert not np.isinf(whole[name]).any(), name
 
 
 def test_after_1400_candles_the_start_of_the_history_does_not_matter() -> None:
     market = walk(2600)
-    c = market.candles
-    fields = ("time", "open", "high", "low", "close", "volume")
-    later = replace(
-        market, candles=replace(c, **{name: getattr(c, name)[1000:] for name in fields})
-    )
-    whole, part = columns(market), columns(later)
+    whole, part = columns(market), columns(market.since(1000))
     for name in whole:
         assert_allclose(part[name][1500:], whole[name][2500:], rtol=1e-5, atol=1e-4, err_msg=name)
 
 
 def test_a_market_that_stands_still_is_neutral_or_unknown() -> None:
-    out = columns(market_of(np.full(400, 100.0), spread=0.0))
+    out = columns(line(np.full(400, 100.0)))
     last = {name: out[name][-1] for name in out}
     assert last["bollinger_percent_b"] == 0.5
     assert last["donchian_position"] == 0.5
@@ -141,7 +103,7 @@ def test_bollinger_bands_are_the_mean_and_two_population_deviations() -> None:
 def test_donchian_channel_includes_the_current_candle() -> None:
     close = np.full(40, 100.0)
     close[-1] = 120.0
-    out = columns(market_of(close))
+    out = columns(line(close, wick=1.0))
     assert out["donchian_upper"][-1] == 121.0
     assert out["donchian_upper"][-2] == 101.0
     assert out["donchian_lower"][-1] == 99.0
@@ -151,7 +113,7 @@ def test_donchian_channel_includes_the_current_candle() -> None:
 def test_a_narrow_market_is_in_a_squeeze_and_a_run_ends_it() -> None:
     quiet = 100.0 + 0.3 * np.tile([0.0, 1.0], 40)
     run = 100.0 + 3.0 * np.arange(1, 21)
-    out = columns(market_of(np.concatenate((quiet, run))))
+    out = columns(line(np.concatenate((quiet, run)), wick=1.0))
     assert out["squeeze"][79] == 1.0
     assert out["squeeze"][-1] == 0.0
 
@@ -159,7 +121,7 @@ def test_a_narrow_market_is_in_a_squeeze_and_a_run_ends_it() -> None:
 def test_chandelier_exit_hangs_from_the_highest_high_and_turns_when_broken() -> None:
     up = 100.0 + np.arange(60.0)
     crash = up[-1] - 6.0 * np.arange(1.0, 11.0)
-    out = columns(market_of(np.concatenate((up, crash))))
+    out = columns(line(np.concatenate((up, crash)), wick=1.0))
     # Each rising candle spans from one under its open to one over its close: true range 3.
     assert_allclose(out["chandelier_long"][59], 160.0 - 3 * 3.0)
     assert out["chandelier_side"][59] == 1.0
@@ -171,7 +133,7 @@ def test_chandelier_exit_hangs_from_the_highest_high_and_turns_when_broken() -> 
 def test_mass_index_bulge_signals_against_the_trend_and_fades() -> None:
     n = 140
     close = 100.0 + np.arange(n) * 1.0
-    market = market_of(close, spread=1.0)
+    market = line(close, wick=1.0)
     c = market.candles
     widening = np.zeros(n)
     widening[80:100] = np.linspace(1.0, 25.0, 20)
@@ -207,15 +169,15 @@ def test_range_volatilities_match_their_formulas() -> None:
 def test_supertrend_trails_a_rise_never_falls_and_turns_on_the_break() -> None:
     up = 100.0 + np.arange(60.0)
     down = up[-1] - 4.0 * np.arange(1.0, 21.0)
-    market = market_of(np.concatenate((up, down)))
+    market = line(np.concatenate((up, down)), wick=1.0)
     out = columns(market)
-    side, line = out["supertrend_side"], out["supertrend"]
+    side, trail = out["supertrend_side"], out["supertrend"]
     rising = np.flatnonzero(side == 1.0)
-    assert (np.diff(line[rising]) >= 0).all()
+    assert (np.diff(trail[rising]) >= 0).all()
     turn = int(rising[-1]) + 1
-    assert market.candles.close[turn] < line[turn - 1] < market.candles.close[turn - 1]
+    assert market.candles.close[turn] < trail[turn - 1] < market.candles.close[turn - 1]
     assert side[-1] == -1.0
-    assert line[-1] > market.candles.close[-1]
+    assert trail[-1] > market.candles.close[-1]
 
 
 def test_ichimoku_cloud_over_a_candle_was_computed_a_displacement_before() -> None:
@@ -235,7 +197,7 @@ def test_ichimoku_cloud_over_a_candle_was_computed_a_displacement_before() -> No
 
 @pytest.mark.parametrize(("step", "score"), [(1.0, 1.0), (-1.0, -1.0)])
 def test_a_steady_trend_has_every_trend_reading_on_its_side(step: float, score: float) -> None:
-    out = columns(market_of(1000.0 + step * np.arange(300.0)))
+    out = columns(line(1000.0 + step * np.arange(300.0), wick=1.0))
     last = {name: out[name][-1] for name in out}
     assert last["ichimoku_score"] == score
     assert last["sma_alignment"] == score
@@ -249,7 +211,7 @@ def test_a_steady_trend_has_every_trend_reading_on_its_side(step: float, score: 
 
 def test_hull_average_follows_a_straight_line_almost_without_lag() -> None:
     close = 1000.0 + np.arange(300.0)
-    out = columns(market_of(close))
+    out = columns(line(close, wick=1.0))
     assert abs(out["hull"][-1] - close[-1]) < 1.0
     assert abs(out["dema"][-1] - close[-1]) < 1e-6
     assert abs(out["tema"][-1] - close[-1]) < 1e-6

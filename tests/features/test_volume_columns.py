@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
+from drawn_markets import market_of, mirrored
+from evaluations import columns_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from markets import START, candle_frame
+from markets import candle_frame
 
-from quorum.features import FAMILIES
 from quorum.features.series import shifted, window_sum
 from quorum.features.table import Features
 from quorum.features.volume import money_flow_index, obv_slope, volume_zscore
@@ -21,17 +21,7 @@ NEEDED = ("volatility", "swings", "volume", "volume_profile")
 
 
 def compute(market: Market) -> Features:
-    out = Features(len(market))
-    for name in NEEDED:
-        out.begin(name)
-        FAMILIES[name].add(market, out, FAMILIES[name].settings())
-    return out
-
-
-def market_of(rows: list[tuple[float, float, float, float, float]]) -> Market:
-    frame = pd.DataFrame(rows, columns=["open", "high", "low", "close", "volume"])
-    frame.insert(0, "date", pd.date_range(START, periods=len(rows), freq="h").as_unit("ms"))
-    return build_market("BTC/USDT:USDT", "1h", Frames(frame))
+    return columns_of(market, *NEEDED)
 
 
 def quiet(n: int, price: float = 100.0, volume: float = 100.0) -> list[tuple[float, ...]]:
@@ -44,20 +34,7 @@ def quiet(n: int, price: float = 100.0, volume: float = 100.0) -> list[tuple[flo
     return out
 
 
-def mirrored(market: Market, level: float = 100.0) -> Market:
-    c = market.candles
-    flipped = replace(
-        c,
-        open=2 * level - c.open,
-        high=2 * level - c.low,
-        low=2 * level - c.high,
-        close=2 * level - c.close,
-    )
-    delta = None if market.taker_delta is None else -market.taker_delta
-    return replace(market, candles=flipped, taker_delta=delta)
-
-
-# --- windows
+# --- series
 
 
 @given(
@@ -311,10 +288,7 @@ def test_no_row_is_rewritten_by_later_candles(walk, whole, n):
 
 def test_volume_columns_do_not_depend_on_where_the_history_starts(walk, whole):
     late = 400
-    c = walk.candles
-    names = ("time", "open", "high", "low", "close", "volume")
-    cut = replace(c, **{name: getattr(c, name)[late:] for name in names})
-    part = compute(replace(walk, candles=cut, taker_delta=walk.taker_delta[late:]))
+    part = compute(walk.since(late))
     for name in ("volume_ratio", "mfi", "cmf", "obv_slope", "cvd", "vwap", "poc",
                  "value_area_high", "volume_gap_above"):  # fmt: skip
         np.testing.assert_array_equal(part[name][300:], whole[name][late + 300 :], err_msg=name)

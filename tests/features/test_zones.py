@@ -2,55 +2,26 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
-import pandas as pd
 import pytest
+from drawn_markets import LEVEL, Candle, market_of, mirrored, path, random_walk
+from evaluations import assert_rows_of, columns_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.features.gaps import GapSettings
 from quorum.features.order_blocks import OrderBlockSettings
-from quorum.features.swings import SwingSettings, add_swings
 from quorum.features.table import Features
-from quorum.features.volatility import VolatilitySettings, add_volatility
-from quorum.features.zones import ZoneSettings, add_zones
-from quorum.market import Frames, Market, build_market
-
-#: Prices of these markets are multiples of 1/64 below 1024: reflecting them at 1024 is exact.
-MIRROR = 1024.0
-
-Candle = tuple[float, float, float, float]
+from quorum.features.zones import ZoneSettings
+from quorum.market import Market
 
 
-def market_of(rows: list[Candle]) -> Market:
-    frame = pd.DataFrame(rows, columns=["open", "high", "low", "close"])
-    frame["date"] = pd.date_range("2024-01-01", periods=len(rows), freq="1h", tz="UTC")
-    frame["volume"] = 1.0
-    return build_market("X/USDT:USDT", "1h", Frames(frame))
-
-
-def mirrored(rows: list[Candle]) -> list[Candle]:
-    return [(MIRROR - o, MIRROR - lo, MIRROR - h, MIRROR - c) for o, h, lo, c in rows]
+def features(market: Market, section: ZoneSettings | None = None) -> Features:
+    return columns_of(market, "volatility", "swings", "zones", zones=section)
 
 
 def zones(rows: list[Candle], section: ZoneSettings | None = None) -> Features:
     return features(market_of(rows), section)
-
-
-def features(market: Market, section: ZoneSettings | None = None) -> Features:
-    out = Features(len(market))
-    add_volatility(market, out, VolatilitySettings())
-    add_swings(market, out, SwingSettings())
-    out.begin("zones")
-    add_zones(market, out, section or ZoneSettings())
-    return out
-
-
-def path(*closes: float) -> list[Candle]:
-    """Candles from close to close with wicks of 0.25 on both sides."""
-    return [(o, max(o, c) + 0.25, min(o, c) - 0.25, c) for o, c in pairwise(closes)]
 
 
 def wave(n: int = 20) -> list[Candle]:
@@ -63,15 +34,6 @@ RISE = path(100.0, 101.0, 102.0, 103.0, 104.0)
 FALL = path(104.0, 103.0, 102.5, 102.0, 101.5, 101.0, 100.0, 99.5, 99.0)
 BREAK = path(99.0, 102.0, 105.0)
 BLOCK = [*wave(), *RISE, *FALL, *BREAK]
-
-
-def random_walk(seed: int, n: int = 500) -> list[Candle]:
-    rng = np.random.default_rng(seed)
-    ticks = np.cumsum(rng.laplace(0.0, 24.0, n + 1).round()) + 512 * 64
-    wicks = rng.integers(0, 48, (2, n))
-    o, c = ticks[:-1] / 64, ticks[1:] / 64
-    high, low = np.maximum(o, c) + wicks[0] / 64, np.minimum(o, c) - wicks[1] / 64
-    return list(zip(o.tolist(), high.tolist(), low.tolist(), c.tolist(), strict=True))
 
 
 def test_bullish_order_block_is_the_last_falling_candle_before_the_break() -> None:
@@ -178,14 +140,15 @@ def test_balanced_range_is_the_overlap_of_opposite_gaps() -> None:
 
 @pytest.mark.parametrize("rows", [BLOCK, [*GAP, (104.25, 104.5, 102.0, 104.0)], BALANCED])
 def test_mirrored_candles_give_the_mirrored_zones(rows: list[Candle]) -> None:
-    assert_mirrored(zones(rows), zones(mirrored(rows)))
+    market = market_of(rows)
+    assert_mirrored(features(market), features(mirrored(market)))
 
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10_000))
 def test_mirrored_random_walk_gives_the_mirrored_zones(seed: int) -> None:
-    rows = random_walk(seed)
-    assert_mirrored(zones(rows), zones(mirrored(rows)))
+    market = market_of(random_walk(seed))
+    assert_mirrored(features(market), features(mirrored(market)))
 
 
 def assert_mirrored(x: Features, y: Features) -> None:
@@ -195,9 +158,9 @@ def assert_mirrored(x: Features, y: Features) -> None:
         other = name.replace("bull_", "bear_")
         value = y[other]
         if name.endswith("_top"):
-            value = MIRROR - y[other.replace("_top", "_bottom")]
+            value = 2 * LEVEL - y[other.replace("_top", "_bottom")]
         elif name.endswith("_bottom"):
-            value = MIRROR - y[other.replace("_bottom", "_top")]
+            value = 2 * LEVEL - y[other.replace("_bottom", "_top")]
         np.testing.assert_allclose(x[name], value, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
@@ -205,9 +168,7 @@ def assert_mirrored(x: Features, y: Features) -> None:
 @given(st.integers(0, 10_000), st.integers(30, 500))
 def test_prefix_gives_the_same_rows(seed: int, n: int) -> None:
     market = market_of(random_walk(seed))
-    whole, part = features(market), features(market.head(n))
-    for name in whole:
-        np.testing.assert_array_equal(part[name], whole[name][:n], strict=True)
+    assert_rows_of(features(market.head(n)), features(market))
 
 
 def test_rows_do_not_depend_on_where_a_long_history_starts() -> None:

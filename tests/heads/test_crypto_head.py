@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from drawn_markets import line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.candles import Candles
 from quorum.features.derivatives import CAPITULATION, NEW_LONGS, NEW_SHORTS, SHORT_COVERING
 from quorum.features.table import Features
 from quorum.heads.crypto import CryptoHead, CryptoHeadSettings
-from quorum.market import HOUR_MS, Market
 
 #: What the head reads, with a value that says nothing.
 QUIET = {
@@ -56,18 +57,14 @@ SHORT = {
 }
 
 
-def market_of(n, pair="ALT/USDT:USDT"):
-    price = np.full(n, 100.0)
-    time = np.arange(n, dtype=np.int64) * HOUR_MS
-    return Market(pair, Candles("1h", time, price, price, price, price, np.ones(n)))
-
-
 def votes_on(rows, pair="ALT/USDT:USDT", head=None, quiet=QUIET):
     """Votes on candles whose columns are ``quiet`` but for what each row names."""
     features = Features(len(rows))
     for name, value in quiet.items():
         features.add(name, np.array([row.get(name, value) for row in rows], dtype=np.float64))
-    return (head or CryptoHead()).vote(market_of(len(rows), pair), features)
+    return (head or CryptoHead()).vote(
+        replace(line(np.full(len(rows), 100.0)), pair=pair), features
+    )
 
 
 def vote_on(row, **kwargs):

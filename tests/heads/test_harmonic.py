@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from evaluations import assert_votes_of
 from leg_markets import Drawing, own_features, start_at
 from markets import full_market
 
-from quorum.features.table import Features
 from quorum.heads.base import Votes
 from quorum.heads.harmonic import HarmonicHead, HarmonicHeadSettings
 from quorum.market import Market
@@ -61,11 +61,9 @@ def test_confidence_decays_while_the_pattern_is_live() -> None:
     assert HarmonicHead.reason_text(int(votes.reason[row + 2])) == "gartley+live"
 
 
-def test_the_head_abstains_before_four_swings_and_without_columns() -> None:
+def test_the_head_abstains_before_four_swings() -> None:
     drawing = start_at(100).leg(130, 12).leg(110, 12)
     assert not votes_of(drawing).available.any()
-    market = drawing.market()
-    assert not HarmonicHead().vote(market, Features(len(market))).available.any()
 
 
 def test_votes_of_every_prefix_equal_those_of_the_whole(market: Market) -> None:
@@ -74,8 +72,7 @@ def test_votes_of_every_prefix_equal_those_of_the_whole(market: Market) -> None:
     for n in np.random.default_rng(6).integers(20, len(market), 8):
         head = market.head(int(n))
         part = HarmonicHead().vote(head, own_features(head, np.ones(int(n))))
-        for name in ("direction", "probability", "confidence", "reason", "available"):
-            np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[:n])
+        assert_votes_of(part, whole)
 
 
 def test_four_hour_swings_complete_patterns_of_their_own() -> None:

@@ -2,88 +2,43 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from drawn_markets import Candle, legs, market_of, mirrored, path, random_walk
+from evaluations import assert_votes_of, columns_of, reasons, valid
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.features.liquidity import LiquiditySettings, add_liquidity
-from quorum.features.sessions import SessionSettings, add_sessions
-from quorum.features.swings import SwingSettings, add_swings
 from quorum.features.table import Features
-from quorum.features.volatility import VolatilitySettings, add_volatility
-from quorum.features.zones import ZoneSettings, add_zones
 from quorum.heads.base import Votes
-from quorum.heads.ict import IctHead, IctSettings
-from quorum.market import Frames, Market, build_market
+from quorum.heads.ict import IctHead, IctHeadSettings
+from quorum.market import Market
 
-MIRROR = 1024.0
-Candle = tuple[float, float, float, float]
 #: Hours (UTC) of a winter day: 09-10 and 10-11 New York, 02-03 New York, and 18-19 New York.
 NEW_YORK, SILVER_BULLET, LONDON, EVENING = 14, 15, 7, 23
 
 
-def market_of(
+def market_at(
     rows: list[Candle], volume: dict[int, float] | None = None, *, last: int = NEW_YORK
 ) -> Market:
     """Hourly market whose last candle opens at hour ``last`` of a winter Wednesday (UTC)."""
-    frame = pd.DataFrame(rows, columns=["open", "high", "low", "close"])
-    end = pd.Timestamp("2024-01-17", tz="UTC") + pd.Timedelta(hours=last)
-    frame["date"] = pd.date_range(end=end, periods=len(rows), freq="1h")
-    frame["volume"] = 1.0
-    for row, value in (volume or {}).items():
-        frame.loc[len(rows) + row, "volume"] = value
-    return build_market("X/USDT:USDT", "1h", Frames(frame))
+    end = pd.Timestamp("2024-01-17") + pd.Timedelta(hours=last)
+    return market_of(rows, end - pd.Timedelta(hours=len(rows) - 1), volume=volume or {})
 
 
 def features(market: Market) -> Features:
-    out = Features(len(market))
-    add_volatility(market, out, VolatilitySettings())
-    add_swings(market, out, SwingSettings())
-    mean = pd.Series(market.candles.volume).rolling(20).mean().shift(1).to_numpy()
-    out.add("volume_ratio", market.candles.volume / mean)
-    add_sessions(market, out, SessionSettings())
-    add_liquidity(market, out, LiquiditySettings())
-    add_zones(market, out, ZoneSettings())
-    return out
+    return columns_of(market, "volatility", "swings", "volume", "sessions", "liquidity", "zones")
 
 
-def votes(market: Market, section: IctSettings | None = None) -> Votes:
+def votes(market: Market, section: IctHeadSettings | None = None) -> Votes:
     return IctHead(section).vote(market, features(market))
 
 
 def last_vote(market: Market) -> tuple[int, float, float, set[str]]:
     v = votes(market)
-    reason = set(IctHead.reason_text(int(v.reason[-1])).split("+"))
-    return int(v.direction[-1]), float(v.probability[-1]), float(v.confidence[-1]), reason
-
-
-def mirrored(rows: list[Candle]) -> list[Candle]:
-    return [(MIRROR - o, MIRROR - lo, MIRROR - h, MIRROR - c) for o, h, lo, c in rows]
-
-
-def path(*closes: float) -> list[Candle]:
-    return [(o, max(o, c) + 0.25, min(o, c) - 0.25, c) for o, c in pairwise(closes)]
-
-
-def legs(*points: float, step: float = 0.5) -> list[Candle]:
-    """Candles along straight legs between turning points."""
-    closes = [points[0]]
-    for a, b in pairwise(points):
-        closes += np.linspace(a, b, int(abs(b - a) / step) + 1)[1:].tolist()
-    return path(*closes)
-
-
-def random_walk(seed: int, n: int = 400) -> list[Candle]:
-    rng = np.random.default_rng(seed)
-    ticks = np.cumsum(rng.laplace(0.0, 24.0, n + 1).round()) + 512 * 64
-    wicks = rng.integers(0, 48, (2, n))
-    o, c = ticks[:-1] / 64, ticks[1:] / 64
-    high, low = np.maximum(o, c) + wicks[0] / 64, np.minimum(o, c) - wicks[1] / 64
-    return list(zip(o.tolist(), high.tolist(), low.tolist(), c.tolist(), strict=True))
+    probability, confidence = float(v.probability[-1]), float(v.confidence[-1])
+    return int(v.direction[-1]), probability, confidence, reasons(IctHead, v)
 
 
 #: A swing low at 95.75, left alone; then a wick under it that closes back above.
@@ -119,7 +74,7 @@ SPIKE = {-1: 3.0}
 
 
 def test_stop_hunt_with_volume_in_new_york_votes_long() -> None:
-    direction, probability, confidence, reason = last_vote(market_of(STOP_HUNT, SPIKE))
+    direction, probability, confidence, reason = last_vote(market_at(STOP_HUNT, SPIKE))
     assert direction == 1
     assert probability >= 0.75
     assert 0.80 * 0.95 <= confidence <= 0.95 * 0.95
@@ -127,8 +82,8 @@ def test_stop_hunt_with_volume_in_new_york_votes_long() -> None:
 
 
 def test_the_same_stop_hunt_without_volume_counts_less() -> None:
-    _, loud_probability, loud, _ = last_vote(market_of(STOP_HUNT, SPIKE))
-    direction, probability, confidence, reason = last_vote(market_of(STOP_HUNT))
+    _, loud_probability, loud, _ = last_vote(market_at(STOP_HUNT, SPIKE))
+    direction, probability, confidence, reason = last_vote(market_at(STOP_HUNT))
     assert direction == 1
     assert probability < loud_probability
     assert confidence < loud
@@ -136,7 +91,7 @@ def test_the_same_stop_hunt_without_volume_counts_less() -> None:
 
 
 def test_retracement_into_the_entry_zone_in_a_kill_zone_votes_long() -> None:
-    direction, probability, confidence, reason = last_vote(market_of(RETRACEMENT))
+    direction, probability, confidence, reason = last_vote(market_at(RETRACEMENT))
     assert direction == 1
     assert probability >= 0.60
     assert 0.85 * 0.95 <= confidence <= 0.95 * 0.95
@@ -144,7 +99,7 @@ def test_retracement_into_the_entry_zone_in_a_kill_zone_votes_long() -> None:
 
 
 def test_tapped_order_block_votes_long() -> None:
-    direction, _, _, reason = last_vote(market_of(ORDER_BLOCK))
+    direction, _, _, reason = last_vote(market_at(ORDER_BLOCK))
     assert direction == 1
     assert "ob_bull" in reason
 
@@ -161,21 +116,21 @@ def test_balanced_range_is_named_and_alone_no_valid_vote_in_new_york() -> None:
     direction, _, _, reason = last_vote(with_history(BALANCED))
     assert direction == 1
     assert "bpr_bull" in reason
-    best = IctSettings().balanced
+    best = IctHeadSettings().balanced
     assert (best.low, best.high) == (0.60, 0.70)
-    assert best.high * IctSettings().clock.new_york < 0.70
+    assert best.high * IctHeadSettings().clock.new_york < 0.70
 
 
 def with_history(rows: list[Candle]) -> Market:
     """Put a pair of confirmed swings long before the candles: without any, the head abstains."""
-    return market_of([*legs(100.0, 103.0, 97.0, 100.0), *rows])
+    return market_at([*legs(100.0, 103.0, 97.0, 100.0), *rows])
 
 
 def test_judas_swing_votes_with_the_day_and_against_the_opening() -> None:
     # Asian session 01-05 UTC and London from 07 UTC on the last day.
     rows = [*legs(100.0, 103.0, 97.0, 100.0), *path(*[100.0 + 0.25 * (k % 2) for k in range(33)])]
     run = [(100.0, 100.25, 98.5, 99.0), (99.0, 101.0, 98.75, 100.75)]
-    direction, probability, confidence, reason = last_vote(market_of([*rows, *run], last=8))
+    direction, probability, confidence, reason = last_vote(market_at([*rows, *run], last=8))
     assert direction == 1
     assert probability >= 0.60
     assert 0.70 * 0.90 <= confidence <= 0.85 * 0.90
@@ -186,21 +141,21 @@ def test_judas_swing_votes_with_the_day_and_against_the_opening() -> None:
     ("hour", "multiplier"), [(SILVER_BULLET, 1.0), (NEW_YORK, 0.95), (LONDON, 0.90)]
 )
 def test_the_clock_multiplies_the_confidence(hour: int, multiplier: float) -> None:
-    readings = votes(market_of(STOP_HUNT, SPIKE, last=hour))
+    readings = votes(market_at(STOP_HUNT, SPIKE, last=hour))
     assert readings.readings["time_multiplier"][-1] == multiplier
     expected = readings.readings["setup_confidence"][-1] * multiplier
     assert readings.confidence[-1] == pytest.approx(expected, abs=1e-4)
 
 
 def test_outside_the_kill_zones_the_best_setup_is_no_valid_vote() -> None:
-    direction, _, confidence, reason = last_vote(market_of(STOP_HUNT, SPIKE, last=EVENING))
+    direction, _, confidence, reason = last_vote(market_at(STOP_HUNT, SPIKE, last=EVENING))
     assert direction == 1
     assert 0.5 * 0.80 <= confidence <= 0.7 * 0.95
     assert not reason & {"london_kill_zone", "ny_kill_zone", "silver_bullet"}
 
 
 def test_multiplier_outside_fades_with_the_distance_to_the_next_kill_zone() -> None:
-    market = market_of(random_walk(1, 48), last=23)
+    market = market_at(random_walk(1, 48), last=23)
     multiplier = votes(market).readings["time_multiplier"][-24:]
     assert multiplier[12] == pytest.approx(0.7)  # 07-08 New York
     assert multiplier[11] == pytest.approx(0.7 - 0.2 / 3)  # 06-07
@@ -209,7 +164,7 @@ def test_multiplier_outside_fades_with_the_distance_to_the_next_kill_zone() -> N
 
 def test_setup_outlives_its_candle_with_decaying_strength() -> None:
     quiet = path(96.6, 96.7, 96.6, 96.7)
-    v = votes(market_of([*STOP_HUNT, *quiet], {-4: 3.0}))
+    v = votes(market_at([*STOP_HUNT, *quiet], {-4: 3.0}))
     evidence = v.readings["bull_evidence"][-4:]
     assert evidence[0] >= 3.0
     assert (np.diff(evidence) < 0).all()
@@ -217,18 +172,19 @@ def test_setup_outlives_its_candle_with_decaying_strength() -> None:
 
 
 def test_setup_dies_of_age_and_of_a_close_beyond_its_extreme() -> None:
-    lives = votes(market_of([*STOP_HUNT, *path(96.6, 96.2)], {-2: 3.0}))
+    lives = votes(market_at([*STOP_HUNT, *path(96.6, 96.2)], {-2: 3.0}))
     assert lives.readings["bull_evidence"][-1] > 2
-    dies = votes(market_of([*STOP_HUNT, *path(96.6, 94.0)], {-2: 3.0}))
+    dies = votes(market_at([*STOP_HUNT, *path(96.6, 94.0)], {-2: 3.0}))
     assert dies.readings["bull_evidence"][-1] == 0
-    old = votes(market_of([*STOP_HUNT, *path(96.6, 96.2)], {-2: 3.0}), IctSettings(hold=0))
+    old = votes(market_at([*STOP_HUNT, *path(96.6, 96.2)], {-2: 3.0}), IctHeadSettings(hold=0))
     assert old.readings["bull_evidence"][-2] > 2
     assert old.readings["bull_evidence"][-1] == 0
 
 
 @pytest.mark.parametrize("rows", [STOP_HUNT, RETRACEMENT, ORDER_BLOCK])
 def test_mirrored_setup_votes_short_just_as_strongly(rows: list[Candle]) -> None:
-    long, short = last_vote(market_of(rows, SPIKE)), last_vote(market_of(mirrored(rows), SPIKE))
+    market = market_at(rows, SPIKE)
+    long, short = last_vote(market), last_vote(mirrored(market))
     assert (long[0], short[0]) == (1, -1)
     assert short[1:3] == pytest.approx(long[1:3], abs=1e-4)
     swap = {
@@ -242,12 +198,8 @@ def test_mirrored_setup_votes_short_just_as_strongly(rows: list[Candle]) -> None
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10_000))
 def test_mirrored_random_walk_votes_the_other_way(seed: int) -> None:
-    rows = random_walk(seed)
-    market = market_of(rows)
-    pivots = features(market).swings["base"].row
-    # Of a candle that is both a swing high and a swing low the high is always listed first.
-    assume(len(np.unique(pivots)) == len(pivots))
-    v, w = votes(market), votes(market_of(mirrored(rows)))
+    market = market_at(random_walk(seed, 400))
+    v, w = votes(market), votes(mirrored(market))
     np.testing.assert_array_equal(v.direction, -w.direction)
     np.testing.assert_allclose(v.probability, w.probability, atol=1.01e-4)
     np.testing.assert_allclose(v.confidence, w.confidence, atol=1.01e-4)
@@ -256,35 +208,31 @@ def test_mirrored_random_walk_votes_the_other_way(seed: int) -> None:
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10_000), st.integers(30, 400))
 def test_prefix_gives_the_same_votes(seed: int, n: int) -> None:
-    market = market_of(random_walk(seed))
-    whole, part = votes(market), votes(market.head(n))
-    for name in ("direction", "probability", "confidence", "reason", "available"):
-        np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[:n])
-    for name, values in part.readings.items():
-        np.testing.assert_array_equal(values, whole.readings[name][:n])
+    market = market_at(random_walk(seed, 400))
+    assert_votes_of(votes(market.head(n)), votes(market))
 
 
 def test_votes_do_not_depend_on_where_a_long_history_starts() -> None:
     rows = random_walk(5, 2600)
-    whole, late = votes(market_of(rows)), votes(market_of(rows[1000:]))
+    whole, late = votes(market_at(rows)), votes(market_at(rows[1000:]))
     for name in ("direction", "probability", "confidence", "reason"):
         np.testing.assert_array_equal(getattr(late, name)[1400:], getattr(whole, name)[2400:])
 
 
 def test_head_abstains_before_swings_are_confirmed() -> None:
-    v = votes(market_of(path(*np.arange(100.0, 140.0))))
+    v = votes(market_at(path(*np.arange(100.0, 140.0))))
     assert not v.available.any()
     assert not v.direction.any()
 
 
 def test_flat_market_gives_no_vote_and_no_warning() -> None:
     with np.errstate(all="raise"):
-        v = votes(market_of([(100.0, 100.0, 100.0, 100.0)] * 80))
+        v = votes(market_at([(100.0, 100.0, 100.0, 100.0)] * 80))
     assert not v.direction.any()
 
 
 def test_missing_volume_ratio_means_no_spike_and_no_failure() -> None:
-    market = market_of(STOP_HUNT, {-k: 0.0 for k in range(1, len(STOP_HUNT) + 1)})
+    market = market_at(STOP_HUNT, {-k: 0.0 for k in range(1, len(STOP_HUNT) + 1)})
     with np.errstate(divide="ignore", invalid="ignore"):
         direction, _, _, reason = last_vote(market)
     assert direction == 1
@@ -292,10 +240,10 @@ def test_missing_volume_ratio_means_no_spike_and_no_failure() -> None:
 
 
 def test_random_walks_get_valid_votes_on_a_tenth_of_the_candles_and_only_in_kill_zones() -> None:
-    market = market_of(random_walk(9, 4000))
+    market = market_at(random_walk(9, 4000))
     v, x = votes(market), features(market)
-    valid = (v.direction != 0) & (v.probability >= 0.60) & (v.confidence >= 0.70)
-    assert 0.05 < valid.mean() < 0.20
+    good = valid(v)
+    assert 0.05 < good.mean() < 0.20
     outside = x["london_kill_zone"] + x["ny_kill_zone"] + x["silver_bullet"] == 0
-    assert not (valid & outside).any()
-    assert (v.direction[valid] > 0).mean() == pytest.approx(0.5, abs=0.15)
+    assert not (good & outside).any()
+    assert (v.direction[good] > 0).mean() == pytest.approx(0.5, abs=0.15)

@@ -12,7 +12,7 @@ from markets import START, candle_frame
 
 from quorum.features.table import Features
 from quorum.heads.base import Votes
-from quorum.heads.sentiment import SentimentHead, SentimentSettings
+from quorum.heads.sentiment import SentimentHead, SentimentHeadSettings
 from quorum.market import Frames, Market, Records, build_market
 
 HOURS = 240
@@ -39,7 +39,7 @@ def market_with(records: Records | None) -> Market:
 
 def vote(*rows: tuple[float, str, float, float], **changes: object) -> Votes:
     market = market_with(records_of(*rows) if rows else None)
-    head = SentimentHead(SentimentSettings(**changes))
+    head = SentimentHead(SentimentHeadSettings(**changes))
     return head.vote(market, Features(len(market)))
 
 

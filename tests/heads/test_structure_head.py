@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from drawn_markets import candles_of, line, mirrored
+from evaluations import assert_votes_of, columns_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.candles import Candles, timeframe_ms
-from quorum.features.structure import STRUCTURE_TIMEFRAMES, StructureSettings, add_structure
-from quorum.features.swings import SwingSettings, add_swings
+from quorum.features.structure import STRUCTURE_TIMEFRAMES
+from quorum.features.swings import SwingSettings
 from quorum.features.table import Features
 from quorum.heads.structure import StructureHead, StructureHeadSettings
-from quorum.market import HigherTimeframe, Market
 
 VALID_PROBABILITY, VALID_CONFIDENCE = 0.60, 0.70
-
-
-def candles_of(closes, timeframe="1h"):
-    close = np.asarray(closes, dtype=np.float64)
-    opened = np.concatenate([close[:1], close[:-1]])
-    time = np.arange(len(close), dtype=np.int64) * timeframe_ms(timeframe)
-    high, low = np.maximum(opened, close), np.minimum(opened, close)
-    return Candles(timeframe, time, opened, high, low, close, np.ones(len(close)))
 
 
 def vote_on(trends, position=0.5, ages=(99.0, 99.0, 99.0, 99.0), head=None, **extra):
@@ -36,7 +28,7 @@ def vote_on(trends, position=0.5, ages=(99.0, 99.0, 99.0, 99.0), head=None, **ex
     features.add("range_position", np.array([position]))
     for name, value in extra.items():
         features.add(name, np.array([value]))
-    votes = (head or StructureHead()).vote(Market("X/USDT:USDT", candles_of([100.0])), features)
+    votes = (head or StructureHead()).vote(line([100.0]), features)
     reasons = set(StructureHead.reason_text(int(votes.reason[0])).split("+"))
     return (
         int(votes.direction[0]),
@@ -170,43 +162,29 @@ def test_an_unknown_range_is_neither_right_nor_wrong():
 
 
 def pipeline(market):
-    features = Features(len(market))
-    add_swings(market, features, SwingSettings(left=2, right=2, higher_left=2, higher_right=2))
-    add_structure(market, features, StructureSettings())
-    return StructureHead().vote(market, features)
+    narrow = SwingSettings(left=2, right=2, higher_left=2, higher_right=2)
+    return StructureHead().vote(market, columns_of(market, "swings", "structure", swings=narrow))
 
 
-def market_of(closes):
-    base = candles_of(closes)
-    higher = {}
-    for timeframe, step in (("4h", 4), ("1d", 24)):
-        candles = candles_of(closes[step - 1 :: step], timeframe)
-        row = np.searchsorted(candles.close_time, base.close_time, side="right")
-        higher[timeframe] = HigherTimeframe(candles, row.astype(np.int64) - 1)
-    return Market("X/USDT:USDT", base, higher=higher)
-
-
-def random_closes(seed, n=600):
-    return 1000.0 + np.cumsum(np.random.default_rng(seed).integers(-6, 7, n))
+def random_market(seed, n=600):
+    closes = 1000.0 + np.cumsum(np.random.default_rng(seed).integers(-6, 7, n))
+    higher = {tf: candles_of(closes[k - 1 :: k], tf) for tf, k in (("4h", 4), ("1d", 24))}
+    return line(closes, higher=higher)
 
 
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=12, deadline=None)
 def test_the_mirror_image_of_a_market_votes_the_other_way(seed):
-    closes = random_closes(seed)
-    votes, mirrored = pipeline(market_of(closes)), pipeline(market_of(2000.0 - closes))
-    np.testing.assert_array_equal(votes.direction, -mirrored.direction)
-    np.testing.assert_array_equal(votes.confidence, mirrored.confidence)
-    np.testing.assert_allclose(votes.probability, mirrored.probability, atol=1e-9)
+    market = random_market(seed)
+    votes, image = pipeline(market), pipeline(mirrored(market, 1000.0))
+    np.testing.assert_array_equal(votes.direction, -image.direction)
+    np.testing.assert_array_equal(votes.confidence, image.confidence)
+    np.testing.assert_allclose(votes.probability, image.probability, atol=1e-9)
     assert np.any(votes.direction != 0)
 
 
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 599))
 @settings(max_examples=20, deadline=None)
 def test_a_prefix_of_the_market_gives_the_prefix_of_the_votes(seed, n):
-    market = market_of(random_closes(seed))
-    whole, part = pipeline(market), pipeline(market.head(n))
-    for name in ("direction", "probability", "confidence", "reason", "available"):
-        np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[:n])
-    for name, reading in part.readings.items():
-        np.testing.assert_array_equal(reading, whole.readings[name][:n])
+    market = random_market(seed)
+    assert_votes_of(pipeline(market.head(n)), pipeline(market))

@@ -1,83 +1,46 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from drawn_markets import line, mirrored
+from evaluations import assert_votes_of, columns_of, valid
 from numpy.testing import assert_allclose, assert_array_equal
 
-from quorum.candles import Candles
-from quorum.features.momentum import MomentumSettings, add_momentum
 from quorum.features.table import Features
-from quorum.features.trend import TrendSettings, add_trend
-from quorum.features.volatility import VolatilitySettings, add_volatility
 from quorum.heads.base import Votes
-from quorum.heads.technical import TechnicalHead, TechnicalSettings
+from quorum.heads.technical import TechnicalHead, TechnicalHeadSettings
 from quorum.heads.technical_table import GROUPS, INDICATORS, Scale, Scales, table
 from quorum.market import Market
-from quorum.typing import Floats
 
-HOUR = 3_600_000
 VOLUME_COLUMNS = ("vwap_distance", "cmf", "obv_slope")
-
-
-def market_of(close: Floats, wick: float = 1.0) -> Market:
-    opened = np.concatenate((close[:1], close[:-1]))
-    time = np.arange(len(close), dtype=np.int64) * HOUR
-    high, low = np.maximum(opened, close) + wick, np.minimum(opened, close) - wick
-    return Market(
-        "TEST/USDT:USDT", Candles("1h", time, opened, high, low, close, np.ones(len(close)))
-    )
 
 
 def walk(n: int, seed: int = 3) -> Market:
     rng = np.random.default_rng(seed)
-    return market_of(2000.0 + np.cumsum(rng.normal(0.0, 4.0, n)), wick=2.0)
+    return line(2000.0 + np.cumsum(rng.normal(0.0, 4.0, n)), wick=2.0)
 
 
 def trend(step: float, n: int = 500) -> Market:
     """Make a trend with pullbacks: three candles with it, one against."""
     moves = step * np.tile([1.5, 1.0, 1.5, -1.0], n // 4)
-    return market_of(2000.0 + np.cumsum(moves))
-
-
-def mirrored(market: Market, level: float = 5000.0) -> Market:
-    c = market.candles
-    return replace(
-        market,
-        candles=replace(
-            c,
-            open=2 * level - c.open,
-            high=2 * level - c.low,
-            low=2 * level - c.high,
-            close=2 * level - c.close,
-        ),
-    )
+    return line(2000.0 + np.cumsum(moves), wick=1.0)
 
 
 def columns(market: Market) -> Features:
-    out = Features(len(market))
-    add_volatility(market, out, VolatilitySettings())
-    add_trend(market, out, TrendSettings())
-    add_momentum(market, out, MomentumSettings())
-    return out
+    return columns_of(market, "volatility", "trend", "momentum")
 
 
-def vote(market: Market, settings: TechnicalSettings | None = None) -> Votes:
+def vote(market: Market, settings: TechnicalHeadSettings | None = None) -> Votes:
     return TechnicalHead(settings).vote(market, columns(market))
 
 
 def made(values: dict[str, float], n: int = 1) -> tuple[Market, Features]:
     """Make features that hold exactly these constant columns."""
-    market = market_of(np.full(n, 100.0))
+    market = line(np.full(n, 100.0), wick=1.0)
     out = Features(n)
     for name, value in values.items():
         out.add(name, np.full(n, value))
     return market, out
-
-
-def valid(votes: Votes) -> np.ndarray:
-    return (votes.direction != 0) & (votes.probability >= 0.60) & (votes.confidence >= 0.70)
 
 
 def test_the_table_has_25_core_indicators_and_more_than_55_with_variations() -> None:
@@ -201,7 +164,7 @@ def test_a_steady_fall_votes_short() -> None:
 
 def test_a_choppy_market_is_rarely_valid() -> None:
     close = 2000.0 + 3.0 * np.tile([1.0, -1.0, -1.0, 1.0], 125)
-    votes = vote(market_of(close))
+    votes = vote(line(close, wick=1.0))
     assert votes.available[250:].all()
     assert valid(votes)[250:].mean() < 0.05
 
@@ -235,21 +198,12 @@ def test_a_prefix_votes_exactly_like_the_whole() -> None:
     market = walk(600)
     whole = vote(market)
     for n in np.random.default_rng(0).integers(1, 600, 12):
-        part = vote(market.head(int(n)))
-        for field in ("direction", "probability", "confidence", "reason", "available"):
-            assert_array_equal(getattr(part, field), getattr(whole, field)[:n])
-        for name, values in whole.readings.items():
-            assert_array_equal(part.readings[name], values[:n])
+        assert_votes_of(vote(market.head(int(n))), whole)
 
 
 def test_after_1400_candles_the_start_of_the_history_does_not_change_a_vote() -> None:
     market = walk(2600)
-    c = market.candles
-    fields = ("time", "open", "high", "low", "close", "volume")
-    later = replace(
-        market, candles=replace(c, **{name: getattr(c, name)[1000:] for name in fields})
-    )
-    whole, part = vote(market), vote(later)
+    whole, part = vote(market), vote(market.since(1000))
     for field in ("direction", "confidence", "reason"):
         assert_array_equal(getattr(part, field)[1400:], getattr(whole, field)[2400:])
     assert_allclose(part.probability[1400:], whole.probability[2400:], atol=1.01e-4)
@@ -264,7 +218,7 @@ def test_short_histories_abstain(n: int) -> None:
 
 
 def test_a_market_that_stands_still_abstains() -> None:
-    votes = vote(market_of(np.full(400, 100.0), wick=0.0))
+    votes = vote(line(np.full(400, 100.0)))
     assert not votes.available.any()
 
 
@@ -285,13 +239,13 @@ def test_volume_columns_join_where_they_exist() -> None:
 
 
 def test_scales_are_settings() -> None:
-    settings = TechnicalSettings(scales=Scales(rsi=Scale(centre=50.0, full=10.0)))
+    settings = TechnicalHeadSettings(scales=Scales(rsi=Scale(centre=50.0, full=10.0)))
     _, features = made({"rsi_14": 60.0})
     assert_allclose(TechnicalHead(settings).scores(features)["rsi_14"], [0.7])
 
 
 def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match="long_above"):
-        TechnicalSettings(long_above=0.2)
+        TechnicalHeadSettings(long_above=0.2)
     with pytest.raises(ValueError, match="colour"):
-        TechnicalSettings(colour=1)
+        TechnicalHeadSettings(colour=1)

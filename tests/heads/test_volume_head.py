@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from evaluations import assert_votes_of, columns_of, valid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markets import candle_frame
 
-from quorum.features import FAMILIES
 from quorum.features.table import Features
 from quorum.heads.volume import VolumeHead, VolumeHeadSettings, fading, spent
 from quorum.market import Frames, Market, build_market
@@ -62,11 +60,7 @@ def vote(**columns: float):
 
 
 def features_of(market: Market) -> Features:
-    out = Features(len(market))
-    for name in ("volatility", "swings", "volume", "volume_profile"):
-        out.begin(name)
-        FAMILIES[name].add(market, out, FAMILIES[name].settings())
-    return out
+    return columns_of(market, "volatility", "swings", "volume", "volume_profile")
 
 
 def sellers(columns: dict[str, float]) -> dict[str, float]:
@@ -198,38 +192,12 @@ def walk() -> Market:
 
 def test_the_head_is_neither_silent_nor_always_on(walk):
     votes = VolumeHead().vote(walk, features_of(walk))
-    valid = (votes.probability >= 0.6) & (votes.confidence >= 0.7)
-    assert 0.02 < (valid & (votes.direction > 0)).mean() < 0.4
-    assert 0.02 < (valid & (votes.direction < 0)).mean() < 0.4
-
-
-def test_the_mirrored_market_votes_the_other_way(walk):
-    # The typical price in MFI and VWAP weighs volume by price, and the bins of the profile
-    # stand on an absolute grid: small prices changes keep what is asymmetric by nature small.
-    c = walk.candles
-    level = 50 * c.high.max()
-    shift = level - 100.0
-    up = replace(c, open=c.open + shift, high=c.high + shift, low=c.low + shift,
-                 close=c.close + shift)  # fmt: skip
-    down = replace(up, open=2 * level - up.open, high=2 * level - up.low,
-                   low=2 * level - up.high, close=2 * level - up.close)  # fmt: skip
-    votes, image = (
-        VolumeHead().vote(market, features_of(market))
-        for market in (replace(walk, candles=up), replace(walk, candles=down))
-    )
-    valid = (votes.probability >= 0.6) & (votes.confidence >= 0.7)
-    assert valid.mean() > 0.1
-    assert (votes.direction[valid] == -image.direction[valid]).mean() > 0.99
-    difference = np.abs(votes.readings["score"] + image.readings["score"])
-    assert np.nanmedian(difference) < 0.01
+    assert 0.02 < (valid(votes) & (votes.direction > 0)).mean() < 0.4
+    assert 0.02 < (valid(votes) & (votes.direction < 0)).mean() < 0.4
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 1500))
 def test_no_vote_is_rewritten_by_later_candles(walk, n):
-    whole = VolumeHead().vote(walk, features_of(walk))
-    part = VolumeHead().vote(walk.head(n), features_of(walk.head(n)))
-    for name in ("direction", "probability", "confidence", "reason", "available"):
-        np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[:n], err_msg=name)
-    for name, reading in part.readings.items():
-        np.testing.assert_array_equal(reading, whole.readings[name][:n], err_msg=name)
+    whole, part = (VolumeHead().vote(m, features_of(m)) for m in (walk, walk.head(n)))
+    assert_votes_of(part, whole)

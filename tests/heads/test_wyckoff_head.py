@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from drawn_markets import mirrored
+from evaluations import assert_votes_of, reasons
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from leg_markets import MIRROR, Drawing, accumulation, own_features, start_at
 
 from quorum.candles import Candles
-from quorum.features.swings import find_swings
 from quorum.features.table import Features
 from quorum.heads.base import Votes
 from quorum.heads.wyckoff import WyckoffHead, WyckoffHeadSettings
@@ -29,17 +28,13 @@ def broken(volume: float) -> Drawing:
     return accumulation().bar(101, 101.2, 98.9, 100.9, volume).leg(104, 6, volume=1.2, wick=0.2)
 
 
-def reasons(votes: Votes, row: int) -> set[str]:
-    return set(WyckoffHead.reason_text(int(votes.reason[row])).split("+"))
-
-
 def test_a_spring_votes_long_at_ninety() -> None:
     votes = votes_of(broken(0.5), BARE)
     assert votes.direction[END - 1] == 0
     assert votes.direction[END] == 1
     assert votes.confidence[END] == pytest.approx(0.90)
     assert votes.probability[END] >= 0.60
-    assert {"spring", "accumulation", "stage_c"} <= reasons(votes, END)
+    assert {"spring", "accumulation", "stage_c"} <= reasons(WyckoffHead, votes, END)
 
 
 def test_a_utad_votes_short_at_ninety_once_the_decline_follows() -> None:
@@ -47,16 +42,16 @@ def test_a_utad_votes_short_at_ninety_once_the_decline_follows() -> None:
     row = int(np.flatnonzero(votes.confidence == 0.90)[0])
     assert row == END + 1  # the candle after the climax closes under it
     assert votes.direction[row] == -1
-    assert {"utad", "distribution"} <= reasons(votes, row)
+    assert {"utad", "distribution"} <= reasons(WyckoffHead, votes, row)
 
 
 def test_the_mirror_images_of_spring_and_utad_are_worth_less() -> None:
     upthrust = votes_of(broken(0.5).mirrored(MIRROR), BARE)
     assert (upthrust.direction[END], upthrust.confidence[END]) == (-1, 0.75)
-    assert "upthrust" in reasons(upthrust, END)
+    assert "upthrust" in reasons(WyckoffHead, upthrust, END)
     shakeout = votes_of(broken(2.0), BARE)
     assert (shakeout.direction[END + 1], shakeout.confidence[END + 1]) == (1, 0.75)
-    assert "terminal_shakeout" in reasons(shakeout, END + 1)
+    assert "terminal_shakeout" in reasons(WyckoffHead, shakeout, END + 1)
 
 
 @pytest.mark.parametrize(("mirror", "side"), [(False, 1), (True, -1)])
@@ -65,7 +60,7 @@ def test_a_sign_votes_at_seventy_five(mirror: bool, side: int) -> None:
     votes = votes_of(drawing.mirrored(MIRROR) if mirror else drawing, BARE)
     assert votes.direction[-1] == side
     assert votes.confidence[-1] == pytest.approx(0.75)
-    assert ("sign_of_weakness" if mirror else "sign_of_strength") in reasons(votes, -1)
+    assert ("sign_of_weakness" if mirror else "sign_of_strength") in reasons(WyckoffHead, votes, -1)
 
 
 def test_a_phase_alone_votes_at_seventy() -> None:
@@ -73,7 +68,7 @@ def test_a_phase_alone_votes_at_seventy() -> None:
     votes = votes_of(drawing, BARE)
     assert votes.direction[-1] == 1
     assert votes.confidence[-1] == pytest.approx(0.70)
-    assert reasons(votes, -1) == {"markup", "stage_e", "operator_agrees"}
+    assert reasons(WyckoffHead, votes, -1) == {"markup", "stage_e", "operator_agrees"}
 
 
 def test_a_range_before_any_test_does_not_vote() -> None:
@@ -83,7 +78,7 @@ def test_a_range_before_any_test_does_not_vote() -> None:
 def test_an_agreeing_operator_multiplies_confidence_up_to_the_cap() -> None:
     agreeing = votes_of(broken(0.5))
     assert agreeing.confidence[END] == pytest.approx(0.90 * 1.05)
-    assert "operator_agrees" in reasons(agreeing, END)
+    assert "operator_agrees" in reasons(WyckoffHead, agreeing, END)
     capped = votes_of(broken(0.5), WyckoffHeadSettings(operator_factor=1.5))
     assert capped.confidence[END] == pytest.approx(0.95)
     # Supply in the range: the same spring, but nobody backs it.
@@ -102,19 +97,18 @@ def test_an_event_decays_and_ends() -> None:
         broken(0.5).leg(105, 10), WyckoffHeadSettings(operator_factor=1.0, decay=0.02, hold=6)
     )
     assert votes.confidence[END + 5] == pytest.approx(0.90 * 0.90)
-    assert "spring" in reasons(votes, END + 6)
-    assert "spring" not in reasons(votes, END + 7)
+    assert "spring" in reasons(WyckoffHead, votes, END + 6)
+    assert "spring" not in reasons(WyckoffHead, votes, END + 7)
 
 
 def test_a_close_under_the_spring_refutes_it() -> None:
     votes = votes_of(accumulation().bar(101, 101.2, 98.9, 100.9, 0.5).leg(97, 3).leg(101, 2))
     assert votes.direction[END] == 1
-    assert not any("spring" in reasons(votes, row) for row in range(END + 3, END + 6))
+    assert not any("spring" in reasons(WyckoffHead, votes, row) for row in range(END + 3, END + 6))
 
 
-def test_the_head_abstains_without_columns_swings_or_volume() -> None:
+def test_the_head_abstains_without_swings_or_volume() -> None:
     market = broken(0.5).market()
-    assert not WyckoffHead().vote(market, Features(len(market))).available.any()
     assert not votes_of(start_at(100).leg(120, 30)).available.any()
     unknown = np.full(len(market), np.nan)
     votes = WyckoffHead().vote(market, own_features(market, unknown, atr=1.0))
@@ -137,14 +131,6 @@ def random_market(seed: int, n: int = 400) -> Market:
     return Market("X/Y", Candles("1h", time, opened, high, low, close, rng.lognormal(4, 0.7, n)))
 
 
-def reflected(market: Market) -> Market:
-    c = market.candles
-    flipped = replace(
-        c, open=2000 - c.open, high=2000 - c.low, low=2000 - c.high, close=2000 - c.close
-    )
-    return replace(market, candles=flipped)
-
-
 def votes_at(market: Market) -> Votes:
     ratio = market.candles.volume / 60
     return WyckoffHead().vote(market, own_features(market, ratio, atr=3.0))
@@ -157,13 +143,8 @@ def test_any_market_votes_opposite_to_its_mirror_image_and_like_its_prefix(
 ) -> None:
     market = random_market(seed)
     votes = votes_at(market)
-    part = votes_at(market.head(cut))
-    for name in ("direction", "probability", "confidence", "reason", "available"):
-        np.testing.assert_array_equal(getattr(part, name), getattr(votes, name)[:cut])
-    # An outside candle that is both pivots is listed high first, in its mirror image too.
-    swings = find_swings(market.candles, 5, 5)
-    assume((np.diff(swings.row) > 0).all())
-    np.testing.assert_array_equal(votes_at(reflected(market)).direction, -votes.direction)
+    assert_votes_of(votes_at(market.head(cut)), votes)
+    np.testing.assert_array_equal(votes_at(mirrored(market, 1000)).direction, -votes.direction)
 
 
 def test_random_markets_vote_both_ways() -> None:

@@ -1,0 +1,203 @@
+"""Level search: per candle, join zones and marks and tell the nearest levels. Kernels only."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from quorum.features.level_marks import ROUNDS, Marks, merge_marks, place_mark, place_rounds
+from quorum.features.level_zones import (
+    FIELDS,
+    HIGH,
+    LOW,
+    NEARBY,
+    NEWEST,
+    PRICE,
+    TOUCHES,
+    VOLUME,
+    Pivots,
+    add_pivots,
+    forget,
+    gather_zones,
+    zones_around,
+)
+from quorum.typing import Floats
+
+#: Levels told on each side; fixed, since each is a published column.
+LEVELS = 4
+
+
+class Rules(NamedTuple):
+    """Numbers of the kernels; see the settings of the same names.
+
+    The shares of the strength add up to one.
+    """
+
+    tolerance: float
+    separation: float
+    min_strength: float
+    touch_share: float
+    recency_share: float
+    volume_share: float
+    full_touches: float
+    full_volume: float
+    round: float
+    big_round: float
+    round_spacing: float
+
+
+@njit(cache=True, inline="always")
+def _strength(
+    touches: float, newest: float, volume: float, t: float, rules: Rules, fade: Floats
+) -> float:
+    """Strength 0-1 of a zone: its share of full touches, recency and volume."""
+    age = t - newest
+    recency = fade[int(age)] if age < len(fade) else 0.0
+    return (
+        rules.touch_share * min(touches / rules.full_touches, 1.0)
+        + rules.recency_share * recency
+        + rules.volume_share * min(volume / rules.full_volume, 1.0)
+    )
+
+
+@njit(cache=True)
+def _tell(
+    near: Floats,
+    i: int,
+    stop: int,
+    lone: Floats,
+    g: int,
+    end: int,
+    side: int,
+    gap: float,
+    now: float,
+    rules: Rules,
+    fade: Floats,
+    out: Floats,
+    t: int,
+) -> None:
+    """Write the levels of one side (price, far edge, strength), nearest first.
+
+    Zones from ``i`` to ``stop`` and groups of marks from ``g`` to ``end`` (exclusive, both by
+    ``side``) are walked together, outward from the close.
+    """
+    told = 0
+    last = 0.0
+    last_strength = 0.0
+    edge = HIGH if side > 0 else LOW
+    while i != stop or g != end:
+        table, row = lone, g
+        if g == end or (i != stop and side * (near[i, PRICE] - lone[g, PRICE]) <= 0):
+            table, row = near, i
+            i += side
+        else:
+            g += side
+        strength = _strength(
+            table[row, TOUCHES], table[row, NEWEST], table[row, VOLUME], now, rules, fade
+        )
+        if strength < rules.min_strength:
+            continue
+        price = table[row, PRICE]
+        if told > 0 and side * (price - last) < gap:
+            if strength <= last_strength:
+                continue
+        elif told == LEVELS:
+            return
+        else:
+            told += 1
+        last, last_strength = price, strength
+        out[told - 1, 0, t] = price
+        out[told - 1, 1, t] = table[row, edge]
+        out[told - 1, 2, t] = strength
+
+
+@njit(cache=True)
+def map_levels(
+    close: Floats,
+    atr: Floats,
+    clock: Floats,
+    base: Pivots,
+    higher: Pivots,
+    marks: Marks,
+    rules: Rules,
+    fade: Floats,
+) -> Floats:
+    """Find the nearest levels of every candle.
+
+    Parameters
+    ----------
+    close, atr : ndarray of shape (n_candles,)
+        A candle without a positive ATR has no levels.
+    clock : ndarray of shape (n_candles,)
+        Time of each candle counted in candles, whole numbers.
+    base, higher : Pivots
+    marks : Marks
+    rules : Rules
+    fade : ndarray of shape (n_ages,)
+        Recency by age in candles; 0 beyond.
+
+    Returns
+    -------
+    ndarray of shape (2, LEVELS, 3, n_candles)
+        Under (0) and over (1) the close, nearest first: price, far edge, strength; else NaN.
+    """
+    n = len(close)
+    out = np.full((2, LEVELS, 3, n), np.nan)
+    size = len(base.price) + len(higher.price)
+    points = np.empty((size, 4))
+    zones = np.empty((size, FIELDS))
+    near, prices = np.empty((2 * NEARBY, FIELDS)), np.empty(2 * NEARBY)
+    lone = np.empty((len(marks.touches) + 2 * ROUNDS, FIELDS))
+    supports, resistances = out[0], out[1]
+    n_points, made, seen, higher_seen = 0, 0, -1, -1
+    for t in range(n):
+        if not 0 < atr[t] < np.inf:
+            continue
+        width, gap = rules.tolerance * atr[t], rules.separation * atr[t]
+        if base.event[t] > seen or higher.event[t] > higher_seen:
+            n_points = forget(points, n_points, clock[t])
+            n_points = add_pivots(points, n_points, clock[t], seen, base.event[t], base)
+            n_points = add_pivots(points, n_points, clock[t], higher_seen, higher.event[t], higher)
+            seen, higher_seen = base.event[t], higher.event[t]
+            made = gather_zones(points, n_points, width, zones)
+        count, under = zones_around(zones, made, close[t], clock[t], near, prices)
+        queued = 0
+        for m in range(len(marks.touches)):
+            price = marks.price[t, m]
+            if np.isfinite(price) and marks.touches[m] > 0:
+                queued = place_mark(
+                    price,
+                    marks.touches[m],
+                    marks.row[t, m],
+                    marks.volume[m],
+                    width,
+                    near,
+                    prices,
+                    count,
+                    lone,
+                    queued,
+                )
+        queued = place_rounds(
+            close[t],
+            atr[t],
+            rules.round_spacing,
+            rules.round,
+            rules.big_round,
+            width,
+            near,
+            prices,
+            count,
+            lone,
+            queued,
+        )
+        split = 0
+        while split < queued and lone[split, PRICE] <= close[t]:
+            split += 1
+        now = clock[t]
+        end = merge_marks(lone, split - 1, -1, -1, width)
+        _tell(near, under - 1, -1, lone, split - 1, end, -1, gap, now, rules, fade, supports, t)
+        end = merge_marks(lone, split, queued, 1, width)
+        _tell(near, under, count, lone, split, end, 1, gap, now, rules, fade, resistances, t)
+    return out
