@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from quorum.consensus import Band, Quality, VoteTable
 from quorum.context import Effect
 from quorum.exits import plan_exits
+from quorum.exits.management import merge_rungs
 from quorum.heads import HEADS
 from quorum.settings import Settings
 from quorum.signals import SignalTable, entry_tag
@@ -144,6 +145,7 @@ def draw_up(
     vetoes = [e.veto for e in effects.values() if e.veto] + [v for v in (exits.veto,) if v]
     if size.fraction == 0:
         vetoes.append(size.reasons[-1])
+    ladder, shares = merge_rungs(exits.targets, exits.shares, size.notional, account.min_order)
     boosts = tuple(
         f"{name}=confidence x {effect.confidence:g}"
         for name, effect in effects.items()
@@ -156,8 +158,8 @@ def draw_up(
         stop_loss=exits.stop,
         stop_kind=exits.stop_kind,
         take_profit=exits.targets[0],
-        ladder=exits.targets,
-        ladder_shares=exits.shares,
+        ladder=ladder,
+        ladder_shares=shares,
         consensus_probability=float(consensus.probability[row]),
         consensus_confidence=confidence,
         confluence_score=float(consensus.confluence[row]),

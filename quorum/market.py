@@ -21,6 +21,9 @@ from quorum.section import Section
 from quorum.typing import Bools, Floats, Ints
 
 HOUR_MS = 3_600_000
+#: Funding is filed moments after it has settled on the hour: the candle that closes on that very
+#: moment does not know it yet, neither live nor in the host's truncated histories.
+FUNDING_FILED_MS = 60_000
 
 
 class MarketSettings(Section):
@@ -303,7 +306,9 @@ def _published(frames: Frames, timeframe: str) -> dict[str, Published]:
     hour = timeframe_ms("1h")
     if frames.funding_rate is not None and len(frames.funding_rate):
         column = "funding_rate" if "funding_rate" in frames.funding_rate else "open"
-        out["funding_rate"] = published_from(frames.funding_rate, column)
+        out["funding_rate"] = published_from(
+            frames.funding_rate, column, delay_ms=FUNDING_FILED_MS
+        )
     # Mark, index and premium come as hourly candles: their close is known when the hour ends.
     for name in ("mark", "index", "premium_index"):
         frame = getattr(frames, name)

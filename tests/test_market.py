@@ -34,13 +34,14 @@ def test_only_timeframes_longer_than_the_base_are_higher():
     assert set(build_market("BTC/USDT:USDT", "4h", frames).higher) == {"1d", "1w"}
 
 
-def test_funding_is_known_from_its_settlement_on_and_grows_stale():
+def test_funding_is_known_after_its_settlement_and_grows_stale():
     base = candle_frame(48)
     funding = pd.DataFrame({"date": [START + pd.Timedelta(hours=8)], "funding_rate": [0.01]})
     market = build_market("BTC/USDT:USDT", "1h", Frames(base, funding_rate=funding))
     rate = market.funding_rate
-    assert np.isnan(rate[:7]).all()
-    assert (rate[7:20] == 0.01).all()  # closes at 08:00 ... 20:00, twelve hours old
+    # The candle that closes at 08:00 sharp is too early; at 20:00 the rate is twelve hours old.
+    assert np.isnan(rate[:8]).all()
+    assert (rate[8:20] == 0.01).all()
     assert np.isnan(rate[20:]).all()
 
 

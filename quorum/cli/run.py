@@ -18,7 +18,14 @@ import typer
 from pydantic import ValidationError
 
 from quorum.bot.host import load_files, whitelist
-from quorum.cli.app import DEFAULT_CONFIG, ConfigOption, DatadirOption, command, console
+from quorum.cli.app import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    DatadirOption,
+    command,
+    console,
+    error_console,
+)
 from quorum.errors import DataError
 from quorum.replay.datadir import DataDirectory, TradingMode
 from quorum.replay.exchange import ExchangeServer, ExchangeSettings
@@ -199,7 +206,7 @@ def demo_data(datadir: Path | None, timerange: str | None, config: dict[str, Any
     for pair in listed:
         if pair not in pairs:
             reason = selection.rejected.get(pair, "no candles")
-            console.print(f"[yellow]{pair} is left out[/]: {reason}")
+            error_console.print(f"[yellow]{pair} is left out[/]: {reason}")
     if not pairs:
         raise DataError(f"{datadir}: no pair of the whitelist covers {timerange}")
     return DemoData(RECORDED, pairs, timerange)
@@ -238,12 +245,15 @@ def demo_command(
     only_data: Annotated[
         bool, typer.Option("--only-data", help="prepare the candles and stop")
     ] = False,
+    print_datadir: Annotated[
+        bool, typer.Option("--print-datadir", help="with --only-data: print just the folder")
+    ] = False,
 ) -> None:
     """Backtest Quorum offline: on the embedded synthetic market, or on recorded candles."""
     loaded = load_files(config)
     data = demo_data(datadir, timerange, loaded)
     if only_data:
-        console.print(f"candles in {data.datadir}")
+        console.print(f"{data.datadir}" if print_datadir else f"candles in {data.datadir}")
         return
     log = USER_DATA / "logs" / "demo.log"
     console.print(

@@ -190,7 +190,7 @@ class Liquidation(Adjuster[LiquidationSettings]):
             return Effect(veto="liquidation_cluster", facts=detected)
         probability = max(0.0, 1 - s.risk_slope * distance)
         if probability > s.risk_probability + GRACE or distance < s.risk_distance - GRACE:
-            return Effect({"liquidation_risk": s.risk_factor}, facts=detected)
+            return Effect({"liquidation_risk": s.risk_factor}, endangers=True, facts=detected)
         return Effect(facts={"liquidation_risk_detected": False})
 
 

@@ -142,7 +142,8 @@ def _turns(features: Features, timeframes: Sequence[str]) -> Floats:
 def _appears(strength: Floats) -> Floats:
     """Return 1 on the candle where a fading reading is renewed, 0 elsewhere."""
     before = np.concatenate([[0.0], strength[:-1]])
-    return (np.nan_to_num(strength) > np.nan_to_num(before)).astype(np.float64)
+    renewed = np.nan_to_num(strength) > np.nan_to_num(before)
+    return np.where(renewed, 1.0, 0.0)
 
 
 def stop_now(trade: Standing, candle: Candle, settings: ManagementSettings) -> float:

@@ -20,8 +20,8 @@ from quorum.typing import Floats
 
 #: Row of a touch that never happened: what is only drawn is not recent.
 NEVER = -(2.0**40)
-#: Round numbers tried on each side of the close, nearest first.
-ROUNDS = 3
+#: Round numbers drawn: two small ones and a big one on each side of the close.
+ROUNDS = 6
 
 
 class Marks(NamedTuple):
@@ -116,30 +116,21 @@ def _absorb(
 
 
 @njit(cache=True)
-def place_rounds(
-    close: float,
-    atr: float,
-    spacing: float,
-    small: float,
-    big: float,
-    width: float,
-    near: Floats,
-    prices: Floats,
-    count: int,
-    lone: Floats,
-    queued: int,
-) -> int:
-    """Place the round numbers around the close; return how many marks are queued."""
+def round_numbers(close: float, atr: float, spacing: float, out: Floats) -> None:
+    """Fill ``out`` with the round numbers around the close, NaN for none.
+
+    The first ``ROUNDS - 2`` places are for small ones, the last two for the nearest big one on
+    each side, however far away (every tenth is big, zero is none).
+    """
     over, under = _grid(atr, spacing)
-    lowest = math.floor(close * under / over) - ROUNDS + 1
-    for k in range(lowest, lowest + 2 * ROUNDS):
-        touches = big if k % 10 == 0 else small
-        if k > 0 and touches > 0:
-            price = k * over / under
-            queued = place_mark(
-                price, touches, NEVER, 0.0, width, near, prices, count, lone, queued
-            )
-    return queued
+    steps = math.floor(close * under / over)
+    tens = math.floor(steps / 10.0)
+    for i in range(ROUNDS - 2):
+        k = steps - (ROUNDS - 2) // 2 + 1 + i
+        plain = k > 0 and k != 10 * tens and k != 10 * tens + 10
+        out[i] = k * over / under if plain else math.nan
+    out[ROUNDS - 2] = 10 * tens * over / under if tens > 0 else math.nan
+    out[ROUNDS - 1] = (10 * tens + 10) * over / under
 
 
 @njit(cache=True)

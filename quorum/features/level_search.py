@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from quorum.features.level_marks import ROUNDS, Marks, merge_marks, place_mark, place_rounds
+from quorum.features.level_marks import NEVER, ROUNDS, Marks, merge_marks, place_mark, round_numbers
 from quorum.features.level_zones import (
     FIELDS,
     HIGH,
@@ -149,9 +149,10 @@ def map_levels(
     points = np.empty((size, 4))
     zones = np.empty((size, FIELDS))
     near, prices = np.empty((2 * NEARBY, FIELDS)), np.empty(2 * NEARBY)
-    lone = np.empty((len(marks.touches) + 2 * ROUNDS, FIELDS))
+    n_marks = len(marks.touches)
+    rounds, lone = np.empty(ROUNDS), np.empty((n_marks + ROUNDS, FIELDS))
     supports, resistances = out[0], out[1]
-    n_points, made, seen, higher_seen = 0, 0, -1, -1
+    n_points, made, place, seen, higher_seen = 0, 0, 0, -1, -1
     for t in range(n):
         if not 0 < atr[t] < np.inf:
             continue
@@ -162,36 +163,20 @@ def map_levels(
             n_points = add_pivots(points, n_points, clock[t], higher_seen, higher.event[t], higher)
             seen, higher_seen = base.event[t], higher.event[t]
             made = gather_zones(points, n_points, width, zones)
-        count, under = zones_around(zones, made, close[t], clock[t], near, prices)
+        place, count, under = zones_around(zones, made, place, close[t], clock[t], near, prices)
         queued = 0
-        for m in range(len(marks.touches)):
-            price = marks.price[t, m]
-            if np.isfinite(price) and marks.touches[m] > 0:
+        round_numbers(close[t], atr[t], rules.round_spacing, rounds)
+        for m in range(n_marks + ROUNDS):
+            if m < n_marks:
+                price, touches = marks.price[t, m], marks.touches[m]
+                newest, volume = marks.row[t, m], marks.volume[m]
+            else:
+                price, newest, volume = rounds[m - n_marks], NEVER, 0.0
+                touches = rules.round if m < n_marks + ROUNDS - 2 else rules.big_round
+            if np.isfinite(price) and touches > 0:
                 queued = place_mark(
-                    price,
-                    marks.touches[m],
-                    marks.row[t, m],
-                    marks.volume[m],
-                    width,
-                    near,
-                    prices,
-                    count,
-                    lone,
-                    queued,
+                    price, touches, newest, volume, width, near, prices, count, lone, queued
                 )
-        queued = place_rounds(
-            close[t],
-            atr[t],
-            rules.round_spacing,
-            rules.round,
-            rules.big_round,
-            width,
-            near,
-            prices,
-            count,
-            lone,
-            queued,
-        )
         split = 0
         while split < queued and lone[split, PRICE] <= close[t]:
             split += 1

@@ -134,13 +134,16 @@ def gather_zones(points: Floats, count: int, width: float, zones: Floats) -> int
 
 @njit(cache=True)
 def zones_around(
-    zones: Floats, made: int, close: float, t: float, near: Floats, prices: Floats
-) -> tuple[int, int]:
+    zones: Floats, made: int, split: int, close: float, t: float, near: Floats, prices: Floats
+) -> tuple[int, int, int]:
     """Copy the zones near the close and their prices, still sorted.
 
-    Returns how many there are, and how many of them lie under the close.
+    ``split`` is where the close was found among the zones before. Returns where it is now, how
+    many zones were copied, and how many of these lie under the close.
     """
-    split = 0
+    split = min(split, made)
+    while split > 0 and zones[split - 1, PRICE] > close:
+        split -= 1
     while split < made and zones[split, PRICE] <= close:
         split += 1
     count = 0
@@ -151,4 +154,4 @@ def zones_around(
             prices[count] = zones[i, PRICE]
             count += 1
             under += i < split
-    return count, under
+    return split, count, under

@@ -286,6 +286,8 @@ def test_demo_links_recorded_candles_and_names_the_pairs_it_leaves_out(
     assert "SOL/USDT:USDT is left out: no candles" in out
     assert f"candles in {recorded}" in out
     assert (recorded / CANDLES).is_symlink()
+    alone = call(*command, "--timerange", "20230201-20230401", "--print-datadir")
+    assert alone.stdout == f"{recorded}\n"
     assert (
         "no pair of the whitelist covers 20210101-20220101"
         in call(*command, "--timerange", "20210101-20220101").output
