@@ -1,12 +1,10 @@
 """What a first run waits for: kernels that compile, and the import of the strategy file.
 
-As a script it does once, in a fresh process, what is asked, and answers with the times.
+As a script it goes once, in a fresh process, from candles to signals, and answers with the times.
 """
 
 from __future__ import annotations
 
-import importlib
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from figures import Figure, show
-from processes import ROOT, answer, call_script
+from processes import answer, call_script
 
 COMPILE_LIMIT = 30.0
 IMPORT_LIMIT = 3.0
@@ -27,7 +25,7 @@ def figures(data: Any, runs: int, tell: Callable[[str], None]) -> tuple[list[Fig
     compiled, details = _compile_figures(data, tell)
     tell("import of the strategy file")
     # The first import reads files the operating system has not read for a while.
-    imports = [call_script("startup.py", {"task": "import"}) for _ in range(runs + 1)][1:]
+    imports = [call_script("strategy_import.py", {}) for _ in range(runs + 1)][1:]
     host = median(run["host"] for run in imports)
     own = median(run["own"] for run in imports)
     imported = Figure(
@@ -42,7 +40,7 @@ def figures(data: Any, runs: int, tell: Callable[[str], None]) -> tuple[list[Fig
 
 def _compile_figures(data: Any, tell: Callable[[str], None]) -> tuple[Figure, list[Figure]]:
     """Run the same with an empty and then with the filled cache; compiling is the difference."""
-    request = data.as_request(task="evaluate")
+    request = data.as_request()
     with tempfile.TemporaryDirectory() as cache:
         environment = {"NUMBA_CACHE_DIR": cache}
         tell("compiling every kernel into an empty cache")
@@ -62,17 +60,7 @@ def _compile_figures(data: Any, tell: Callable[[str], None]) -> tuple[Figure, li
     return figure, [Figure(f"  kernel {name}", s, "s") for name, s in kernels[:15]]
 
 
-def time_import() -> dict[str, float]:
-    """Import the strategy file as the host does: its own modules are there already."""
-    start = time.perf_counter()
-    importlib.import_module("freqtrade.strategy")
-    middle = time.perf_counter()
-    sys.path.insert(0, str(ROOT / "strategies"))
-    importlib.import_module("quorum_strategy")
-    return {"host": middle - start, "own": time.perf_counter() - middle}
-
-
-def time_evaluation(request: dict[str, Any]) -> dict[str, Any]:
+def measure(request: dict[str, Any]) -> dict[str, Any]:
     """Time the columns and signals of a short market, and what each kernel took to compile.
 
     The strategy is loaded and its data read within that time: the same with a filled cache is
@@ -122,11 +110,6 @@ def _by_kernel(buffer: list[tuple[float, Any]]) -> dict[str, float]:
             stack.pop()
     # Functions of numba itself count with the kernel that needs them.
     return {name: s for name, s in seconds.items() if name.startswith("quorum.")}
-
-
-def measure(request: dict[str, Any]) -> dict[str, Any]:
-    """Do what is asked."""
-    return time_import() if request["task"] == "import" else time_evaluation(request)
 
 
 if __name__ == "__main__":

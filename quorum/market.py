@@ -306,9 +306,7 @@ def _published(frames: Frames, timeframe: str) -> dict[str, Published]:
     hour = timeframe_ms("1h")
     if frames.funding_rate is not None and len(frames.funding_rate):
         column = "funding_rate" if "funding_rate" in frames.funding_rate else "open"
-        out["funding_rate"] = published_from(
-            frames.funding_rate, column, delay_ms=FUNDING_FILED_MS
-        )
+        out["funding_rate"] = published_from(frames.funding_rate, column, delay_ms=FUNDING_FILED_MS)
     # Mark, index and premium come as hourly candles: their close is known when the hour ends.
     for name in ("mark", "index", "premium_index"):
         frame = getattr(frames, name)

@@ -5,19 +5,20 @@ Two questions are answered for every feature, vote, reading and signal column:
 * **Look-ahead.** Recompute on every prefix of a stretch of candles, as if the future did not
   exist yet, and compare *all* rows with the full run, bit for bit. A value that differs was
   rewritten.
-* **Start-up.** Recompute on a history that begins only ``startup`` candles before the end, as a
-  live bot has it, and compare the last row. Recursive indicators remember their start; the
-  difference must have faded by then.
+* **Start-up.** Recompute on what a live bot has - only the last ``startup`` candles of every
+  timeframe, and of everything else what was published since - and compare the last row.
+  Recursive indicators remember their start; the difference must have faded by then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from quorum.market import Market
+from quorum.candles import Candles, timeframe_ms
+from quorum.market import HigherTimeframe, Market, Published
 from quorum.pipeline import Evaluation, evaluate
 from quorum.settings import Settings
 from quorum.signals import signal_table
@@ -144,8 +145,9 @@ def certify(
         warmup = max(warmup, 2 * startup)
     first = max(0, n - stretch - warmup)
     window = market.since(first)
-    full = all_columns(evaluate(window, settings), settings)
-    lags = _lags(window, settings)
+    evaluation = evaluate(window, settings)
+    full = all_columns(evaluation, settings)
+    lags = _lags(evaluation)
     certificate = Certificate(market.pair, stretch, 0)
     certificate.columns = {name: ColumnReport(lags.get(name)) for name in full}
     rows = range(len(window) - stretch, len(window))
@@ -160,7 +162,7 @@ def certify(
         on_step(done, total)
     for done, row in enumerate(later, start=len(rows) + 1):
         if startup is not None and row >= startup:
-            late = window.head(row).since(row - startup)
+            late = as_live(market.head(first + row), startup)
             part = all_columns(evaluate(late, settings), settings)
             certificate.starts += 1
             for name, report in certificate.columns.items():
@@ -171,9 +173,40 @@ def certify(
     return certificate
 
 
-def _lags(market: Market, settings: Settings) -> dict[str, int]:
-    features = evaluate(market.head(1), settings).features
-    return {f"feature {name}": column.lag for name, column in features.columns.items()}
+def as_live(market: Market, startup: int) -> Market:
+    """Return a market as a bot has it that was started now.
+
+    The host gives it the last ``startup`` candles of every timeframe; weeks are made of its
+    days. Of what is published it is left no more than came since its base candles begin.
+    """
+    late = market.since(max(0, len(market) - startup))
+    began = int(late.candles.time[0]) if len(late) else 0
+
+    def recent(candles: Candles, count: int = startup) -> Candles:
+        return candles.tail(max(0, len(candles) - count))
+
+    higher = {}
+    for timeframe, series in late.higher.items():
+        days = timeframe_ms(timeframe) // timeframe_ms("1d")
+        candles = recent(series.candles, startup // max(1, days))
+        gone = len(series.candles) - len(candles)
+        higher[timeframe] = HigherTimeframe(candles, np.maximum(series.row - gone, -1))
+    published = {}
+    for name, series in late.published.items():
+        kept = series.known_at >= began
+        published[name] = Published(series.known_at[kept], series.value[kept])
+    return replace(
+        late,
+        higher=higher,
+        published=published,
+        context={name: recent(candles) for name, candles in late.context.items()},
+        universe={name: recent(candles) for name, candles in late.universe.items()},
+    )
+
+
+def _lags(evaluation: Evaluation) -> dict[str, int]:
+    columns = evaluation.features.columns
+    return {f"feature {name}": column.lag for name, column in columns.items()}
 
 
 def _rows(columns: dict[str, Floats], name: str, count: int) -> Floats:

@@ -21,6 +21,7 @@ from pandas import DataFrame
 from quorum.bot.desk import Desk
 from quorum.bot.fast import spare_trade_copies
 from quorum.bot.host import bot_source, is_futures, settings_from_config
+from quorum.bot.journal import keep_journal
 from quorum.bot.keeper import Keeper
 from quorum.bot.tuning import tuned_consensus, tuned_weights
 from quorum.entry import Account
@@ -101,8 +102,9 @@ class Quorum(IStrategy):
         return __version__
 
     def bot_start(self, **kwargs: Any) -> None:
-        """Connect the market data."""
+        """Connect the market data; keep a journal of a backtest."""
         self.source = bot_source(self.dp, self.config, self.desk.settings)
+        keep_journal(self.desk, self.config)
 
     def informative_pairs(self) -> list[tuple[str, str, str]]:
         """Ask the host for every series the markets of the whitelist are built from."""

@@ -11,7 +11,7 @@ import pytest
 from backtests import ROOT
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from markets import START, candle_frame, resample
+from markets import START, candle_frame, full_market, resample
 
 from quorum import faults
 from quorum.bot.host import load_config, load_market
@@ -23,7 +23,7 @@ from quorum.pipeline import evaluate
 from quorum.replay.link import records_files
 from quorum.replay.synthetic import SyntheticSettings, make_market
 from quorum.settings import Settings, load_settings
-from quorum.verify import all_columns, certify, summary
+from quorum.verify import all_columns, as_live, certify, summary
 
 HOUR = 3_600_000
 #: A seed cannot be made smaller in a useful way: a failure is reported as it was found.
@@ -315,6 +315,42 @@ def test_the_certificate_catches_a_column_that_remembers_where_the_history_began
     assert not certificate.clean
 
 
+def test_the_certificate_catches_a_column_that_needs_more_history_than_a_bot_has(monkeypatch):
+    original = FAMILIES["volatility"].add
+
+    def add(market, out, configured):
+        original(market, out, configured)
+        four = market.higher["4h"]
+        out.add("lowest_ever", four.align(np.minimum.accumulate(four.candles.low)))
+        rate = market.published["funding_rate"]
+        out.add(
+            "fundings", Published(rate.known_at, rate.value.cumsum()).align(market.close_time, 1e12)
+        )
+
+    with_family(monkeypatch, add)
+    market = full_market(900)
+    certificate = certify(market, Settings(), stretch=5, startup=300, starts=2)
+    assert certificate.rewritten == 0
+    assert set(certificate.unsettled) >= {"feature lowest_ever", "feature fundings"}
+
+
+def test_a_bot_has_the_last_candles_of_every_timeframe_and_what_came_since():
+    market = full_market(900)
+    late = as_live(market, 300)
+    assert len(late) == 300
+    np.testing.assert_array_equal(late.candles.close, market.candles.close[-300:])
+    for timeframe, series in late.higher.items():
+        assert len(series.candles) == min(
+            len(market.higher[timeframe].candles), 300 if timeframe != "1w" else 300 // 7
+        )
+        np.testing.assert_array_equal(
+            series.align(series.candles.close),
+            market.higher[timeframe].align(market.higher[timeframe].candles.close)[-300:],
+        )
+    assert all(p.known_at[0] >= late.candles.time[0] for p in late.published.values())
+    assert late.funding_rate[-1] == market.funding_rate[-1]
+
+
 def test_votes_and_signals_may_remember_nothing_of_the_start(monkeypatch):
     head = HEADS[0]
     vote = head.vote
@@ -343,3 +379,14 @@ def test_a_short_history_can_be_certified(n):
     assert certificate.prefixes == n - 1
     assert certificate.starts == 0
     assert certificate.rewritten == 0
+
+
+@pytest.mark.parametrize("timeframe", ["15m", "1h", "4h"])
+def test_no_part_fails_on_the_first_candles_of_a_new_pair(timeframe):
+    base = candle_frame(40, timeframe=timeframe)
+    higher = {tf: resample(base, tf) for tf in ("4h", "1d")}
+    market = build_market("NEW/USDT:USDT", timeframe, Frames(base, higher))
+    for n in range(1, len(market) + 1):
+        result = evaluate(market.head(n), Settings())
+        assert not all_columns(result, Settings())["signal entry"].any()
+        assert not faults._reported, f"{n} candles: {faults._reported}"

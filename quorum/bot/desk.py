@@ -48,6 +48,8 @@ class Desk:
         By pair.
     accepted, refused : Counter
         Entries by tag, refusals by reason code.
+    signals : dict of Signal
+        By pair and opening time of the trade, as far as this process knows them.
     """
 
     def __init__(self, settings: Settings, timeframe: str) -> None:
@@ -58,7 +60,7 @@ class Desk:
         self.accepted: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self._pending: dict[str, Signal] = {}
-        self._signals: dict[tuple[str, datetime], Signal] = {}
+        self.signals: dict[tuple[str, datetime], Signal] = {}
 
     # Columns ------------------------------------------------------------------------------
 
@@ -143,12 +145,14 @@ class Desk:
     def confirm(self, pair: str) -> bool:
         """Accept or refuse the pair's pending entry: the one place where a signal is refused."""
         signal = self._pending.get(pair)
-        reason = NO_SIGNAL if signal is None else signal.veto
-        if reason is not None:
-            self.refused[reason] += 1
-            self._pending.pop(pair, None)
+        if signal is None:
+            self.refused[NO_SIGNAL] += 1
             return False
-        self.accepted["entries"] += 1
+        if signal.veto is not None:
+            self.refused[signal.veto] += 1
+            del self._pending[pair]
+            return False
+        self.accepted[signal.tag] += 1
         return True
 
     def expired(self, trade: Trade, order: Order, at: datetime) -> bool:
@@ -166,20 +170,20 @@ class Desk:
         """Store the signal of a trade whose entry has filled with the trade."""
         key = (trade.pair, trade.open_date_utc)
         signal = self._pending.pop(trade.pair, None)
-        if signal is None or key in self._signals:
+        if signal is None or key in self.signals:
             return
-        self._signals[key] = signal
+        self.signals[key] = signal
         trade.set_custom_data(SIGNAL_KEY, signal.model_dump(mode="json"))
 
     def signal_of(self, trade: Trade) -> Signal | None:
         """Return the signal a trade was opened on, None for a trade that is not ours."""
         key = (trade.pair, trade.open_date_utc)
-        signal = self._signals.get(key)
+        signal = self.signals.get(key)
         if signal is None:
             stored: dict[str, Any] | None = trade.get_custom_data(SIGNAL_KEY)
             if stored is None:
                 return self._pending.get(trade.pair)
-            signal = self._signals[key] = Signal.model_validate(stored)
+            signal = self.signals[key] = Signal.model_validate(stored)
         return signal
 
 

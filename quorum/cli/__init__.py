@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quorum.cli import inspect, run, settings
+from quorum.cli import inspect, run, settings, trades
 from quorum.cli.app import app
 
-__all__ = ["app", "inspect", "run", "settings"]
+__all__ = ["app", "inspect", "run", "settings", "trades"]

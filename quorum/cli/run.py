@@ -253,7 +253,8 @@ def demo_command(
     loaded = load_files(config)
     data = demo_data(datadir, timerange, loaded)
     if only_data:
-        console.print(f"{data.datadir}" if print_datadir else f"candles in {data.datadir}")
+        # Alone on the line, unwrapped: a script reads it.
+        print(data.datadir if print_datadir else f"candles in {data.datadir}")
         return
     log = USER_DATA / "logs" / "demo.log"
     console.print(

@@ -236,9 +236,11 @@ def recognise(swings: Swings, event: int, atr: Floats, g: Geometry, rows: Floats
                 made += _double(o, side, x, y, unit, g, rows[made])
                 if count >= o + 6:
                     made += _head(o, side, x, y, unit, g, rows[made])
-            rows[start:made, KNOWN] = x[o] + swings.right
+            for k in range(start, made):
+                rows[k, KNOWN] = x[o] + swings.right
     if count >= 4 and atr[x[0]] > 0:
         start = made
         made += _channel(swings.kind[chain[0]], x, y, count, atr[x[0]], g, rows[made:])
-        rows[start:made, KNOWN] = x[0] + swings.right
+        for k in range(start, made):
+            rows[k, KNOWN] = x[0] + swings.right
     return made

@@ -271,7 +271,7 @@ def _show_setup(zones: Floats, side: float, row: Floats) -> bool:
 def _track(
     longs: Prices, shorts: Prices, atr: Floats, swings: Swings, table: Floats, limits: Limits
 ) -> Floats:
-    """Follow the setups and the live pattern of one swing sequence through the candles."""
+    """Follow the setups and the live pattern of one swing sequence, one row per candle."""
     n = len(atr)
     out = np.full((n, ROWS), np.nan)
     zones = np.full((len(table), 3), np.nan)
@@ -309,7 +309,7 @@ def _track(
             else:
                 live[AGE] = t - live_at
                 out[t, :SETUP] = live[:SETUP]
-    return np.ascontiguousarray(out.T)
+    return out
 
 
 def _scales(market: Market, out: Features, settings: HarmonicSettings) -> list[Swings]:
@@ -354,7 +354,7 @@ def add_harmonics(market: Market, out: Features, settings: HarmonicSettings) -> 
     table, limits = ratio_table(settings.patterns), limits_of(Limits, settings)
     longs, shorts = (prices_of(market.candles, side) for side in (LONG, SHORT))
     results = [
-        _track(longs, shorts, out["atr_unit"], swings, table, limits)
+        np.ascontiguousarray(_track(longs, shorts, out["atr_unit"], swings, table, limits).T)
         for swings in _scales(market, out, settings)
     ]
     rows = _merge(results, longs.close)

@@ -48,7 +48,7 @@ class Rules(NamedTuple):
     round_spacing: float
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _strength(
     touches: float, newest: float, volume: float, t: float, rules: Rules, fade: Floats
 ) -> float:
@@ -146,7 +146,7 @@ def map_levels(
     n = len(close)
     out = np.full((2, LEVELS, 3, n), np.nan)
     size = len(base.price) + len(higher.price)
-    points = np.empty((size, 4))
+    points = np.empty((size, FIELDS))
     zones = np.empty((size, FIELDS))
     near, prices = np.empty((2 * NEARBY, FIELDS)), np.empty(2 * NEARBY)
     n_marks = len(marks.touches)

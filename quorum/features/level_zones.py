@@ -39,10 +39,10 @@ class Pivots(NamedTuple):
     event: Ints
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def copy_row(target: Floats, i: int, source: Floats, j: int) -> None:
     """Copy one row; an assignment of slices costs several times as much."""
-    for k in range(target.shape[1]):
+    for k in range(FIELDS):
         target[i, k] = source[j, k]
 
 
@@ -136,7 +136,7 @@ def gather_zones(points: Floats, count: int, width: float, zones: Floats) -> int
 def zones_around(
     zones: Floats, made: int, split: int, close: float, t: float, near: Floats, prices: Floats
 ) -> tuple[int, int, int]:
-    """Copy the zones near the close and their prices, still sorted.
+    """Copy the zones near the close and their prices (infinite beyond the last), still sorted.
 
     ``split`` is where the close was found among the zones before. Returns where it is now, how
     many zones were copied, and how many of these lie under the close.
@@ -154,4 +154,5 @@ def zones_around(
             prices[count] = zones[i, PRICE]
             count += 1
             under += i < split
+    prices[count:] = np.inf
     return split, count, under

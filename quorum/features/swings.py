@@ -128,14 +128,11 @@ def _chains(price: Floats, kind: Ints, depth: int) -> Ints:
             chain[0, 0] = 0
             continue
         top = chain[e - 1, 0]
-        if kind[top] != kind[e]:
+        turned = 1 if kind[top] != kind[e] else 0
+        for j in range(turned, depth):
+            chain[e, j] = chain[e - 1, j - turned]
+        if turned or kind[e] * (price[e] - price[top]) >= 0:
             chain[e, 0] = e
-            for j in range(1, depth):
-                chain[e, j] = chain[e - 1, j - 1]
-        else:
-            chain[e, :] = chain[e - 1, :]
-            if kind[e] * (price[e] - price[top]) >= 0:
-                chain[e, 0] = e
     return chain
 
 

@@ -66,8 +66,13 @@ def _edge(prices: Floats) -> float:
 
     One shakeout must not redraw the support it broke.
     """
-    ordered = np.sort(prices)
-    return float(ordered[0] if len(ordered) < 3 else ordered[1])
+    lowest, second = np.inf, np.inf
+    for price in prices:
+        if price < lowest:
+            lowest, second = price, lowest
+        elif price < second:
+            second = price
+    return lowest if len(prices) < 3 else second
 
 
 @njit(cache=True)

@@ -27,7 +27,8 @@ from pydantic import Field
 
 from quorum.candles import Candles
 from quorum.features.limits import limits_of
-from quorum.features.mirror import LONG, SHORT, Prices, prices_of
+from quorum.features.mirror import LONG, SHORT, prices_of
+from quorum.features.series import shifted
 from quorum.features.trading_ranges import BOTTOM, START, TOP
 from quorum.features.trading_ranges import ROWS as RANGE_ROWS
 from quorum.section import Section
@@ -104,6 +105,8 @@ STATUS, LEFT_AT, TESTED, TEST_AT, EVENT, STOP = range(RANGE_ROWS, RANGE_ROWS + 6
 ROWS = RANGE_ROWS + 6
 #: One more number of the state that is not part of the result: the candle of the last adoption.
 ADOPTED = ROWS
+#: What is read of a candle, as the side of one edge sees it.
+OPEN, HIGH, LOW, CLOSE, VOLUME, PREVIOUS = range(6)
 #: State of a break beyond one edge.
 SINCE, EXTREME, BREAK_VOLUME, PENDING_AT, PENDING_LEVEL, PENDING_STOP = range(6)
 
@@ -117,17 +120,17 @@ def effect_of(width: Number, length: Number, cause: int, max_effect: float) -> N
 
 @njit(cache=True)
 def _false_break(
-    state: Floats, t: int, prices: Prices, volume: Floats, line: float,
-    depth: tuple[float, float], limits: EventLimits,
+    state: Floats, t: int, bar: Floats, line: float, depth: tuple[float, float],
+    limits: EventLimits,
 ) -> int:  # fmt: skip
     """Follow one edge: 0 nothing, -1 a bare test, else the event."""
-    low, close = prices.low[t], prices.close[t]
+    low, close = bar[LOW], bar[CLOSE]
     if low < line:
         if state[SINCE] < 0:
-            state[SINCE], state[EXTREME], state[BREAK_VOLUME] = t, low, volume[t]
+            state[SINCE], state[EXTREME], state[BREAK_VOLUME] = t, low, bar[VOLUME]
         else:
             state[EXTREME] = min(state[EXTREME], low)
-            state[BREAK_VOLUME] = max(state[BREAK_VOLUME], volume[t])
+            state[BREAK_VOLUME] = max(state[BREAK_VOLUME], bar[VOLUME])
     if state[PENDING_AT] >= 0:
         if t - state[PENDING_AT] > limits.follow or close < line:
             state[PENDING_AT] = -1
@@ -144,22 +147,20 @@ def _false_break(
     if state[BREAK_VOLUME] < limits.dry:
         return DRY_BREAK
     if state[BREAK_VOLUME] > limits.climax:
-        state[PENDING_AT], state[PENDING_LEVEL] = t, prices.high[t]
+        state[PENDING_AT], state[PENDING_LEVEL] = t, bar[HIGH]
         state[PENDING_STOP] = state[EXTREME]
     return -1
 
 
 @njit(cache=True)
 def _is_sign(
-    prices: Prices, volume: Floats, t: int, atr: float, line: float, middle: float,
-    tested: bool, limits: EventLimits,
-) -> bool:  # fmt: skip
+    bar: Floats, atr: float, line: float, middle: float, tested: bool, limits: EventLimits
+) -> bool:
     """Whether the candle is a sign of strength (of weakness on reflected prices)."""
-    high, low, close, previous = prices.high[t], prices.low[t], prices.close[t], prices.close[t - 1]
-    wide = high - low >= limits.sign_spread * atr
-    if volume[t] <= limits.sign or not wide or close <= prices.open[t]:
+    close, previous, spread = bar[CLOSE], bar[PREVIOUS], bar[HIGH] - bar[LOW]
+    if bar[VOLUME] <= limits.sign or spread < limits.sign_spread * atr or close <= bar[OPEN]:
         return False
-    if close - low < limits.sign_close * (high - low):
+    if close - bar[LOW] < limits.sign_close * spread:
         return False
     leaves = close > line and previous <= line
     return leaves or (tested and close > middle and previous <= middle)
@@ -181,25 +182,24 @@ def _adopt(state: Floats, found: Floats, close: float, t: int, max_depth: float)
 
 @njit(cache=True)
 def _read_edges(
-    state: Floats, breaks: Floats, t: int, longs: Prices, shorts: Prices,
-    volume: Floats, atr: Floats, limits: EventLimits,
-) -> None:  # fmt: skip
+    state: Floats, breaks: Floats, t: int, bars: Floats, atr: Floats, limits: EventLimits
+) -> None:
     """Look for false breaks and signs at both edges, in place."""
     top, bottom = state[TOP], state[BOTTOM]
     depth = (limits.min_depth * atr[t], limits.max_depth * (top - bottom))
     state[EVENT], state[STOP] = 0, np.nan
     for i, side in ((0, 1.0), (1, -1.0)):
-        prices = longs if side > 0 else shorts
+        bar = bars[t, i]
         line, other = (bottom, top) if side > 0 else (-top, -bottom)
-        what = _false_break(breaks[i], t, prices, volume, line, depth, limits)
+        what = _false_break(breaks[i], t, bar, line, depth, limits)
         if what != 0 and state[STATUS] == 0:
             state[TESTED], state[TEST_AT] = side, t
         if what > 0 and state[STATUS] == 0:
             state[EVENT], state[STOP] = side * what, side * breaks[i, EXTREME]
         tested = state[TESTED] == side
         middle = (line + other) / 2
-        if _is_sign(prices, volume, t, atr[t - 1], other, middle, tested, limits):
-            leaves = prices.close[t] > other
+        if _is_sign(bar, atr[t - 1], other, middle, tested, limits):
+            leaves = bar[CLOSE] > other
             state[EVENT] = side * SIGN
             state[STOP] = side * (middle if leaves else line)
             if leaves and state[STATUS] != side:
@@ -231,10 +231,7 @@ def _leave(state: Floats, beyond: Floats, t: int, close: float, limits: EventLim
 
 
 @njit(cache=True)
-def _follow(
-    longs: Prices, shorts: Prices, volume: Floats, atr: Floats, event: Ints, found: Floats,
-    limits: EventLimits,
-) -> Floats:  # fmt: skip
+def _follow(bars: Floats, atr: Floats, event: Ints, found: Floats, limits: EventLimits) -> Floats:
     """Carry the range and what happens at it from candle to candle, one row per candle."""
     n = len(event)
     out = np.full((n, ROWS), np.nan)
@@ -243,17 +240,17 @@ def _follow(
     beyond = np.zeros(2)
     seen = -1
     for t in range(1, n):
-        e = event[t]
+        e, close = event[t], bars[t, 0, CLOSE]
         if e > seen and not np.isnan(found[TOP, e]):
             if np.isnan(state[TOP]):
                 state[STATUS], state[LEFT_AT], state[TESTED], state[TEST_AT] = 0, -1, 0, -1
                 breaks[:], beyond[:] = -1.0, 0.0
-            _adopt(state, found[:, e], longs.close[t], t, limits.max_depth)
+            _adopt(state, found[:, e], close, t, limits.max_depth)
         seen = e
         if np.isnan(state[TOP]):
             continue
-        _read_edges(state, breaks, t, longs, shorts, volume, atr, limits)
-        _leave(state, beyond, t, longs.close[t], limits)
+        _read_edges(state, breaks, t, bars, atr, limits)
+        _leave(state, beyond, t, close, limits)
         if not np.isnan(state[TOP]):
             out[t] = state[:ROWS]
     return out
@@ -285,7 +282,8 @@ def follow_ranges(
         ``TESTED`` (+1 support, -1 resistance falsely broken last), ``TEST_AT``, ``EVENT``
         (signed) and ``STOP`` (price that refutes the event); NaN where there is no range.
     """
-    longs, shorts = (prices_of(candles, side) for side in (LONG, SHORT))
-    limits = limits_of(EventLimits, settings)
-    rows = _follow(longs, shorts, volume_ratio, atr, event, found, limits)
+    sides = [prices_of(candles, side) for side in (LONG, SHORT)]
+    bars = np.array([[*p, volume_ratio, shifted(p.close, 1)] for p in sides])
+    bars = np.ascontiguousarray(np.moveaxis(bars, 2, 0))
+    rows = _follow(bars, atr, event, found, limits_of(EventLimits, settings))
     return np.ascontiguousarray(rows.T)

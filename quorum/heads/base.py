@@ -127,8 +127,9 @@ class Head(ABC, Generic[S]):
         flags : mapping of reason code to ndarray of shape (n_candles,), bool
             At least one.
         """
-        masks = [holds.astype(np.int64) << cls.reasons.index(code) for code, holds in flags.items()]
-        mask: Ints = np.bitwise_or.reduce(masks)
+        mask = np.zeros(len(next(iter(flags.values()))), dtype=np.int64)
+        for code, holds in flags.items():
+            mask |= holds.astype(np.int64) << cls.reasons.index(code)
         return mask
 
     @classmethod

@@ -115,7 +115,6 @@ def epoch(bt: Backtesting, processed, timerange) -> pd.DataFrame:
     return bt.backtest(signals, timerange.startdt, timerange.stopdt)["results"]
 
 
-@pytest.mark.xfail(strict=True, reason="the desk keeps signals of an earlier run by pair and time")
 def test_an_epoch_does_not_remember_the_epochs_before_it(datadir, tmp_path):
     def run_with(*confidences: float) -> pd.DataFrame:
         """Run one epoch after the other and return the trades of the last."""

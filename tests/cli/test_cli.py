@@ -244,8 +244,10 @@ def test_replay_runs_a_freqtrade_command_offline_and_returns_its_status(
     out = capfd.readouterr().out
     assert "BTC/USDT:USDT" in out
     assert "ETH/USDT:USDT" in out
-    assert call(*command, "nonsense").exit_code == 2
-    assert "nonsense" in capfd.readouterr().err
+    missing = json.dumps({"user_data_dir": str(tmp_path / "missing")})
+    overlay.write_text(missing, encoding="utf-8")
+    assert call(*command, "list-pairs").exit_code == 2
+    assert str(tmp_path / "missing") in capfd.readouterr().err
 
 
 def test_demo_tells_what_the_host_said_when_the_backtest_failed(
@@ -256,9 +258,11 @@ def test_demo_tells_what_the_host_said_when_the_backtest_failed(
     overlay = tmp_path / "bad.json"
     section = {"user_data_dir": str(tmp_path), "quorum": {"leverage": 0.5}}
     overlay.write_text(json.dumps(section), encoding="utf-8")
-    out = fail("demo", "-c", CONFIG, "-c", overlay, "-d", market_folder, "--timerange", "20230310-")
-    assert "the backtest failed" in out
-    assert "quorum.leverage = 0.5" in out
+    command = ["demo", "-c", CONFIG, "-c", overlay, "-d", market_folder]
+    result = call(*command, "--timerange", "20230310-")
+    assert result.exit_code == 1
+    assert "error the backtest failed" in result.stderr
+    assert "quorum.leverage = 0.5" in result.stderr
 
 
 def test_replay_names_a_data_directory_that_is_missing_or_empty(tmp_path):

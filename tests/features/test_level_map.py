@@ -33,7 +33,7 @@ SWINGS = LevelMapSettings(
     big_round_number=0,
     min_strength=0.0,
 )
-#: Marks alone, told however weak: the swings have no time to be confirmed in.
+#: Days of nothing.
 FLAT_DAYS = [(100.0, 0), *((100.0 + 0.4 * (-1) ** k, 3) for k in range(100))]
 
 
@@ -68,8 +68,9 @@ def with_higher(market: Market, timeframe: str, bars: list[tuple[float, float]])
 
 def test_the_turns_of_a_range_are_its_support_and_resistance() -> None:
     x = map_of(drawn([*RANGE, (108, 9), (103, 6)]), SWINGS)
-    assert told(x, "support")[0] == pytest.approx(99.7, abs=0.5)
-    assert told(x, "resistance")[0] == pytest.approx(108.3, abs=0.3)
+    # The floor; the weaker low at 100.7 is too near to it to be a level of its own.
+    assert told(x, "support") == [pytest.approx(99.7)]
+    assert any(p == pytest.approx(108.3) for p in told(x, "resistance"))
 
 
 def test_the_edge_of_a_zone_is_its_outermost_touch() -> None:
@@ -109,12 +110,14 @@ def test_a_touch_counts_only_once_its_swing_is_confirmed() -> None:
 
 def test_an_old_level_fades_and_is_forgotten() -> None:
     away = [(130.0 + 3 * (-1) ** k, 7) for k in range(80)]
-    x = map_of(drawn([*RANGE[:-1], (103.0, 10), (130.0, 30), *away]), SWINGS)
+    market = drawn([*RANGE[:-1], (103.0, 10), (130.0, 30), *away])
+    x = map_of(market, SWINGS)
     near = np.column_stack([np.abs(x[f"support_{i}"] - 99.7) < 0.1 for i in range(1, 5)])
     strength = np.column_stack([x[f"support_strength_{i}"] for i in range(1, 5)])
     rows = np.flatnonzero(near.any(axis=1))
-    last_low = 29 + sum(c for _, c in RANGE[:4])
-    assert rows[-1] <= last_low + SWINGS.lookback
+    # Two candles in a row share the low; the first one is the pivot.
+    last_low = np.flatnonzero(market.candles.low < 99.75)[-2]
+    assert rows[-1] == last_low + SWINGS.lookback
     ages = strength[near]
     assert ages[-1] < ages[len(ages) // 2]
 
@@ -152,16 +155,17 @@ def replace_settings(base: LevelMapSettings, **changes: float) -> LevelMapSettin
 
 def test_the_prior_day_and_week_are_levels_once_they_have_closed() -> None:
     market = drawn(FLAT_DAYS)
-    days = with_higher(market, "1d", [(103.0, 97.0)] * 3 + [(104.0, 96.0)])
-    weeks = with_higher(market, "1w", [(107.0, 93.0)])
+    days = with_higher(market, "1d", [(107.0, 93.0)] * 3 + [(110.0, 90.0)])
+    weeks = with_higher(market, "1w", [(115.0, 85.0)])
     only = {"point_of_control": 0.0, "value_area": 0.0, "fibonacci": 0.0}
     own = replace_settings(LevelMapSettings(), **only, round_number=0.0, big_round_number=0.0)
     x = map_of(days, own)
-    assert 104.0 in told(x, "resistance")
-    assert 96.0 in told(x, "support")
-    assert 103.0 in told(x, "resistance", -2)
-    assert 104.0 not in told(x, "resistance", -2)
-    assert 107.0 in told(map_of(weeks, own), "resistance")
+    assert 110.0 in told(x, "resistance")
+    assert 90.0 in told(x, "support")
+    assert 107.0 in told(x, "resistance", -2)
+    assert 110.0 not in told(x, "resistance", -2)
+    assert 107.0 not in told(x, "resistance")
+    assert 115.0 in told(map_of(weeks, own), "resistance")
 
 
 def test_a_big_round_number_is_a_level_where_nothing_else_is() -> None:
@@ -210,10 +214,10 @@ def test_a_mark_at_a_zone_strengthens_it_without_moving_it() -> None:
 
 def test_4h_swings_touch_the_zones_of_the_base_timeframe() -> None:
     market = drawn([*RANGE[:-1], (103, 6)])
-    bars = [(105.0, 103.0)] * 8 + [(104.0, 99.7)] + [(105.0, 103.0)] * 5
+    bars = [(105.0, 103.0)] * 25 + [(104.0, 99.7)] + [(105.0, 103.0)] * 5
     both = with_higher(market, "4h", bars)
     plain, more = map_of(market, SWINGS), map_of(both, SWINGS)
-    assert more["support_strength_1"][-1] > plain["support_strength_1"][-1] + 0.04
+    assert more["support_strength_1"][-1] > plain["support_strength_1"][-1] + 0.03
 
 
 def test_the_mirror_image_swaps_supports_and_resistances() -> None:

@@ -1,0 +1,152 @@
+"""Trades read back from the host's result files and databases."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from freqtrade.data.btanalysis import get_latest_backtest_filename, load_backtest_data
+from freqtrade.persistence import Trade, init_db
+from pydantic import ValidationError
+
+from quorum.bot.desk import SIGNAL_KEY
+from quorum.bot.journal import journal_path
+from quorum.entry import Signal
+from quorum.errors import DataError
+from quorum.report.trades import Fill, Results, TradeRecord
+
+
+def latest_result(user_data: Path) -> Path:
+    """Return the latest backtest result of a user directory.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    folder = user_data / "backtest_results"
+    try:
+        return folder / get_latest_backtest_filename(folder)
+    except ValueError as error:
+        raise DataError(f"{folder}: no backtest result ({error})") from error
+
+
+def load_backtest(path: Path) -> Results:
+    """Read a backtest result and its journal.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or is no result of Quorum.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such result file")
+    try:
+        frame = load_backtest_data(path, "Quorum")
+    except Exception as error:
+        raise DataError(f"{path}: no backtest result of Quorum ({error})") from error
+    journal = _journal(journal_path(path))
+    signals = {(s["pair"], pd.Timestamp(s["opened"])): s for s in journal.get("signals", ())}
+    trades = tuple(
+        _from_row(row, signals.get((row["pair"], row["open_date"])))
+        for row in frame.to_dict("records")
+    )
+    return Results(path.name, trades, journal.get("refused"))
+
+
+def load_database(url: str) -> Results:
+    """Read the trades of a bot's database.
+
+    Raises
+    ------
+    DataError
+        If the database cannot be opened.
+    """
+    try:
+        init_db(url)
+        trades = tuple(_from_trade(trade) for trade in Trade.get_trades([]).all())
+    except Exception as error:
+        raise DataError(f"{url}: cannot be read ({error})") from error
+    return Results(url.rsplit("/", 1)[-1], trades, None)
+
+
+def _journal(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path}: is no journal ({error})") from error
+    return content
+
+
+def _signal(stored: dict[str, Any] | None) -> Signal | None:
+    try:
+        return None if stored is None else Signal.model_validate(stored)
+    except ValidationError as error:
+        raise DataError(f"a stored signal cannot be read: {error}") from error
+
+
+def _from_row(row: dict[str, Any], stored: dict[str, Any] | None) -> TradeRecord:
+    short = bool(row["is_short"])
+    return TradeRecord(
+        pair=row["pair"],
+        direction=-1 if short else 1,
+        opened=row["open_date"].to_pydatetime(),
+        closed=row["close_date"].to_pydatetime(),
+        open_rate=row["open_rate"],
+        close_rate=row["close_rate"],
+        profit=row["profit_abs"],
+        profit_ratio=row["profit_ratio"],
+        funding=row["funding_fees"] or 0.0,
+        best=row["min_rate"] if short else row["max_rate"],
+        worst=row["max_rate"] if short else row["min_rate"],
+        exit_reason=row["exit_reason"],
+        fills=tuple(
+            Fill(
+                datetime.fromtimestamp(o["order_filled_timestamp"] / 1000, tz=UTC),
+                o["safe_price"],
+                o["amount"],
+                bool(o["ft_is_entry"]),
+                o.get("ft_order_tag") or "",
+            )
+            for o in row["orders"]
+            if o["order_filled_timestamp"]
+        ),
+        signal=_signal(stored),
+    )
+
+
+def _from_trade(trade: Trade) -> TradeRecord:
+    short = bool(trade.is_short)
+    low, high = trade.min_rate or trade.open_rate, trade.max_rate or trade.open_rate
+    profit = trade.close_profit_abs if trade.close_profit_abs is not None else trade.realized_profit
+    return TradeRecord(
+        pair=trade.pair,
+        direction=-1 if short else 1,
+        opened=trade.open_date_utc,
+        closed=trade.close_date_utc if trade.close_date else None,
+        open_rate=trade.open_rate,
+        close_rate=trade.close_rate,
+        profit=profit or 0.0,
+        profit_ratio=trade.close_profit or 0.0,
+        funding=trade.funding_fees or 0.0,
+        best=low if short else high,
+        worst=high if short else low,
+        exit_reason=trade.exit_reason or "",
+        fills=tuple(
+            Fill(
+                o.order_filled_utc or trade.open_date_utc,
+                o.safe_price,
+                o.safe_filled,
+                o.ft_order_side == trade.entry_side,
+                o.ft_order_tag or "",
+            )
+            for o in trade.orders
+            if o.safe_filled > 0
+        ),
+        signal=_signal(trade.get_custom_data(SIGNAL_KEY)),
+    )

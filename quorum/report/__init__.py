@@ -1,0 +1,1 @@
+"""What became of the trades: records, tables, cards."""

@@ -1,0 +1,86 @@
+"""TradeRecord: one trade of a backtest or a database with the signal it was opened on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from quorum.entry import Signal
+
+
+@dataclass(frozen=True)
+class Fill:
+    """One filled order of a trade.
+
+    Attributes
+    ----------
+    at : datetime
+    price, amount : float
+        Quote currency, base currency.
+    entry : bool
+    tag : str
+        The host's order tag: ``ladder_1``, ``stop_loss`` ...
+    """
+
+    at: datetime
+    price: float
+    amount: float
+    entry: bool
+    tag: str
+
+
+@dataclass(frozen=True)
+class TradeRecord:
+    """One trade.
+
+    Attributes
+    ----------
+    profit : float
+        After all costs, quote currency.
+    profit_ratio : float
+        Of the stake.
+    best, worst : float
+        Extreme prices while it was open, seen from its side.
+    signal : Signal or None
+        None where the journal does not know the trade.
+    """
+
+    pair: str
+    direction: int
+    opened: datetime
+    closed: datetime | None
+    open_rate: float
+    close_rate: float | None
+    profit: float
+    profit_ratio: float
+    funding: float
+    best: float
+    worst: float
+    exit_reason: str
+    fills: tuple[Fill, ...]
+    signal: Signal | None
+
+    @property
+    def r_multiple(self) -> float | None:
+        """Profit as a multiple of what was risked at the stop, after costs."""
+        if self.signal is None or self.signal.risk_amount <= 0:
+            return None
+        return self.profit / self.signal.risk_amount
+
+
+@dataclass(frozen=True)
+class Results:
+    """The trades of one run and what was refused.
+
+    Attributes
+    ----------
+    name : str
+        File or database they were read from.
+    refused : mapping of reason code to count, or None
+        None where no journal was kept.
+    """
+
+    name: str
+    trades: tuple[TradeRecord, ...]
+    refused: Mapping[str, int] | None
