@@ -192,9 +192,9 @@ def as_live(market: Market, startup: int) -> Market:
         gone = len(series.candles) - len(candles)
         higher[timeframe] = HigherTimeframe(candles, np.maximum(series.row - gone, -1))
     published = {}
-    for name, series in late.published.items():
-        kept = series.known_at >= began
-        published[name] = Published(series.known_at[kept], series.value[kept])
+    for name, values in late.published.items():
+        kept = values.known_at >= began
+        published[name] = Published(values.known_at[kept], values.value[kept])
     return replace(
         late,
         higher=higher,

@@ -64,6 +64,14 @@ class PhaseSettings(AdjusterSettings):
         0.45, gt=0, le=2, description="size factor of bitcoin in risk-off"
     )
     rotation_size: float = Field(1.0, gt=0, le=2, description="size factor of a leader in rotation")
+    gate: bool = Field(
+        False,
+        description="refuse what the phase forbids; off, it is only sized down by ungated_size "
+        "(on, about five of six signals of 2023-2025 are refused)",
+    )
+    ungated_size: float = Field(
+        0.45, gt=0, le=1, description="size factor of what the phase forbids while the gate is off"
+    )
 
     @model_validator(mode="after")
     def _leaders_among_coins(self) -> PhaseSettings:
@@ -274,14 +282,20 @@ class Phase(Adjuster[PhaseSettings]):
             return Effect(reasons=_factor("phase_risk_on", s.risk_on_size), facts=facts)
         if phase is MarketPhase.RISK_OFF:
             if alt:
-                return Effect(veto="risk_off_alt", facts=facts)
+                return self._forbid("risk_off_alt", facts)
             return Effect(reasons=_factor("phase_risk_off", s.risk_off_bitcoin_size), facts=facts)
         if phase is MarketPhase.ROTATION:
             leader = row["phase_leader"]
             if np.isfinite(leader) and leader * direction <= 0:
-                return Effect(veto="not_the_leader", facts=facts)
+                return self._forbid("not_the_leader", facts)
             return Effect(reasons=_factor("phase_rotation", s.rotation_size), facts=facts)
-        return Effect(veto="uncertain_alt" if alt else None, facts=facts)
+        return self._forbid("uncertain_alt", facts) if alt else Effect(facts=facts)
+
+    def _forbid(self, reason: str, facts: Mapping[str, object]) -> Effect:
+        """Refuse a signal, or size it down while the gate is off."""
+        if self.settings.gate:
+            return Effect(veto=reason, facts=facts)
+        return Effect(reasons={reason: self.settings.ungated_size}, facts=facts)
 
 
 def _factor(name: str, factor: float) -> dict[str, float]:

@@ -215,6 +215,7 @@ def _quadrant(
 
 @njit(cache=True)
 def _means(values: Floats, start: Ints, stop: Ints) -> Floats:
+    """Mean of ``values[start:stop]`` per candle, NaN of none."""
     out = np.full(len(start), np.nan)
     for t in range(len(start)):
         if stop[t] > start[t]:

@@ -27,6 +27,8 @@ from quorum.typing import Floats
 
 #: Levels told on each side; fixed, since each is a published column.
 LEVELS = 4
+#: Row at which the marks begin that lie at no zone, after the zones around the close.
+LONE = 2 * NEARBY
 
 
 class Rules(NamedTuple):
@@ -64,10 +66,9 @@ def _strength(
 
 @njit(cache=True)
 def _tell(
-    near: Floats,
+    table: Floats,
     i: int,
     stop: int,
-    lone: Floats,
     g: int,
     end: int,
     side: int,
@@ -81,18 +82,19 @@ def _tell(
     """Write the levels of one side (price, far edge, strength), nearest first.
 
     Zones from ``i`` to ``stop`` and groups of marks from ``g`` to ``end`` (exclusive, both by
-    ``side``) are walked together, outward from the close.
+    ``side``) are walked together, outward from the close. They lie in one table, the marks from
+    row ``LONE`` on.
     """
     told = 0
     last = 0.0
     last_strength = 0.0
     edge = HIGH if side > 0 else LOW
     while i != stop or g != end:
-        table, row = lone, g
-        if g == end or (i != stop and side * (near[i, PRICE] - lone[g, PRICE]) <= 0):
-            table, row = near, i
+        if g == end or (i != stop and side * (table[i, PRICE] - table[LONE + g, PRICE]) <= 0):
+            row = i
             i += side
         else:
+            row = LONE + g
             g += side
         strength = _strength(
             table[row, TOUCHES], table[row, NEWEST], table[row, VOLUME], now, rules, fade
@@ -148,9 +150,10 @@ def map_levels(
     size = len(base.price) + len(higher.price)
     points = np.empty((size, FIELDS))
     zones = np.empty((size, FIELDS))
-    near, prices = np.empty((2 * NEARBY, FIELDS)), np.empty(2 * NEARBY)
     n_marks = len(marks.touches)
-    rounds, lone = np.empty(ROUNDS), np.empty((n_marks + ROUNDS, FIELDS))
+    table = np.empty((LONE + n_marks + ROUNDS, FIELDS))
+    near, lone = table[:LONE], table[LONE:]
+    prices, rounds = np.empty(LONE), np.empty(ROUNDS)
     supports, resistances = out[0], out[1]
     n_points, made, place, seen, higher_seen = 0, 0, 0, -1, -1
     for t in range(n):
@@ -182,7 +185,7 @@ def map_levels(
             split += 1
         now = clock[t]
         end = merge_marks(lone, split - 1, -1, -1, width)
-        _tell(near, under - 1, -1, lone, split - 1, end, -1, gap, now, rules, fade, supports, t)
+        _tell(table, under - 1, -1, split - 1, end, -1, gap, now, rules, fade, supports, t)
         end = merge_marks(lone, split, queued, 1, width)
-        _tell(near, under, count, lone, split, end, 1, gap, now, rules, fade, resistances, t)
+        _tell(table, under, count, split, end, 1, gap, now, rules, fade, resistances, t)
     return out

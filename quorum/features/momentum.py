@@ -52,6 +52,7 @@ def true_strength(close: Floats, slow: int, fast: int) -> Floats:
 
 
 def _add_oscillators(c: Candles, out: Features, settings: MomentumSettings) -> None:
+    """Add what runs between fixed limits."""
     for period in dict.fromkeys(settings.rsi):
         out.add(f"rsi_{period}", talib.RSI(c.close, period))
     k, d = talib.STOCH(
@@ -80,6 +81,7 @@ def _add_oscillators(c: Candles, out: Features, settings: MomentumSettings) -> N
 
 
 def _add_rates(c: Candles, out: Features, settings: MomentumSettings) -> None:
+    """Add what has none, in percent and in ATR."""
     unit = out["atr_unit"]
     unit_pct = 100.0 * unit / c.close
     slow = talib.EMA(c.close, settings.ppo_slow)

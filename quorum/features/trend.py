@@ -107,6 +107,7 @@ def _middle(c: Candles, window: int) -> Floats:
 
 
 def _add_averages(c: Candles, out: Features, settings: TrendSettings) -> None:
+    """Add the averages, the close over them, their spreads and their stack."""
     unit = out["atr_unit"]
     for kind, periods, average in (
         ("ema", settings.ema, talib.EMA),
@@ -136,6 +137,7 @@ def _average(c: Candles, out: Features, kind: str, period: int) -> Floats:
 
 
 def _add_slopes(c: Candles, out: Features, settings: TrendSettings) -> None:
+    """Add the averages that hardly lag, and their slopes."""
     half = talib.WMA(c.close, settings.hull // 2)
     raw = 2.0 * half - talib.WMA(c.close, settings.hull)
     unit = out["atr_unit"] * sqrt(settings.slope)
@@ -151,6 +153,7 @@ def _add_slopes(c: Candles, out: Features, settings: TrendSettings) -> None:
 
 
 def _add_systems(c: Candles, out: Features, settings: TrendSettings) -> None:
+    """Add MACD, directional movement, Supertrend and Aroon."""
     unit = out["atr_unit"]
     lines = talib.MACD(c.close, settings.macd_fast, settings.macd_slow, settings.macd_signal)
     for name, line in zip(("macd", "macd_signal", "macd_histogram"), lines, strict=True):
@@ -171,6 +174,7 @@ def _add_systems(c: Candles, out: Features, settings: TrendSettings) -> None:
 
 
 def _add_ichimoku(c: Candles, out: Features, settings: IchimokuSettings) -> None:
+    """Add the lines of Ichimoku and the mean of its five signals."""
     conversion = _middle(c, settings.conversion)
     base = _middle(c, settings.base)
     # The cloud over this candle was computed `displacement` candles ago.

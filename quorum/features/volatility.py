@@ -121,6 +121,7 @@ def _reversal_bulge(mass: Floats, slope: Floats, bulge: float, trigger: float, h
 
 
 def _add_bollinger(c: Candles, out: Features, settings: VolatilitySettings) -> None:
+    """Add the Bollinger bands, their width, and where the close stands in them."""
     middle, deviation = _rolling_moments(c.close, settings.bollinger)
     half = settings.bollinger_deviations * deviation
     out.add("bollinger_upper", middle + half, scale_free=False)
@@ -135,6 +136,7 @@ def _add_bollinger(c: Candles, out: Features, settings: VolatilitySettings) -> N
 
 
 def _add_channels(c: Candles, out: Features, settings: VolatilitySettings) -> None:
+    """Add the Keltner and Donchian channels, and the squeeze."""
     middle = talib.EMA(c.close, settings.keltner)
     half = settings.keltner_multiple * talib.ATR(c.high, c.low, c.close, settings.keltner_atr)
     out.add("keltner_upper", middle + half, scale_free=False)
@@ -151,6 +153,7 @@ def _add_channels(c: Candles, out: Features, settings: VolatilitySettings) -> No
 
 
 def _add_chandelier(c: Candles, out: Features, settings: VolatilitySettings) -> None:
+    """Add the chandelier exit of both sides and the distance to the standing one."""
     distance = settings.chandelier_multiple * talib.ATR(c.high, c.low, c.close, settings.chandelier)
     long_stop = talib.MAX(c.high, settings.chandelier) - distance
     short_stop = talib.MIN(c.low, settings.chandelier) + distance
@@ -163,6 +166,7 @@ def _add_chandelier(c: Candles, out: Features, settings: VolatilitySettings) -> 
 
 
 def _add_mass_index(c: Candles, out: Features, settings: MassIndexSettings) -> None:
+    """Add the Mass Index and its reversal signal."""
     average = talib.EMA(c.high - c.low, settings.average)
     # Where no candle has a range, it rests.
     widening = ratio(average, talib.EMA(average, settings.average), 1.0)
@@ -176,6 +180,7 @@ def _add_mass_index(c: Candles, out: Features, settings: MassIndexSettings) -> N
 
 
 def _add_realised(c: Candles, out: Features, window: int) -> None:
+    """Add the range-based volatilities (per candle)."""
     opened, high, low, close = (np.log(p) for p in (c.open, c.high, c.low, c.close))
     spread = (high - low) ** 2
     body = close - opened

@@ -99,6 +99,7 @@ def close_location(high: Floats, low: Floats, close: Floats) -> Floats:
 
 
 def _add_money_flow(market: Market, out: Features, settings: VolumeSettings) -> None:
+    """Add OBV, MFI, CMF and the rolling VWAPs."""
     c = market.candles
     typical = (c.high + c.low + c.close) / 3.0
     out.add("obv_slope", obv_slope(c.close, c.volume, settings.obv))
@@ -113,6 +114,7 @@ def _add_money_flow(market: Market, out: Features, settings: VolumeSettings) -> 
 
 
 def _add_activity(market: Market, out: Features, settings: ActivitySettings) -> None:
+    """Add how busy trading is: trend of volume, dry-ups and climaxes."""
     c = market.candles
     out.add("volume_zscore", volume_zscore(c.volume, settings.zscore))
     short = window_sum(c.volume, settings.short) / settings.short

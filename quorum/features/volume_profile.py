@@ -160,6 +160,7 @@ def _profile(
     value_area: float,
     gap: float,
 ) -> Floats:
+    """Slide the profile along; the rows of the result are log prices, NaN where unknown."""
     n = len(low)
     out = np.full((5, n), np.nan)
     size = 1

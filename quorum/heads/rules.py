@@ -119,6 +119,8 @@ def _remember(
 ) -> tuple[Floats, Floats, Ints, Bools, Ints]:  # fmt: skip
     """Carry a side's patterns forward; the result has the fields of :class:`Memory`."""
     n = len(close)
+    found, chances, masks = evidence.confidence, evidence.probability, evidence.reason
+    sure, stop = evidence.solid, evidence.stop
     confidence = np.zeros(n)
     probability = np.full(n, 0.5)
     reason = np.zeros(n, np.int64)
@@ -127,18 +129,16 @@ def _remember(
     now, chance, mask, sound, last = 0.0, 0.5, 0, False, -1
     for t in range(n):
         now *= decay
-        if now > 0 and (t - last > hold or side * (close[t] - evidence.stop[last]) < 0):
+        if now > 0 and (t - last > hold or side * (close[t] - stop[last]) < 0):
             now = 0.0
-        new = evidence.confidence[t]
-        if now > 0 and new > 0 and sound and evidence.solid[t]:
+        new = found[t]
+        if now > 0 and new > 0 and sound and sure[t]:
             # The stronger speaks for both; only the pattern before is named beside it.
             now = min(most, max(now, new) + agreement)
-            chance = max(evidence.probability[last], evidence.probability[t])
-            mask = evidence.reason[last] | evidence.reason[t] | agreeing
+            chance, mask = max(chances[last], chances[t]), masks[last] | masks[t] | agreeing
             last = t
         elif new > 0 and new >= now:
-            now, chance, mask = new, evidence.probability[t], evidence.reason[t]
-            sound, last = evidence.solid[t], t
+            now, chance, mask, sound, last = new, chances[t], masks[t], sure[t], t
         if now > 0:
             confidence[t], probability[t], reason[t] = now, chance, mask
             solid[t], age[t] = sound, t - last

@@ -34,6 +34,10 @@ def columns_of(market: Market, settings: PhaseSettings | None = None) -> dict[st
     return Phase(settings).columns(market, Features(len(market)))
 
 
+#: The specification refuses; by default the gate is off.
+GATED = PhaseSettings(gate=True)
+
+
 def last(columns: dict[str, np.ndarray]) -> dict[str, float]:
     return {name: float(values[-1]) for name, values in columns.items()}
 
@@ -273,7 +277,7 @@ def row_of(phase: MarketPhase, *, alt: bool, leader: float = 0.0) -> dict[str, f
     ],
 )
 def test_each_phase_does_what_the_specification_says(direction, phase, alt, reasons, veto):
-    effect = Phase().effect(row_of(phase, alt=alt), direction)
+    effect = Phase(GATED).effect(row_of(phase, alt=alt), direction)
     assert (dict(effect.reasons), effect.veto, effect.confidence) == (reasons, veto, 1.0)
     assert effect.facts["market_phase"] == phase.name.lower()
 
@@ -291,8 +295,15 @@ def test_each_phase_does_what_the_specification_says(direction, phase, alt, reas
     ],
 )
 def test_a_rotation_is_traded_in_its_leader_alone(alt, leader, direction, veto):
-    effect = Phase().effect(row_of(MarketPhase.ROTATION, alt=alt, leader=leader), direction)
+    effect = Phase(GATED).effect(row_of(MarketPhase.ROTATION, alt=alt, leader=leader), direction)
     assert (dict(effect.reasons), effect.veto) == ({}, veto)
+
+
+def test_without_the_gate_what_the_phase_forbids_is_sized_down():
+    effect = Phase().effect(row_of(MarketPhase.RISK_OFF, alt=True), 1)
+    assert (dict(effect.reasons), effect.veto) == ({"risk_off_alt": 0.45}, None)
+    allowed = Phase().effect(row_of(MarketPhase.ROTATION, alt=True, leader=1), 1)
+    assert dict(allowed.reasons) == {}
 
 
 def test_only_risk_on_asks_for_tighter_stops():

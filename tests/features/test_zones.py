@@ -8,6 +8,7 @@ from drawn_markets import LEVEL, Candle, market_of, mirrored, path, random_walk
 from evaluations import assert_rows_of, columns_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from zone_markets import BALANCED, BLOCK, FALL, GAP, RISE, wave
 
 from quorum.features.gaps import GapSettings
 from quorum.features.order_blocks import OrderBlockSettings
@@ -22,18 +23,6 @@ def features(market: Market, section: ZoneSettings | None = None) -> Features:
 
 def zones(rows: list[Candle], section: ZoneSettings | None = None) -> Features:
     return features(market_of(rows), section)
-
-
-def wave(n: int = 20) -> list[Candle]:
-    """A quiet start with overlapping candles of range 1, so that the ATR is 1."""
-    return path(*[100.0 + 0.5 * (k % 2) for k in range(n + 1)])
-
-
-#: A swing high at 104.25, a fall to 99, one falling candle 99.5 -> 99, and the displacement.
-RISE = path(100.0, 101.0, 102.0, 103.0, 104.0)
-FALL = path(104.0, 103.0, 102.5, 102.0, 101.5, 101.0, 100.0, 99.5, 99.0)
-BREAK = path(99.0, 102.0, 105.0)
-BLOCK = [*wave(), *RISE, *FALL, *BREAK]
 
 
 def test_bullish_order_block_is_the_last_falling_candle_before_the_break() -> None:
@@ -81,15 +70,6 @@ def test_order_block_dies_of_old_age() -> None:
     assert np.isnan(top[-1])
 
 
-#: Candles leaving the gap 101-103: the first's high is 101, the third's low 103.
-GAP = [
-    *wave(),
-    (100.0, 101.0, 99.5, 100.5),
-    (100.5, 103.5, 100.5, 103.25),
-    (103.25, 104.5, 103.0, 104.25),
-]
-
-
 def test_fair_value_gap_lies_between_the_first_high_and_the_third_low() -> None:
     x = zones(GAP)
     assert (x["bull_gap_top"][-1], x["bull_gap_bottom"][-1]) == (103.0, 101.0)
@@ -116,18 +96,6 @@ def test_filled_gap_is_gone_and_a_close_below_it_is_no_tap() -> None:
 def test_small_gaps_are_ignored() -> None:
     wide = ZoneSettings(gaps=GapSettings(min_size=5.0))
     assert np.isnan(zones(GAP, wide)["bull_gap_top"]).all()
-
-
-#: A bearish gap 101-103 on the way down, then a bullish one 100.5-102.5 on the way up.
-BALANCED = [
-    *wave(),
-    (104.0, 104.5, 103.0, 103.25),
-    (103.25, 103.5, 100.75, 100.75),
-    (100.75, 101.0, 99.5, 100.0),
-    (100.0, 100.5, 99.75, 100.25),
-    (100.25, 103.0, 100.25, 103.0),
-    (103.0, 104.5, 102.5, 104.25),
-]
 
 
 def test_balanced_range_is_the_overlap_of_opposite_gaps() -> None:

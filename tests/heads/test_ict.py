@@ -9,6 +9,7 @@ from drawn_markets import Candle, legs, market_of, mirrored, path, random_walk
 from evaluations import assert_votes_of, columns_of, reasons, valid
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from zone_markets import BALANCED, BLOCK, GAP
 
 from quorum.features.table import Features
 from quorum.heads.base import Votes
@@ -45,31 +46,10 @@ def last_vote(market: Market) -> tuple[int, float, float, set[str]]:
 STOP_HUNT = [*legs(100.0, 104.0, 96.0, 101.0, 96.5), (96.5, 96.75, 95.0, 96.6)]
 #: An impulse from 95.75 to 112.25 and a retracement of 0.7 of it.
 RETRACEMENT = [*legs(97.0, 104.0, 96.0, 112.0, step=1.0), *legs(112.0, 101.0, step=1.0)]
-#: A displacement through the swing at 104.25 out of a falling candle 99.5 -> 99, and the return.
-WAVE = path(*[100.0 + 0.5 * (k % 2) for k in range(21)])
-ORDER_BLOCK = [
-    *WAVE,
-    *path(100.0, 101.0, 102.0, 103.0, 104.0, 103.0, 102.5, 102.0, 101.5, 101.0, 100.0),
-    *path(100.0, 99.5, 99.0, 102.0, 105.0, 103.5, 102.0, 100.75),
-    (100.75, 101.0, 99.5, 100.9),
-]
-FAIR_VALUE_GAP = [
-    *WAVE,
-    (100.0, 101.0, 99.5, 100.5),
-    (100.5, 103.5, 100.5, 103.25),
-    (103.25, 104.5, 103.0, 104.25),
-    (104.25, 104.5, 101.75, 104.0),
-]
-BALANCED = [
-    *WAVE,
-    (104.0, 104.5, 103.0, 103.25),
-    (103.25, 103.5, 100.75, 100.75),
-    (100.75, 101.0, 99.5, 100.0),
-    (100.0, 100.5, 99.75, 100.25),
-    (100.25, 103.0, 100.25, 103.0),
-    (103.0, 104.5, 102.5, 104.25),
-    (104.25, 104.5, 101.7, 104.0),
-]
+#: The returns to the zones that tap them.
+ORDER_BLOCK = [*BLOCK, *path(105.0, 103.5, 102.0, 100.75), (100.75, 101.0, 99.5, 100.9)]
+FAIR_VALUE_GAP = [*GAP, (104.25, 104.5, 101.75, 104.0)]
+BALANCED_RANGE = [*BALANCED, (104.25, 104.5, 101.7, 104.0)]
 SPIKE = {-1: 3.0}
 
 
@@ -113,7 +93,7 @@ def test_tapped_fair_value_gap_votes_long() -> None:
 
 
 def test_balanced_range_is_named_and_alone_no_valid_vote_in_new_york() -> None:
-    direction, _, _, reason = last_vote(with_history(BALANCED))
+    direction, _, _, reason = last_vote(with_history(BALANCED_RANGE))
     assert direction == 1
     assert "bpr_bull" in reason
     best = IctHeadSettings().balanced
