@@ -42,7 +42,8 @@ def publish(result: Evaluation) -> dict[str, NDArray[Any]]:
         columns[f"vote_{name}"] = signed.astype(np.float32)
         columns[f"confidence_{name}"] = v.confidence.astype(np.float32)
         columns[f"reason_{name}"] = v.reason
-    columns.update({name: result.features[name] for name in EXIT_COLUMNS})
+    unknown = np.full(len(result.market), np.nan)
+    columns.update({name: result.features.get(name, unknown) for name in EXIT_COLUMNS})
     columns.update(result.context)
     columns.update(result.management)
     columns["tradable"] = result.market.tradable
@@ -94,6 +95,19 @@ class SignalTable:
     def row(self, row: int) -> dict[str, float]:
         """Return one candle's columns."""
         return {name: float(values[row]) for name, values in self.columns.items()}
+
+    def tag(self, row: int) -> str:
+        """Return the entry tag of one candle, for example ``"5/9 high"``."""
+        c = self.consensus
+        band = Band(int(self.band[row])).name.lower()
+        return entry_tag(int(c.agreeing[row]), int(c.available[row]), band)
+
+    def tags(self) -> NDArray[np.object_]:
+        """Return the entry tag per candle, None without an entry."""
+        tags = np.full(len(self.entry), None, dtype=object)
+        for row in np.flatnonzero(self.entry):
+            tags[row] = self.tag(int(row))
+        return tags
 
     def row_at(self, opened: int) -> int | None:
         """Return the row of the candle that opened at ``opened``, None if there is none.

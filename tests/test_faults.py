@@ -86,15 +86,7 @@ def test_a_feature_family_that_fails_takes_only_its_readers_with_it(
     assert set(result.context) == set(whole.context)
 
 
-# Columns that are published come from these, or are made of theirs.
-EXITS_FROM = {"volatility", "swings", "volume", "volume_profile", "structure", "level_map"}
-PUBLISHED = pytest.mark.xfail(strict=True, reason="signals.publish asks for columns that are gone")
-
-
-@pytest.mark.parametrize(
-    "family",
-    [pytest.param(f, marks=[PUBLISHED] * (f in EXITS_FROM)) for f in FAMILIES],
-)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_signals_can_still_be_drawn_up_when_a_feature_family_fails(family, small, monkeypatch):
     break_family(monkeypatch, family)
     result = evaluate(small, SETTINGS)

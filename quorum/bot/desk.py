@@ -17,13 +17,13 @@ from freqtrade.persistence import Order, Trade
 
 from quorum.bot.source import FrameSource
 from quorum.candles import epoch_ms, timeframe_ms
-from quorum.consensus import Band, ConsensusSettings
+from quorum.consensus import ConsensusSettings
 from quorum.context.liquidation import Liquidation, safe_leverage
 from quorum.context.zones import IMMEDIATE, Zones, entry_price
 from quorum.entry import Account, Signal, draw_up, effects_at
 from quorum.pipeline import evaluate
 from quorum.settings import Settings
-from quorum.signals import SignalTable, decide, entry_tag, publish
+from quorum.signals import SignalTable, decide, publish
 
 #: Key under which a trade keeps its signal.
 SIGNAL_KEY = "quorum_signal"
@@ -79,9 +79,11 @@ class Desk:
         """Decide the pair's signals, keep its table, and write the host's entry columns."""
         table = decide(frame, epoch_ms(frame["date"]), self.heads, weights, consensus)
         self.tables[pair] = table
+        # An optimiser runs the same candles again: what an earlier run stored is not this one's.
+        self.signals = {key: s for key, s in self.signals.items() if key[0] != pair}
         frame["enter_long"] = (table.entry > 0).astype(np.int8)
         frame["enter_short"] = (table.entry < 0).astype(np.int8)
-        frame["enter_tag"] = _tags(table)
+        frame["enter_tag"] = table.tags()
         frame["consensus_confidence"] = table.consensus.confidence * table.consensus.direction
         frame["confluence_score"] = table.consensus.confluence
         return frame
@@ -168,11 +170,13 @@ class Desk:
 
     def filled(self, trade: Trade) -> None:
         """Store the signal of a trade whose entry has filled with the trade."""
-        key = (trade.pair, trade.open_date_utc)
         signal = self._pending.pop(trade.pair, None)
-        if signal is None or key in self.signals:
+        if trade.get_custom_data(SIGNAL_KEY) is not None:
             return
-        self.signals[key] = signal
+        signal = signal or self._redraw(trade)
+        if signal is None:
+            return
+        self.signals[trade.pair, trade.open_date_utc] = signal
         trade.set_custom_data(SIGNAL_KEY, signal.model_dump(mode="json"))
 
     def signal_of(self, trade: Trade) -> Signal | None:
@@ -182,18 +186,26 @@ class Desk:
         if signal is None:
             stored: dict[str, Any] | None = trade.get_custom_data(SIGNAL_KEY)
             if stored is None:
-                return self._pending.get(trade.pair)
+                return self._pending.get(trade.pair) or self._redraw(trade)
             signal = self.signals[key] = Signal.model_validate(stored)
         return signal
 
+    def _redraw(self, trade: Trade) -> Signal | None:
+        """Draw up again the signal of an order that was placed before a restart.
 
-def _tags(table: SignalTable) -> np.ndarray[Any, np.dtype[np.object_]]:
-    """Return the entry tag per candle, None without an entry."""
-    tags = np.full(len(table.entry), None, dtype=object)
-    for row in np.flatnonzero(table.entry):
-        tags[row] = entry_tag(
-            int(table.consensus.agreeing[row]),
-            int(table.consensus.available[row]),
-            Band(int(table.band[row])).name.lower(),
-        )
-    return tags
+        Everything follows from the candle but the capital at that time; the position is the
+        order's own. An entry with another tag than the candle's is not ours.
+        """
+        found = self._signal_row(trade.pair, trade.open_date_utc)
+        if found is None or trade.enter_tag != found[0].tag(found[1]):
+            return None
+        notional = trade.stake_amount * trade.leverage
+        signal = draw_up(*found, trade.pair, trade.open_rate, Account(notional), self.settings)
+        risk = notional * abs(signal.entry_price - signal.stop_loss) / signal.entry_price
+        changes = {
+            "position_size_quote": notional,
+            "risk_amount": risk,
+            "reward_amount": risk * signal.risk_reward_ratio,
+            "veto": None,
+        }
+        return signal.model_copy(update=changes)

@@ -3,10 +3,11 @@
 The specification asks twice for a first target: P2 by band (3 / 2.5 / 2 R, pulled in front of a
 nearer swing), P3 by the next level or 2 R. Its scenarios take P2's as the take-profit, so that is
 the first rung here (``first = "target"``). The rungs after it are the next levels in the trade's
-direction, each a margin before its level as P2 stands before a swing. Where there is no level the
-rung before is taken on in the proportions of ``scale``: from 2 R that gives 3 R and 5 R as
-written, from 3 R it gives 4.5 R and 7.5 R. With ``first = "levels"`` the first rung is the next
-level (or 2 R) itself, and the take-profit with it.
+direction, each a margin before its level as P2 stands before a swing. Where there is no level, the
+way from the first rung to the last of ``scale`` is divided as ``scale`` is: from 2 R that gives
+3 R and 5 R as written, from 3 R it gives 3.67 R and 5 R. No rung lies beyond 5 R; a rung that would
+not be ahead of the one before it is left out and its share taken out with that one. With
+``first = "levels"`` the first rung is the next level (or 2 R) itself, and the take-profit with it.
 
 Either way a first rung under ``min_first`` refuses the trade. P2 keeps its target within 1.5-5 R,
 so a swing nearer than 2 R lets no trade through unless ``min_first`` is lowered to 1.5.
@@ -39,16 +40,13 @@ class LadderSettings(Section):
         (70.0, 20.0, 10.0), description="parts taken out at the rungs [% of the position]"
     )
     scale: tuple[float, float, float] = Field(
-        (2.0, 3.0, 5.0), description="rungs without levels; the later ones in proportion [R]"
+        (2.0, 3.0, 5.0), description="rungs without levels; none lies beyond the last [R]"
     )
     min_first: float = Field(
         2.0, ge=0, le=20, description="a first rung under this refuses the trade [R]"
     )
     min_step: float = Field(
         0.5, gt=0, le=10, description="a level nearer to the rung before is no rung [R]"
-    )
-    max_risk_reward: float = Field(
-        10.0, gt=0, le=100, description="a level farther away is no rung [R]"
     )
 
     @model_validator(mode="after")
@@ -91,24 +89,33 @@ def ladder_prices(
     if risk == 0:
         raise ValueError(f"ladder: stop {stop} is at the entry")
     direction = 1 if stop < entry else -1
+    farthest = settings.scale[-1]
     reach = sorted(
         direction * (level.price * (1 - direction * margin / 100) - entry) / risk
         for level in levels
     )
-    reach = [ratio for ratio in reach if 0 < ratio <= settings.max_risk_reward]
+    reach = [ratio for ratio in reach if 0 < ratio <= farthest]
     if settings.first == "target":
         rungs = [direction * (target - entry) / risk]
-        prices = [target]
     else:
         rungs = [reach[0] if reach else settings.scale[0]]
-        prices = [entry + direction * rungs[0] * risk]
-    for before, after in pairwise(settings.scale):
+    first = rungs[0]
+    for planned in settings.scale[1:]:
+        part = (planned - settings.scale[0]) / (farthest - settings.scale[0])
         beyond = (ratio for ratio in reach if ratio >= rungs[-1] + settings.min_step)
-        rungs.append(next(beyond, rungs[-1] * after / before))
-        price = entry + direction * rungs[-1] * risk
-        # A short whose scale ends under zero: half of what is left of the price.
-        prices.append(price if price > 0 else prices[-1] / 2)
-    return tuple(prices)
+        rung = next(beyond, max(first + part * (farthest - first), rungs[-1] + settings.min_step))
+        if rung <= farthest + GRACE:
+            rungs.append(rung)
+    prices = [entry + direction * rung * risk for rung in rungs]
+    if settings.first == "target":
+        prices[0] = target
+    return tuple(price for price in prices if price > 0)
+
+
+def ladder_shares(rungs: int, settings: LadderSettings) -> tuple[float, ...]:
+    """Return the parts taken out at each rung, together 1; the last takes the rest."""
+    shares = [share / 100 for share in settings.shares]
+    return (*shares[: rungs - 1], sum(shares[rungs - 1 :]))
 
 
 def ladder_veto(risk_reward: float, settings: LadderSettings) -> str | None:

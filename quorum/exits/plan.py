@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from quorum.consensus import Band
-from quorum.exits.ladder import LadderSettings, ladder_prices, ladder_veto
+from quorum.exits.ladder import LadderSettings, ladder_prices, ladder_shares, ladder_veto
 from quorum.exits.management import ManagementSettings
 from quorum.exits.stops import Level, StopSettings, place_stop
 from quorum.exits.targets import TargetSettings, target_price
@@ -116,7 +116,7 @@ def plan_exits(
         stop=stop.price,
         stop_kind=stop.kind,
         targets=targets,
-        shares=tuple(share / 100 for share in settings.ladder.shares),
+        shares=ladder_shares(len(targets), settings.ladder),
         risk_reward=ratio,
         veto=ladder_veto(ratio, settings.ladder),
     )

@@ -19,7 +19,8 @@ from quorum.market import HOUR_MS, Market, Published
 from quorum.section import Section
 from quorum.typing import Floats, Ints
 
-HOURS_PER_YEAR = 365 * 24
+#: A deviation below this share of the root mean square is the rounding of equal values.
+ROUNDING = 1e-6
 #: Codes of ``oi_quadrant``; the mirror image of a market has the opposite sign.
 NEW_LONGS, SHORT_COVERING, CAPITULATION, NEW_SHORTS = 2, 1, -1, -2
 
@@ -102,7 +103,10 @@ class DerivativesSettings(Section):
 
 
 def _zscore(values: Floats, window: int, min_count: int, floor: float, *, mean: bool) -> Floats:
-    """Return values in standard deviations of the last ``window``, less their mean if asked."""
+    """Return values in standard deviations of the last ``window``, less their mean if asked.
+
+    Of values that do not vary the deviation is ``floor``; with a floor of 0 it is unknown.
+    """
     known = np.isfinite(values)
 
     def total(of: Floats) -> Floats:
@@ -113,9 +117,10 @@ def _zscore(values: Floats, window: int, min_count: int, floor: float, *, mean: 
     count = np.where(count >= min_count, count, np.nan)
     average = total(np.where(known, values, 0.0)) / count
     square = total(np.where(known, values, 0.0) ** 2) / count
-    deviation = np.maximum(np.sqrt(np.maximum(square - average**2, 0.0)), floor)
-    scores: Floats = (values - average if mean else values) / deviation
-    return scores
+    deviation = np.sqrt(np.maximum(square - average**2, 0.0))
+    varied = deviation > ROUNDING * np.sqrt(square)
+    deviation = np.where(varied | np.isnan(square), np.maximum(deviation, floor), floor)
+    return ratio(values - average if mean else values, deviation)
 
 
 def _spread(market: Market, series: Published, values: Floats, max_age_hours: float) -> Floats:
@@ -132,21 +137,15 @@ def _funding_interval(known_at: Ints, usual: float) -> Floats:
 def _add_funding(market: Market, out: Features, settings: FundingSettings) -> None:
     """Add the funding columns and the perpetual premium (D1)."""
     series = market.published.get("funding_rate")
-    annual = zscore = np.full(len(market), np.nan)
+    rate = zscore = np.full(len(market), np.nan)
     if series is not None and len(series.value):
         max_age = market.settings.funding_max_age
-        per_hour = series.value / _funding_interval(series.known_at, settings.interval)
-        annual = _spread(market, series, per_hour * HOURS_PER_YEAR, max_age)
-        scores = _zscore(
-            per_hour * settings.interval,
-            settings.window,
-            settings.min_count,
-            settings.min_deviation,
-            mean=True,
-        )
-        zscore = _spread(market, series, scores, max_age)
-    out.add("funding_rate", annual * settings.interval / HOURS_PER_YEAR)
-    out.add("funding_annual", annual)
+        hours = _funding_interval(series.known_at, settings.interval)
+        rates = series.value / hours * settings.interval
+        rate = _spread(market, series, rates, max_age)
+        window, count, floor = settings.window, settings.min_count, settings.min_deviation
+        zscore = _spread(market, series, _zscore(rates, window, count, floor, mean=True), max_age)
+    out.add("funding_rate", rate)
     out.add("funding_z", zscore)
     out.add("perp_premium", _premium(market, out["funding_rate"], settings))
 
@@ -260,11 +259,9 @@ def _add_flow(market: Market, out: Features, settings: FlowSettings) -> None:
         low = _spread(market, reserves, _reserves_low(reserves, settings.reserves_years), max_age)
     netflow = market.published.get("exchange_netflow")
     if netflow is not None and len(netflow.value):
-        count = settings.reserves_min_count
-        tiny = np.finfo(np.float64).tiny
-        scores = _zscore(netflow.value, settings.reserves_window, count, tiny, mean=False)
+        window, count = settings.reserves_window, settings.reserves_min_count
+        scores = _zscore(netflow.value, window, count, 0.0, mean=False)
         zscore = _spread(market, netflow, scores, max_age)
-    out.add("exchange_reserves", market.latest("exchange_reserves", max_age), scale_free=False)
     out.add("exchange_reserves_low", low)
     out.add("exchange_netflow_z", zscore)
 
@@ -272,14 +269,12 @@ def _add_flow(market: Market, out: Features, settings: FlowSettings) -> None:
 def add_derivatives(market: Market, out: Features, settings: DerivativesSettings) -> None:
     """Add the derivatives columns; lag 0 (each value from the moment it was published).
 
-    Columns: ``funding_rate`` (fraction per usual interval), ``funding_annual`` (fraction per
-    year), ``funding_z``, ``perp_premium`` (fraction, D1), ``oi_change_1h``, ``oi_change_4h``,
+    Columns: ``funding_rate`` (fraction per usual interval), ``funding_z``, ``perp_premium`` (fraction, D1), ``oi_change_1h``, ``oi_change_4h``,
     ``oi_change_24h`` (fractions), ``oi_z`` (log level), ``oi_change_z`` (change over
     ``quadrant_hours`` in standard deviations), ``oi_quadrant`` (+2 new longs, +1 short covering,
     -1 capitulation of longs, -2 new shorts, 0 nothing of note), ``long_short_ratio``,
     ``taker_share`` (0-1, of the last candles' trades, else the mean of the last records),
-    ``exchange_reserves`` (base currency), ``exchange_reserves_low``
-    (0/1 a multi-year low), ``exchange_netflow_z`` (inflow positive), and those of
+    ``exchange_reserves_low`` (0/1 a multi-year low), ``exchange_netflow_z`` (inflow positive), and those of
     :func:`quorum.features.cross_market.add_cross_market`. Reads ``atr_unit`` and
     ``taker_buy_share``.
     """

@@ -155,7 +155,7 @@ def _rules(s: LevelMapSettings) -> Rules:
 
 def _higher_pivots(market: Market, swings: Swings | None, s: LevelMapSettings) -> Pivots:
     """Return the 4h pivots on the clock of the base timeframe; none where there is no 4h."""
-    if swings is None or HIGHER not in market.higher:
+    if swings is None or HIGHER not in market.higher or len(swings.event) == 0:
         none = np.empty(0)
         return Pivots(none, none, none, none, np.full(len(market), -1))
     higher, step = market.higher[HIGHER], market.candles.step

@@ -125,15 +125,9 @@ def _gaps(profile: Floats, k: int, place: int, gap: float) -> tuple[int, int]:
 
 @njit(cache=True)
 def _slide(
-    bins: Floats,
-    low: Floats,
-    high: Floats,
-    volume: Floats,
-    t: int,
-    window: int,
-    per_log: float,
-    rebuild: bool,
-) -> None:
+    bins: Floats, low: Floats, high: Floats, volume: Floats,
+    t: int, window: int, per_log: float, rebuild: bool,
+) -> None:  # fmt: skip
     """Bring the bins from the window that ended at ``t - 1`` to the one that ends at ``t``."""
     mask = len(bins) - 1
     first = t
@@ -149,17 +143,9 @@ def _slide(
 
 @njit(cache=True)
 def _profile(
-    low: Floats,
-    high: Floats,
-    close: Floats,
-    volume: Floats,
-    floor: Floats,
-    ceiling: Floats,
-    window: int,
-    n_bins: int,
-    value_area: float,
-    gap: float,
-) -> Floats:
+    low: Floats, high: Floats, close: Floats, volume: Floats, floor: Floats, ceiling: Floats,
+    window: int, n_bins: int, value_area: float, gap: float,
+) -> Floats:  # fmt: skip
     """Slide the profile along; the rows of the result are log prices, NaN where unknown."""
     n = len(low)
     out = np.full((5, n), np.nan)
@@ -188,13 +174,13 @@ def _profile(
         if profile[poc] <= 0:
             continue
         below, above = _gaps(profile, k, place, gap)
-        out[0, t] = (base + poc + 0.5) / per_log
-        out[1, t] = (base + top + 1) / per_log
-        out[2, t] = (base + bottom) / per_log
+        out[POC, t] = (base + poc + 0.5) / per_log
+        out[VALUE_HIGH, t] = (base + top + 1) / per_log
+        out[VALUE_LOW, t] = (base + bottom) / per_log
         if above >= 0:
-            out[3, t] = max(close[t], (base + above) / per_log)
+            out[GAP_ABOVE, t] = max(close[t], (base + above) / per_log)
         if below >= 0:
-            out[4, t] = min(close[t], (base + below + 1) / per_log)
+            out[GAP_BELOW, t] = min(close[t], (base + below + 1) / per_log)
     return out
 
 

@@ -256,7 +256,6 @@ def _add_range(out: Features, rows: Floats, close: Floats, lag: int) -> None:
     out.add("wyckoff_touches", rows[TOUCHES], lag=lag)
     out.add("wyckoff_trend", rows[TREND], lag=lag)
     out.add("wyckoff_position", ratio(close - bottom, top - bottom), lag=lag)
-    out.add("wyckoff_status", np.nan_to_num(rows[STATUS]), lag=lag)
 
 
 def add_wyckoff(market: Market, out: Features, settings: WyckoffSettings) -> None:
@@ -268,10 +267,9 @@ def add_wyckoff(market: Market, out: Features, settings: WyckoffSettings) -> Non
     * ``wyckoff_top``, ``wyckoff_bottom`` (price), ``wyckoff_length`` (candles since the first
       swing), ``wyckoff_touches`` (swings), ``wyckoff_trend`` (widths moved into the range),
       ``wyckoff_position`` (0 bottom, 1 top); NaN without a range;
-    * ``wyckoff_status`` (0 inside or none, +1 left upward, -1 downward);
     * ``wyckoff_operator`` (-1 supply to +1 demand), ``wyckoff_lean`` (all the evidence);
     * ``wyckoff_phase`` (+1 accumulation, +2 re-accumulation, +3 markup, -1 distribution,
-      -2 redistribution, -3 markdown, 0 undetermined), ``wyckoff_stage`` (1 to 5 for A to E);
+      -2 redistribution, -3 markdown, 0 undetermined or none), ``wyckoff_stage`` (1 to 5 for A to E);
     * ``wyckoff_stopping`` (+1 selling climax, +2 automatic rally, +3 secondary test of the low,
       negative for their counterparts at a high, 0 none);
     * ``wyckoff_event`` (+1 spring, +2 terminal shakeout, +3 sign of strength, -1 upthrust,

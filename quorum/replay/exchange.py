@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from pydantic import Field
@@ -18,7 +17,7 @@ from pydantic import Field
 from quorum.errors import DataError
 from quorum.replay.binance import binance_routes, not_served
 from quorum.replay.datadir import TradingMode
-from quorum.replay.server import LocalServer
+from quorum.replay.server import LocalServer, Service
 from quorum.replay.source import MarketSource, RecordedSource
 from quorum.replay.symbols import SymbolSettings
 
@@ -57,7 +56,7 @@ class ExchangeSettings(SymbolSettings):
     port: int = Field(0, ge=0, le=65535, description="port on 127.0.0.1, 0: any free one")
 
 
-class ExchangeServer:
+class ExchangeServer(Service):
     """Serves a market on 127.0.0.1 while the context is open.
 
     Parameters
@@ -105,17 +104,6 @@ class ExchangeServer:
     def stop(self) -> None:
         """Stop serving; nothing is left behind."""
         self._server.stop()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def pairs(self, mode: TradingMode) -> tuple[str, ...]:
         """Return the pairs the exchange lists.

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -68,7 +69,30 @@ Handler = Callable[[Request], object]
 Routes = Mapping[tuple[str, str], Handler]
 
 
-class LocalServer:
+class Service(ABC):
+    """What runs while its context is open."""
+
+    @abstractmethod
+    def start(self) -> Self:
+        """Begin; nothing happens where it has begun already."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End and leave nothing behind."""
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+class LocalServer(Service):
     """Serves a routing table while the context is open.
 
     Parameters
@@ -139,17 +163,6 @@ class LocalServer:
         except Exception as error:  # a server answers, whatever happened
             logger.exception("%s %s failed", request.method, request.path)
             return 500, {"code": -1000, "msg": f"{type(error).__name__}: {error}"}
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
 
 class _Server(ThreadingHTTPServer):

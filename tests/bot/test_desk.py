@@ -74,6 +74,8 @@ def storage(request):
 def forget_trades() -> None:
     """Drop all trades, as the host does between two runs of an optimiser."""
     if Trade.use_db:
+        for trade in Trade.get_trades([]).all():
+            CustomDataWrapper.delete_custom_data(trade.id)
         Trade.session.query(Order).delete()
         Trade.session.query(Trade).delete()
         Trade.commit()
@@ -82,7 +84,9 @@ def forget_trades() -> None:
         CustomDataWrapper.reset_custom_data()
 
 
-def open_trade(opened: datetime, rate: float = 100.0, *, short: bool = False) -> Trade:
+def open_trade(
+    opened: datetime, rate: float = 100.0, *, short: bool = False, tag: str | None = None
+) -> Trade:
     trade = Trade(
         pair=PAIR,
         stake_amount=1000.0,
@@ -95,6 +99,7 @@ def open_trade(opened: datetime, rate: float = 100.0, *, short: bool = False) ->
         is_open=True,
         is_short=short,
         leverage=1.0,
+        enter_tag=tag,
     )
     side = "sell" if short else "buy"
     trade.orders.append(
@@ -224,19 +229,17 @@ def test_a_trade_ends_when_its_time_is_over(storage, hours):
     assert keeper.exit_reason(trade, end, 100.0) == TIME_STOP
 
 
-@pytest.mark.xfail(strict=True, reason="the desk keeps the signal of an unfilled order in memory")
 def test_an_order_that_fills_after_a_restart_still_gets_its_signal(storage):
     quoted = desk_with((ROW, 1)).quote(PAIR, CLOSED, 100.0, ACCOUNT)
+    assert quoted is not None
     restarted = desk_with((ROW, 1))
-    trade = open_trade(CLOSED)
+    trade = open_trade(CLOSED, tag=quoted.tag)
     restarted.filled(trade)
     found = restarted.signal_of(trade)
     assert found is not None
-    assert quoted is not None
     assert (found.stop_loss, found.ladder) == (quoted.stop_loss, quoted.ladder)
 
 
-@pytest.mark.xfail(strict=True, reason="the desk keeps signals of an earlier run by pair and time")
 def test_a_desk_that_runs_again_forgets_the_run_before(storage):
     # An optimiser runs one strategy object many times over the same candles.
     desk = desk_with((ROW, 1))

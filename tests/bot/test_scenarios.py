@@ -128,7 +128,9 @@ def test_scenario_3_short_against_the_crowd_is_boosted_but_keeps_its_ratio(datad
 
 
 def test_scenario_4_is_refused_and_the_reason_says_so(datadir, tmp_path):
-    frame = published([agreeing(4, 0.65, 0.65)], liquidation_below=0.015, liquidation_below_mass=0.1)
+    frame = published(
+        [agreeing(4, 0.65, 0.65)], liquidation_below=0.015, liquidation_below_mass=0.1
+    )
     loose = {"consensus": {"min_confidence": 0.6}}
     with entry(datadir, tmp_path, frame, **loose) as e:
         assert e.side == "long"

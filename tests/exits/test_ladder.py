@@ -19,6 +19,7 @@ from quorum.exits import (
     Level,
     StopSettings,
     ladder_prices,
+    ladder_shares,
     levels_of,
     plan_exits,
 )
@@ -43,8 +44,14 @@ def test_without_levels_a_ladder_from_2r_goes_on_at_3r_and_5r() -> None:
     assert ladder_prices(100, 102, 96, [], LADDER) == pytest.approx((96, 94, 90))
 
 
-def test_without_levels_a_ladder_from_3r_goes_on_in_proportion() -> None:
-    assert ladder_prices(100, 98, 106, [], LADDER) == pytest.approx((106, 109, 115))
+def test_without_levels_a_ladder_from_3r_divides_the_way_to_5r() -> None:
+    assert ladder_prices(100, 98, 106, [], LADDER) == pytest.approx((106, 100 + 22 / 3, 110))
+
+
+def test_a_target_at_the_end_of_the_ladder_takes_everything() -> None:
+    assert ladder_prices(100, 98, 110, [], LADDER) == pytest.approx((110,))
+    assert ladder_shares(1, LADDER) == pytest.approx((1.0,))
+    assert ladder_shares(2, LADDER) == pytest.approx((0.7, 0.3))
 
 
 def test_the_rungs_after_the_target_are_the_next_levels() -> None:
@@ -54,13 +61,13 @@ def test_the_rungs_after_the_target_are_the_next_levels() -> None:
 
 def test_a_rung_stands_the_margin_before_its_level() -> None:
     long = ladder_prices(100, 98, 104, at(110), LADDER, 0.5)
-    short = ladder_prices(100, 102, 96, at(90), LADDER, 0.5)
+    short = ladder_prices(100, 102, 96, at(91), LADDER, 0.5)
     assert long[1] == pytest.approx(110 * 0.995)
-    assert short[1] == pytest.approx(90 * 1.005)
+    assert short[1] == pytest.approx(91 * 1.005)
 
 
-def test_where_levels_run_out_the_last_rung_is_taken_on_in_proportion() -> None:
-    assert ladder_prices(100, 98, 104, at(108), LADDER) == pytest.approx((104, 108, 100 + 40 / 3))
+def test_where_levels_run_out_the_last_rung_stands_at_5r() -> None:
+    assert ladder_prices(100, 98, 104, at(108), LADDER) == pytest.approx((104, 108, 110))
 
 
 def test_a_level_too_near_to_the_rung_before_or_too_far_away_is_no_rung() -> None:
@@ -69,7 +76,7 @@ def test_a_level_too_near_to_the_rung_before_or_too_far_away_is_no_rung() -> Non
 
 
 def test_by_levels_the_first_rung_is_the_next_level_or_2r() -> None:
-    assert ladder_prices(100, 98, 106, at(105, 107, 111), BY_LEVELS) == (105, 107, 111)
+    assert ladder_prices(100, 98, 106, at(105, 107, 109), BY_LEVELS) == (105, 107, 109)
     assert ladder_prices(100, 98, 106, [], BY_LEVELS) == pytest.approx((104, 106, 110))
 
 
@@ -202,7 +209,8 @@ def test_every_plan_keeps_its_promises(
     plan = plan_exits(row, direction, entry, band, settings)
     risk = direction * (entry - plan.stop)
     assert 0 < risk <= 0.05 * entry * (1 + 1e-9)
-    assert len(plan.targets) == len(plan.shares) == 3
+    assert 1 <= len(plan.targets) == len(plan.shares) <= 3
+    assert direction * (plan.targets[-1] - entry) <= max(5, plan.risk_reward) * risk * (1 + 1e-9)
     assert sum(plan.shares) == pytest.approx(1.0)
     assert direction * (plan.targets[0] - entry) > 0
     assert all(direction * (b - a) > 0 for a, b in pairwise(plan.targets))
@@ -227,5 +235,4 @@ def test_the_mirror_image_of_a_chart_has_the_mirrored_plan(atr: float, band: Ban
 
 
 def test_a_wide_short_never_aims_under_zero() -> None:
-    prices = ladder_prices(100, 140, 20, [], LADDER)
-    assert prices == pytest.approx((20, 10, 5))
+    assert ladder_prices(100, 140, 20, [], LADDER) == pytest.approx((20,))

@@ -55,15 +55,19 @@ def test_without_any_source_every_column_is_nan():
     assert all(np.isnan(values).all() for name, values in x.items() if name not in given)
 
 
-def test_funding_is_annualised_by_the_time_since_the_settlement_before():
+def test_funding_is_a_rate_over_the_usual_interval_whatever_the_settlement_before():
     at = np.array([8, 16, 18, 20], dtype=np.int64) * HOUR_MS
     x = columns_of(market_of([100.0] * 24, funding_rate=Published(at, np.full(4, 1e-4))))
     # Candle 7 closes at 08:00, candle 17 at 18:00: the first settlement after two hours.
-    assert np.isnan(x["funding_annual"][6])
-    assert x["funding_annual"][7] == pytest.approx(1e-4 * 3 * 365)
-    assert x["funding_annual"][17] == pytest.approx(1e-4 * 12 * 365)
-    assert x["funding_rate"][7] == pytest.approx(1e-4)
-    assert x["funding_rate"][17] == pytest.approx(4e-4)
+    assert np.isnan(x["funding_rate"][6])
+    assert x["funding_rate"][7] == 1e-4
+    assert x["funding_rate"][17] == 4e-4
+
+
+def test_a_netflow_that_never_varies_is_not_sharp():
+    days = np.arange(1, 12, dtype=np.int64) * DAY_MS
+    x = columns_of(market_of([100.0] * 270, exchange_netflow=Published(days, np.full(11, 0.1))))
+    assert np.isnan(x["exchange_netflow_z"]).all()
 
 
 def test_an_outlying_funding_rate_has_a_high_z_score_and_a_resting_one_none():

@@ -109,7 +109,6 @@ def test_a_sign_of_strength_leaves_the_range_on_volume() -> None:
     row = len(drawing.bars)
     out = features_of(drawing.bar(107, 110.2, 106.8, 110, 2.0).leg(112, 4))
     assert out["wyckoff_event"][row] == SIGN
-    assert out["wyckoff_status"][row] == 1
     assert out["wyckoff_phase"][row] == MARKUP
     assert out["wyckoff_stage"][row] == 5
 
@@ -119,13 +118,13 @@ def test_a_break_out_without_volume_is_markup_only_once_accepted() -> None:
     row = len(drawing.bars)
     out = features_of(drawing.bar(107, 110.2, 106.8, 110, 1.0).leg(111, 4))
     assert not out["wyckoff_event"][row:].any()
-    assert out["wyckoff_status"][row : row + 4].tolist() == [0, 0, 1, 1]
+    assert (out["wyckoff_phase"][row : row + 4] == MARKUP).tolist() == [False, False, True, True]
 
 
 def test_a_failed_break_out_returns_to_the_range() -> None:
     drawing = spring(0.5).leg(107, 4, wick=0.2).bar(107, 110.2, 106.8, 110, 2.0).leg(102, 5)
     out = features_of(drawing)
-    assert out["wyckoff_status"][-1] == 0
+    assert out["wyckoff_phase"][-1] != MARKUP
     assert np.isfinite(out["wyckoff_top"][-1])
 
 
@@ -148,7 +147,7 @@ def test_every_signed_column_of_the_mirror_image_is_opposite() -> None:
     drawing = spring(2.0).leg(107, 4, volume=1.2, wick=0.2).bar(107, 110.2, 106.8, 110, 2.0)
     drawing.leg(114, 10, wick=0.2)
     up, down = features_of(drawing), features_of(drawing.mirrored(MIRROR))
-    for name in ("phase", "event", "stopping", "status", "trend", "operator", "lean"):
+    for name in ("phase", "event", "stopping", "trend", "operator", "lean"):
         column = f"wyckoff_{name}"
         np.testing.assert_allclose(down[column], -up[column], atol=1e-9, err_msg=column)
     np.testing.assert_array_equal(down["wyckoff_stage"], up["wyckoff_stage"])

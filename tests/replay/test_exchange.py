@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from quorum.errors import DataError
+from quorum.replay.datadir import TradingMode
 from quorum.replay.exchange import ExchangeServer, ExchangeSettings
 from quorum.replay.server import HTTPError, LocalServer, Request
 from quorum.replay.synthetic import SyntheticSettings, make_market
@@ -92,7 +93,7 @@ def get(port: int, path: str, method: str = "GET") -> tuple[int, Any]:
         connection.close()
 
 
-def backtest(datadir: Path, folder: Path, mode: str, fee: float = 0.0007) -> Any:
+def backtest(datadir: Path, folder: Path, mode: TradingMode, fee: float = 0.0007) -> Any:
     from freqtrade.configuration import Configuration
     from freqtrade.enums import RunMode
     from freqtrade.optimize.backtesting import Backtesting
@@ -140,36 +141,31 @@ def requests(caplog: pytest.LogCaptureFixture) -> set[str]:
     return {line.split('"')[1].split(" HTTP")[0] for line in lines if line.startswith('"')}
 
 
-def test_stock_freqtrade_backtests_futures_with_the_overlay_and_nothing_else(
+@pytest.mark.parametrize(
+    ("mode", "suffix", "sides", "endpoint"),
+    [
+        ("futures", ":USDT", {True, False}, "/fapi/v1/exchangeInfo"),
+        ("spot", "", {False}, "/api/v3/exchangeInfo"),
+    ],
+)
+def test_stock_freqtrade_backtests_with_the_overlay_and_nothing_else(
     datadir: Path,
     tmp_path: Path,
     only_this_machine: list[object],
     caplog: pytest.LogCaptureFixture,
+    mode: TradingMode,
+    suffix: str,
+    sides: set[bool],
+    endpoint: str,
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="quorum.replay")
-    backtesting = backtest(datadir, tmp_path, "futures")
+    backtesting = backtest(datadir, tmp_path, mode)
     trades = backtesting.all_bt_content["Tiny"]["results"]
-    assert set(trades["pair"]) == {"BTC/USDT:USDT", "XRP/USDT:USDT"}
-    assert set(trades["is_short"]) == {True, False}
-    assert (trades["funding_fees"] != 0).any()
+    assert set(trades["pair"]) == {f"BTC/USDT{suffix}", f"XRP/USDT{suffix}"}
+    assert set(trades["is_short"]) == sides
+    assert (trades["funding_fees"] != 0).any() == (mode == "futures")
     assert backtesting.fee == 0.0007
-    assert requests(caplog) == {"GET /fapi/v1/exchangeInfo"}
-    assert only_this_machine == []
-
-
-def test_stock_freqtrade_backtests_spot_with_the_overlay_and_nothing_else(
-    datadir: Path,
-    tmp_path: Path,
-    only_this_machine: list[object],
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level(logging.DEBUG, logger="quorum.replay")
-    backtesting = backtest(datadir, tmp_path, "spot")
-    trades = backtesting.all_bt_content["Tiny"]["results"]
-    assert set(trades["pair"]) == {"BTC/USDT", "XRP/USDT"}
-    assert not trades["is_short"].any()
-    assert backtesting.fee == 0.0007
-    assert requests(caplog) == {"GET /api/v3/exchangeInfo"}
+    assert requests(caplog) == {f"GET {endpoint}"}
     assert only_this_machine == []
 
 
