@@ -88,27 +88,30 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _by_kernel(buffer: list[tuple[float, Any]]) -> dict[str, float]:
-    """Return the seconds each of our functions took to compile, callees not counted.
+    """Return the seconds each of our functions took to compile.
+
+    A function of ours that another one calls counts by itself; one of numba's counts with the
+    function of ours that needs it.
 
     Parameters
     ----------
     buffer : list of (time, event)
-        Starts and ends nest as the calls do.
+        Starts and ends of compilations; they nest as the calls do.
     """
     seconds: dict[str, float] = {}
-    stack: list[tuple[str, float]] = []
+    stack: list[str] = []
     last = 0.0
     for at, happened in buffer:
         if stack:
-            name = stack[-1][0]
-            seconds[name] = seconds.get(name, 0.0) + at - last
+            seconds[stack[-1]] = seconds.get(stack[-1], 0.0) + at - last
         last = at
-        if happened.is_start:
-            function = happened.data["dispatcher"].py_func
-            stack.append((f"{function.__module__}.{function.__qualname__}", at))
-        elif stack:
+        if not happened.is_start:
             stack.pop()
-    # Functions of numba itself count with the kernel that needs them.
+            continue
+        function = happened.data["dispatcher"].py_func
+        ours = function.__module__.startswith("quorum.")
+        name = f"{function.__module__}.{function.__qualname__}"
+        stack.append(name if ours or not stack else stack[-1])
     return {name: s for name, s in seconds.items() if name.startswith("quorum.")}
 
 

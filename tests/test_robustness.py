@@ -151,6 +151,16 @@ def test_a_head_votes_in_its_bounds_on_any_candles(head: type[Head], kind: str) 
             assert not np.isinf(values).any(), f"{name} of {n} candles"
 
 
+def test_an_empty_history_gives_empty_columns_and_votes() -> None:
+    market = full_market(50).head(0)
+    out = Features(0)
+    for name, family in FAMILIES.items():
+        out.begin(name)
+        family.add(market, out, family.settings())
+    for head in HEADS:
+        assert head().vote(market, out).direction.shape == (0,)
+
+
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head.name)
 def test_a_head_has_no_opinion_on_prices_that_are_all_equal(head: type[Head]) -> None:
     for n in SIZES:

@@ -16,6 +16,7 @@ from pydantic import Field
 from quorum.candles import Candles
 from quorum.features.limits import limits_of
 from quorum.features.mirror import Prices, prices_of
+from quorum.features.series import recent
 from quorum.section import Section
 from quorum.typing import Floats, Ints
 
@@ -110,8 +111,7 @@ def stopping_action(
         them reached (0 none), and the candle of the climax (-1 none).
     """
     prices = prices_of(candles, side)
-    window = min(settings.lookback, max(len(candles), 1))
-    floor = bn.move_min(prices.low, window, min_count=1)
-    peak = bn.move_max(prices.high, window, min_count=1)
+    floor = recent(prices.low, settings.lookback, bn.move_min)
+    peak = recent(prices.high, settings.lookback, bn.move_max)
     limits = limits_of(ClimaxLimits, settings)
     return _stopping(prices, candles.volume, volume_ratio, atr, floor, peak, limits)

@@ -269,12 +269,13 @@ def _add_flow(market: Market, out: Features, settings: FlowSettings) -> None:
 def add_derivatives(market: Market, out: Features, settings: DerivativesSettings) -> None:
     """Add the derivatives columns; lag 0 (each value from the moment it was published).
 
-    Columns: ``funding_rate`` (fraction per usual interval), ``funding_z``, ``perp_premium`` (fraction, D1), ``oi_change_1h``, ``oi_change_4h``,
-    ``oi_change_24h`` (fractions), ``oi_z`` (log level), ``oi_change_z`` (change over
-    ``quadrant_hours`` in standard deviations), ``oi_quadrant`` (+2 new longs, +1 short covering,
-    -1 capitulation of longs, -2 new shorts, 0 nothing of note), ``long_short_ratio``,
-    ``taker_share`` (0-1, of the last candles' trades, else the mean of the last records),
-    ``exchange_reserves_low`` (0/1 a multi-year low), ``exchange_netflow_z`` (inflow positive), and those of
+    Columns: ``funding_rate`` (fraction per usual interval), ``funding_z``, ``perp_premium``
+    (fraction, D1), ``oi_change_1h``, ``oi_change_4h``, ``oi_change_24h`` (fractions), ``oi_z``
+    (log level), ``oi_change_z`` (change over ``quadrant_hours`` in standard deviations),
+    ``oi_quadrant`` (+2 new longs, +1 short covering, -1 capitulation of longs, -2 new shorts,
+    0 nothing of note), ``long_short_ratio``, ``taker_share`` (0-1, of the last candles' trades,
+    else the mean of the last records), ``exchange_reserves_low`` (0/1 a multi-year low),
+    ``exchange_netflow_z`` (inflow positive), and those of
     :func:`quorum.features.cross_market.add_cross_market`. Reads ``atr_unit`` and
     ``taker_buy_share``.
     """

@@ -318,13 +318,12 @@ def _scales(market: Market, out: Features, settings: HarmonicSettings) -> list[S
     scales += [find_swings(market.candles, strength, strength) for strength in settings.strengths]
     for timeframe in settings.timeframes:
         higher, swings = market.higher.get(timeframe), out.swings.get(timeframe)
-        if higher is None or swings is None or not len(higher.candles):
+        if higher is None or swings is None:
             continue
-        event = np.where(higher.row >= 0, swings.event[np.maximum(higher.row, 0)], -1)
         # A higher pivot lies somewhere in its candle: D is looked for after that has closed.
         closed = higher.candles.close_time[swings.row]
         at = np.searchsorted(market.close_time, closed, side="left").astype(np.int64)
-        scales.append(swings._replace(event=event, row=at))
+        scales.append(swings._replace(event=swings.known_at(higher.row), row=at))
     return scales
 
 

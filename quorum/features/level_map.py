@@ -164,7 +164,7 @@ def _higher_pivots(market: Market, swings: Swings | None, s: LevelMapSettings) -
     last = (candles.close_time - market.candles.time[0]) // step - 1
     row = last[swings.row].astype(np.float64)
     volume = ratio(candles.volume, mean_before(candles.volume, s.volume_mean))
-    event = np.where(higher.row >= 0, swings.event[np.maximum(higher.row, 0)], -1)
+    event = swings.known_at(higher.row)
     return Pivots(
         swings.price,
         row,

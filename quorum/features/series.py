@@ -8,6 +8,9 @@ wherever the history starts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from quorum.typing import Bools, Floats, Ints
@@ -52,6 +55,22 @@ def shifted(values: Floats, candles: int) -> Floats:
     out = np.full(len(values), np.nan)
     out[candles:] = values[: max(len(values) - candles, 0)]
     return out
+
+
+def recent(values: Floats, window: int, moving: Callable[..., Any]) -> Floats:
+    """Moving extreme of the last ``window`` values, of what there is where there are fewer.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_candles,)
+    window : int
+    moving : callable
+        ``bottleneck.move_min`` or ``bottleneck.move_max``.
+    """
+    if len(values) == 0:
+        return values
+    extreme: Floats = moving(values, min(window, len(values)), min_count=1)
+    return extreme
 
 
 def ratio(numerator: Floats, denominator: Floats, otherwise: float = np.nan) -> Floats:

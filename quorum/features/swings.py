@@ -73,6 +73,12 @@ class Swings(NamedTuple):
     event: Ints
     right: int
 
+    def known_at(self, rows: Ints) -> Ints:
+        """Return the last pivot confirmed by each of ``rows`` (candles; -1 for none yet)."""
+        if not len(self.event):
+            return np.full(len(rows), -1, dtype=np.int64)
+        return np.where(rows >= 0, self.event[np.maximum(rows, 0)], -1)
+
     def at_least(self, count: int) -> Bools:
         """Whether the alternating sequence has ``count`` swings, per candle."""
         if not len(self.chain):

@@ -269,7 +269,8 @@ def add_wyckoff(market: Market, out: Features, settings: WyckoffSettings) -> Non
       ``wyckoff_position`` (0 bottom, 1 top); NaN without a range;
     * ``wyckoff_operator`` (-1 supply to +1 demand), ``wyckoff_lean`` (all the evidence);
     * ``wyckoff_phase`` (+1 accumulation, +2 re-accumulation, +3 markup, -1 distribution,
-      -2 redistribution, -3 markdown, 0 undetermined or none), ``wyckoff_stage`` (1 to 5 for A to E);
+      -2 redistribution, -3 markdown, 0 undetermined or none), ``wyckoff_stage`` (1 to 5 for
+      A to E, 0 none);
     * ``wyckoff_stopping`` (+1 selling climax, +2 automatic rally, +3 secondary test of the low,
       negative for their counterparts at a high, 0 none);
     * ``wyckoff_event`` (+1 spring, +2 terminal shakeout, +3 sign of strength, -1 upthrust,

@@ -19,8 +19,7 @@ How a vote comes about:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import bottleneck as bn
 import numpy as np
@@ -31,6 +30,7 @@ from quorum.features.candlestick_table import GROUPS, PATTERNS
 from quorum.features.chart_geometry import CHART_PATTERNS
 from quorum.features.mirror import LONG, SHORT, prices_of
 from quorum.features.pattern_classes import GOOD
+from quorum.features.series import recent
 from quorum.features.table import Features
 from quorum.heads.base import Head, HeadSettings, Votes, make_votes
 from quorum.market import Market
@@ -102,14 +102,6 @@ class Memory(NamedTuple):
     reason: Ints
     solid: Bools
     age: Ints
-
-
-def _recent(values: Floats, window: int, moving: Callable[..., Any]) -> Floats:
-    """Return a moving extreme, of what there is where the history is shorter."""
-    if len(values) == 0:
-        return values
-    recent: Floats = moving(values, min(window, len(values)), min_count=1)
-    return recent
 
 
 @njit(cache=True)
@@ -211,8 +203,8 @@ class RulesHead(Head[RulesHeadSettings]):
         """Weigh the patterns of one direction that end at each candle."""
         s = self.settings
         way, level = ("bull", "support") if side == LONG else ("bear", "resistance")
-        extreme = _recent(prices_of(market.candles, side).low, s.reach, bn.move_min) * side
-        ratio = _recent(features["volume_ratio"], s.volume_candles, bn.move_max)
+        extreme = recent(prices_of(market.candles, side).low, s.reach, bn.move_min) * side
+        ratio = recent(features["volume_ratio"], s.volume_candles, bn.move_max)
         volume = ratio >= s.volume
         at_level = side * (extreme - features[level]) <= s.level * features["atr_unit"]
         candle = np.where(at_level, features[f"candlestick_{way}"], 0.0)
