@@ -126,7 +126,11 @@ class CandlestickSettings(Section):
         0.8, ge=0, le=1, description="fine quality where one end of the bodies only matches [x]"
     )
     star_penetration: float = Field(
-        0.3, ge=0, le=1, description="how far a star's third body enters the first [fraction]"
+        0.3,
+        ge=0,
+        le=1,
+        description="how far the third body of a star with gaps enters the first; of one without, "
+        "as far as a piercing body [fraction]",
     )
     cloud_penetration: float = Field(
         0.5, ge=0, le=1, description="how far a piercing body enters the first [fraction]"

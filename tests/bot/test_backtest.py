@@ -50,19 +50,48 @@ def test_every_trade_keeps_the_signal_it_was_opened_on(signals):
 def test_the_stake_is_that_of_the_signal(signals):
     for trade, signal in signals:
         # Amounts are cut to the exchange's steps.
-        assert trade["stake_amount"] == pytest.approx(signal.position_size_quote, rel=0.05)
+        assert trade["max_stake_amount"] == pytest.approx(signal.position_size_quote, rel=0.15)
 
 
-def test_stops_and_targets_fill_inside_the_candle_at_their_price(signals):
+def test_stops_rungs_and_targets_fill_inside_the_candle_at_their_price(signals):
     kinds = set()
     for trade, signal in signals:
-        if trade["exit_reason"] == "stop_loss":
-            kinds.add("stop")
-            assert trade["close_rate"] == pytest.approx(signal.stop_loss, rel=2e-3)
-        elif trade["exit_reason"] == "roi":
-            kinds.add("target")
-            assert trade["close_rate"] == pytest.approx(signal.take_profit, rel=2e-3)
-    assert kinds == {"stop", "target"}
+        side = signal.direction
+        for order in trade["orders"]:
+            tag, price = order["ft_order_tag"], order["safe_price"]
+            if tag == "stop_loss":
+                assert price == pytest.approx(signal.stop_loss, rel=2e-3)
+            elif tag.startswith("ladder_"):
+                # A candle that opens beyond the rung fills it no worse.
+                rung = signal.ladder[int(tag[-1]) - 1]
+                assert side * (price - rung) >= -2e-3 * rung
+            elif tag == "roi":
+                assert price == pytest.approx(signal.ladder[-1], rel=2e-3)
+            else:
+                continue
+            kinds.add(tag)
+    assert {"stop_loss", "ladder_1", "roi"} <= kinds
+
+
+def test_the_ladder_takes_out_its_shares(signals):
+    full = 0
+    for trade, signal in signals:
+        entered = sum(o["amount"] for o in trade["orders"] if o["ft_is_entry"])
+        if any(o["ft_order_tag"] == "reversal_half" for o in trade["orders"]):
+            continue
+        for rung, share in enumerate(signal.ladder_shares[:-1], start=1):
+            for order in trade["orders"]:
+                if order["ft_order_tag"] == f"ladder_{rung}":
+                    # Amounts are cut to the exchange's steps.
+                    assert order["amount"] / entered == pytest.approx(share, abs=0.1)
+                    full += 1
+    assert full > 0
+
+
+def test_a_trade_whose_first_target_is_filled_does_not_lose_more_than_it_risked(signals):
+    for trade, signal in signals:
+        if any(o["ft_order_tag"] == "ladder_1" for o in trade["orders"]):
+            assert trade["profit_abs"] > -signal.risk_amount
 
 
 def test_no_stop_is_wider_than_max_risk_and_no_target_outside_its_limits(signals):
@@ -73,11 +102,19 @@ def test_no_stop_is_wider_than_max_risk_and_no_target_outside_its_limits(signals
 
 def test_trades_end_only_for_reasons_of_the_system(result):
     reasons = set(result["trades"]["exit_reason"])
-    assert reasons <= {"stop_loss", "roi", "opposite_quorum", "time_stop", "force_exit"}
+    assert reasons <= {
+        "stop_loss",
+        "trailing_stop_loss",
+        "roi",
+        "reversal",
+        "opposite_quorum",
+        "time_stop",
+        "force_exit",
+    }
 
 
 def test_the_time_stop_ends_what_lasts_too_long(datadir, tmp_path):
-    trades = run(datadir, tmp_path, quorum={"exits": {"time_stop": 5.0}})["trades"]
+    trades = run(datadir, tmp_path, quorum={"exits": {"management": {"time_stop": 5.0}}})["trades"]
     stopped = trades[trades["exit_reason"] == "time_stop"]
     assert len(stopped) > 0
     assert set(stopped["trade_duration"]) == {300}
@@ -86,7 +123,15 @@ def test_the_time_stop_ends_what_lasts_too_long(datadir, tmp_path):
 
 def test_an_opposite_quorum_ends_a_trade_unless_that_is_turned_off(datadir, result, tmp_path):
     # Stops and targets out of reach: only the signals are left to end a trade.
-    far = {"stop": {"atr_multiple": 20.0, "max_risk": 50.0}, "time_stop": 100_000.0}
+    far = {
+        "stop": {"method": "atr", "atr_multiple": 20.0, "max_risk": 50.0},
+        "management": {
+            "time_stop": 100_000.0,
+            "breakeven_at": 100.0,
+            "breakeven_on_divergence": False,
+            "exit_on_reversal": False,
+        },
+    }
     on = run(datadir, tmp_path, quorum={"exits": far})["trades"]
     off = run(datadir, tmp_path, quorum={"exits": {**far, "reversal": False}})["trades"]
     assert (on["exit_reason"] == "opposite_quorum").any()

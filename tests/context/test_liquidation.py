@@ -50,7 +50,9 @@ def test_a_cluster_three_percent_away_halves_the_long_of_the_second_scenario():
     row = row_of(columns_of(market_with_cluster(0.03)))
     assert row["liquidation_below"] == pytest.approx(0.03, abs=0.0015)
     effect = adjuster().effect(row, LONG)
-    assert effect == Effect({"liquidation_risk": 0.5}, facts={"liquidation_risk_detected": True})
+    assert effect == Effect(
+        {"liquidation_risk": 0.5}, endangers=True, facts={"liquidation_risk_detected": True}
+    )
 
 
 def test_a_cluster_one_and_a_half_percent_away_refuses_the_long_of_the_fourth_scenario():
