@@ -8,11 +8,15 @@ from datetime import UTC, datetime
 import numpy as np
 
 from quorum.consensus import Band, Consensus
+from quorum.entry import Account, Signal, draw_up, effects_at
 from quorum.errors import DataError
 from quorum.heads import HEADS
 from quorum.pipeline import Evaluation
 from quorum.settings import Settings
 from quorum.signals import SignalTable, signal_table
+
+#: Capital an explanation sizes for: large enough that no smallest order plays a part.
+SAMPLE_CAPITAL = 1e6
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,10 @@ class Explanation:
 
     Attributes
     ----------
+    context : tuple of str
+        What each adjuster finds and does, where there is a consensus to adjust.
+    exits : str
+        Stop and ladder of an entry at the close, empty without a signal.
     verdict : str
         In words: what the consensus made of the votes, and why not where it refused.
     """
@@ -51,6 +59,8 @@ class Explanation:
     confidence: float
     confluence: float
     band: str
+    context: tuple[str, ...]
+    exits: str
     verdict: str
 
 
@@ -68,6 +78,10 @@ def explain(result: Evaluation, settings: Settings, at: datetime) -> Explanation
         raise DataError(f"{market.pair}: no candle had closed at {at:%Y-%m-%d %H:%M}")
     table = signal_table(result, settings)
     consensus = table.consensus
+    signal = None
+    if table.entry[row]:
+        close = float(market.candles.close[row])
+        signal = draw_up(table, row, market.pair, close, Account(SAMPLE_CAPITAL), settings)
     return Explanation(
         pair=market.pair,
         opened=datetime.fromtimestamp(int(market.candles.time[row]) / 1000, tz=UTC),
@@ -80,7 +94,33 @@ def explain(result: Evaluation, settings: Settings, at: datetime) -> Explanation
         confidence=float(consensus.confidence[row]),
         confluence=float(consensus.confluence[row]),
         band=Band(int(table.band[row])).name.lower(),
-        verdict=_verdict(result, table, consensus, settings, row),
+        context=_context(table, settings, row) if consensus.direction[row] else (),
+        exits=_exits(signal) if signal else "",
+        verdict=_verdict(result, table, consensus, settings, row, signal),
+    )
+
+
+def _context(table: SignalTable, settings: Settings, row: int) -> tuple[str, ...]:
+    lines = []
+    for name, effect in effects_at(table, row, settings).items():
+        facts = ", ".join(f"{key} {value}" for key, value in effect.facts.items()) or "unknown"
+        does = [f"{reason}: size x {factor:g}" for reason, factor in effect.reasons.items()]
+        if effect.confidence != 1.0:
+            does.append(f"confidence x {effect.confidence:g}")
+        if effect.veto:
+            does.append(f"refuses: {effect.veto}")
+        lines.append(f"{name}: {facts}" + (f" ({'; '.join(does)})" if does else ""))
+    return tuple(lines)
+
+
+def _exits(signal: Signal) -> str:
+    rungs = ", ".join(
+        f"{share:.0%} at {price:g}"
+        for price, share in zip(signal.ladder, signal.ladder_shares, strict=True)
+    )
+    return (
+        f"at the close: stop {signal.stop_loss:g} ({signal.stop_kind}), {rungs}, "
+        f"{signal.risk_reward_ratio:.2f} R, {signal.position_size_pct:.3f} % of capital"
     )
 
 
@@ -111,11 +151,18 @@ def _lines(result: Evaluation, settings: Settings, row: int) -> tuple[VoteLine, 
 
 
 def _verdict(
-    result: Evaluation, table: SignalTable, consensus: Consensus, settings: Settings, row: int
+    result: Evaluation,
+    table: SignalTable,
+    consensus: Consensus,
+    settings: Settings,
+    row: int,
+    signal: Signal | None,
 ) -> str:
     side = {1: "long", -1: "short"}
     s = settings.consensus
     direction = int(consensus.direction[row])
+    if signal is not None and signal.veto:
+        return f"no trade: {side[direction]} consensus, refused by {signal.veto}"
     if table.entry[row]:
         band = Band(int(table.band[row])).name.lower().replace("_", " ")
         return f"trade {side[int(table.entry[row])]} ({band} confidence)"

@@ -32,6 +32,7 @@ from quorum.errors import DataError
 from quorum.explain import Explanation, explain
 from quorum.pipeline import evaluate
 from quorum.rates import Rate, vote_rates
+from quorum.replay.link import records_files
 from quorum.settings import Settings
 from quorum.verify import STARTUP_TOLERANCE, certify, summary
 
@@ -47,7 +48,16 @@ def _open(
     config: list[Path], datadir: Path | None, timeframe: str | None
 ) -> tuple[dict[str, Any], Settings]:
     loaded = load_config(config, datadir=datadir, timeframe=timeframe)
+    name_records(loaded)
     return loaded, read_settings(loaded, loaded["timeframe"])
+
+
+def name_records(config: dict[str, Any]) -> None:
+    """Name the records files that lie beside the candles, unless the configuration names others."""
+    section = config.setdefault("quorum", {})
+    if isinstance(section, dict) and isinstance(section.setdefault("market", {}), dict):
+        for name, path in records_files(Path(config["datadir"]).absolute()).settings().items():
+            section["market"][name] = section["market"].get(name) or path
 
 
 def _pairs(config: dict[str, Any], wanted: list[str] | None) -> list[str]:
@@ -123,6 +133,9 @@ def _show(e: Explanation) -> None:
         f"confidence {e.confidence:.3f} ({e.band.replace('_', ' ')})   "
         f"confluence {e.confluence:.1f}/100"
     )
+    for line in (*e.context, e.exits):
+        if line:
+            console.print(f"  {line}", highlight=False)
     console.print(f"[bold]{e.verdict}[/]")
 
 

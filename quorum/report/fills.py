@@ -19,6 +19,8 @@ import numpy as np
 from quorum.exits.management import LADDER_TAG, REVERSAL_EXIT, REVERSAL_TAG, TIME_STOP
 from quorum.report.trades import Fill, TradeRecord
 
+#: Results this near to each other are alike: funding is charged to the minute [% of the stake].
+ALIKE = 0.01
 #: What the host and the keeper call an exit, and what it is called here.
 KINDS: Mapping[str, str] = {
     "stop_loss": "stop",
@@ -95,7 +97,7 @@ class CauseDifference:
     cause : Cause
     trades : int
     better, worse : int
-        Trades whose result is better, worse, in the plain run.
+        Trades whose result is better, worse, in the plain run by more than ``ALIKE``.
     points : float
         Mean difference of the results, plain minus detailed [% of the stake].
     profit : float
@@ -281,8 +283,8 @@ def _causes(
             CauseDifference(
                 cause,
                 trades=len(gaps),
-                better=sum(gap > 0 for gap in gaps),
-                worse=sum(gap < 0 for gap in gaps),
+                better=sum(gap > ALIKE for gap in gaps),
+                worse=sum(gap < -ALIKE for gap in gaps),
                 points=float(np.mean(gaps)),
                 profit=sum(p.profit - d.profit for p, d in groups[cause]),
             )

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from evaluations import assert_votes_of, valid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markets import START, candle_frame
@@ -21,7 +22,8 @@ START_MS = int(START.timestamp() * 1000)
 
 def records_of(*rows: tuple[float, str, float, float]) -> Records:
     """Records of ``(hours after the start, source, score, weight)``."""
-    rows = tuple(sorted(rows))
+    # As in a file: of records known at the same time the order is kept.
+    rows = tuple(sorted(rows, key=lambda row: row[0]))
     sources = tuple(sorted({row[1] for row in rows}))
     return Records(
         known_at=np.array([START_MS + int(row[0] * 3_600_000) for row in rows], dtype=np.int64),
@@ -41,10 +43,6 @@ def vote(*rows: tuple[float, str, float, float], **changes: object) -> Votes:
     market = market_with(records_of(*rows) if rows else None)
     head = SentimentHead(SentimentHeadSettings(**changes))
     return head.vote(market, Features(len(market)))
-
-
-def valid(votes: Votes) -> np.ndarray:
-    return (votes.direction != 0) & (votes.probability >= 0.6) & (votes.confidence >= 0.7)
 
 
 def reason(votes: Votes, t: int) -> str:
@@ -179,8 +177,7 @@ def test_no_vote_is_rewritten_by_later_records(rows, n):
     market = market_with(records_of(*rows))
     whole = SentimentHead().vote(market, Features(HOURS))
     part = SentimentHead().vote(market.head(n), Features(n))
-    for name in ("direction", "probability", "confidence", "reason", "available"):
-        np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[:n], err_msg=name)
+    assert_votes_of(part, whole)
 
 
 @settings(max_examples=60, deadline=None)

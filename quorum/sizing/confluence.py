@@ -1,0 +1,141 @@
+"""Sizing by the confluence score (spec S2)."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from quorum.consensus import GRACE
+from quorum.section import Section
+from quorum.sizing.base import Record, Size, SizeRequest, SizingMethod, factors_of, noted, refused
+
+
+class Profile(Section):
+    """From which score a profile enters, and from which it adds."""
+
+    long_entry: float = Field(68.0, ge=50, le=100, description="score a long needs [points]")
+    short_entry: float = Field(35.0, ge=0, le=50, description="score a short must not exceed")
+    long_scaling: float = Field(
+        68.0, ge=50, le=100, description="score beyond which a long grows [points]"
+    )
+    short_scaling: float = Field(
+        35.0, ge=0, le=50, description="score below which a short grows [points]"
+    )
+    trailing_stop: float = Field(
+        2.0, gt=0, lt=100, description="distance of the trailing stop [% of the best price]"
+    )
+
+
+class ExecutorProfile(Profile):
+    """The profile that enters and adds at the same score."""
+
+
+class ManagerProfile(Profile):
+    """The profile that enters late and counts from a point before; shorts are 100 - longs."""
+
+    long_entry: float = Field(70.0, ge=50, le=100, description="score a long needs [points]")
+    short_entry: float = Field(30.0, ge=0, le=50, description="score a short must not exceed")
+    long_scaling: float = Field(
+        69.0, ge=50, le=100, description="score beyond which a long grows [points]"
+    )
+    short_scaling: float = Field(
+        31.0, ge=0, le=50, description="score below which a short grows [points]"
+    )
+
+
+class ConfluenceSettings(Section):
+    """Percentage of the capital by confluence score (spec S2)."""
+
+    profile: Literal["executor", "manager"] = Field("executor", description="thresholds in force")
+    base: float = Field(
+        3.0, gt=0, le=100, description="size at the scaling threshold [% of capital]"
+    )
+    per_point: float = Field(
+        1.0, ge=0, le=100, description="size added per point beyond it [% of capital]"
+    )
+    largest: float = Field(10.0, gt=0, le=100, description="largest size [% of capital]")
+    initial_risk: float = Field(
+        1.0,
+        gt=0,
+        le=100,
+        description="loss at the stop of the initial size, which is only reported, at full "
+        "reliability [% of balance]",
+    )
+    executor: ExecutorProfile = Field(ExecutorProfile(), description="thresholds 68 and 35")
+    manager: ManagerProfile = Field(ManagerProfile(), description="thresholds 70 and 30")
+
+    @model_validator(mode="after")
+    def _base_under_largest(self) -> ConfluenceSettings:
+        if self.base > self.largest:
+            raise ValueError(f"base: {self.base} must not exceed largest: {self.largest}")
+        return self
+
+
+class Confluence(SizingMethod):
+    """A base percentage, and more of it for every point of score beyond a threshold (spec S2)."""
+
+    name = "confluence"
+
+    @property
+    def profile(self) -> Profile:
+        """The thresholds in force."""
+        own = self.settings.confluence
+        return own.manager if own.profile == "manager" else own.executor
+
+    def percent(self, score: float, direction: int) -> float:
+        """Return the percentage of capital for a score, 0 where the profile does not enter."""
+        own, p = self.settings.confluence, self.profile
+        if direction > 0:
+            beyond, entered = score - p.long_scaling, score >= p.long_entry - GRACE
+        else:
+            beyond, entered = p.short_scaling - score, score <= p.short_entry + GRACE
+        if not entered:
+            return 0.0
+        return min(own.base + own.per_point * max(beyond, 0.0), own.largest)
+
+    def initial(self, request: SizeRequest) -> float:
+        """Return the risk-based size, quote currency; NaN where it is not known.
+
+        Balance x risk % x reliability is lost at the stop.
+        """
+        balance = request.capital if request.account is None else request.account.balance
+        risk = balance * self.settings.confluence.initial_risk / 100 * request.reliability
+        return risk / request.distance if request.distance > 0 else math.nan
+
+    def _sized(self, request: SizeRequest, record: Record) -> Size:
+        """Size one trade.
+
+        1. Percentage by score; each multiplier in turn.
+        2. The initial size, for comparison.
+        3. Cap, guards and smallest order.
+        """
+        own = self.settings.confluence
+        percent = self.percent(request.confluence, request.direction)
+        initial = self.initial(request)
+        record["profile"] = own.profile
+        record.update(
+            noted(
+                {
+                    "score": request.confluence,
+                    "direction": request.direction,
+                    "score_percent": percent,
+                    "reliability": request.reliability,
+                    "initial_notional": initial,
+                    "initial_fraction": initial / request.capital,
+                    "trailing_stop": self.profile.trailing_stop / 100,
+                    **factors_of(request),
+                }
+            )
+        )
+        if percent <= 0:
+            return refused("score_within_thresholds", record=record)
+        reasons = [f"confluence={percent:.3f}%"]
+        if math.isfinite(initial):
+            reasons.append(f"initial_risk_size={initial / request.capital * 100:.3f}%")
+        for name, factor in request.multipliers.items():
+            percent *= factor
+            reasons.append(f"{name}={factor:g}")
+        notional = percent / 100 * request.capital
+        return self._placed(request, notional, reasons, record, self.profile.trailing_stop / 100)
