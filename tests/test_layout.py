@@ -53,7 +53,8 @@ def test_nothing_but_the_command_line_and_the_strategy_imports_the_adapters():
 @pytest.mark.parametrize("step", ["features", "heads", "context", "exits", "sizing"])
 def test_the_steps_of_the_flow_know_nothing_of_what_comes_later(step):
     for path in sorted((PACKAGE / step).glob("*.py")):
-        for later in ("bot", "cli", "pipeline", "signals", "settings", "explain", "verify"):
+        later_steps = ("pipeline", "signals", "settings", "explain", "verify", "replay", "report")
+        for later in (*later_steps, "bot", "cli"):
             assert not imports(path, f"quorum.{later}"), f"{path} imports {later}"
 
 

@@ -90,12 +90,19 @@ class SizeRequest:
         return self.capital if self.account is None else self.account.equity
 
     @property
+    def balance(self) -> float:
+        """Realised balance of the account, the capital where the account is unknown."""
+        return self.capital if self.account is None else self.account.balance
+
+    @property
     def problem(self) -> str | None:
         """Reason code for which no method can size this, None for a sound request."""
         if not _positive(self.capital):
             return "no_capital"
         if not _positive(self.equity):
             return "no_equity"
+        if not _positive(self.balance):
+            return "no_balance"
         if not (_positive(self.entry) and _positive(self.stop)):
             return "bad_price"
         if not math.isfinite(self.confidence):

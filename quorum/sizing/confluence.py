@@ -100,8 +100,7 @@ class Confluence(SizingMethod):
 
         Balance x risk % x reliability is lost at the stop.
         """
-        balance = request.capital if request.account is None else request.account.balance
-        risk = balance * self.settings.confluence.initial_risk / 100 * request.reliability
+        risk = request.balance * self.settings.confluence.initial_risk / 100 * request.reliability
         return risk / request.distance if request.distance > 0 else math.nan
 
     def _sized(self, request: SizeRequest, record: Record) -> Size:

@@ -56,39 +56,40 @@ class Elite(SizingMethod):
         4. The smallest cap.
         5. Guards and smallest order.
         """
-        own = self.settings.elite
         if request.account is not None:
             record["at"] = request.account.at.isoformat()
-        veto = self._expected_return(request, record)
+        promises_enough = self._promises_enough(request, record)
         diversification = self._diversification(request, record)
-        if veto is None and diversification is None:
-            veto = "too_correlated"
         loss = self._loss_per_unit(request, record)
-        if veto is None and request.distance <= 0:
-            veto = "stop_at_entry"
-        if veto is not None:
-            return refused(veto, record=record)
-        extra = {
-            "diversification": diversification or 1.0,
+        if not promises_enough:
+            return refused("expected_return_too_low", record=record)
+        if diversification is None:
+            return refused("too_correlated", record=record)
+        if request.distance <= 0:
+            return refused("stop_at_entry", record=record)
+        measured = {
+            "diversification": diversification,
             "performance": self._performance(request, record),
         }
-        multiplier, reasons = self._multiplier(request, extra, record)
-        budget = request.equity * own.risk / 100 * multiplier
+        multiplier, reasons = self._multiplier(request, measured, record)
+        risk = self.settings.elite.risk
+        budget = request.equity * risk / 100 * multiplier
         wanted = budget / loss * request.entry
         caps = self._caps(request, loss)
         binding = min(caps, key=lambda name: caps[name])
-        record.update(noted({"equity": request.equity, "risk_percent": own.risk}))
-        record.update(noted({"budget": budget, "units_wanted": budget / loss}))
-        record.update(noted({"wanted": wanted, **{f"cap_{k}": v for k, v in caps.items()}}))
-        record["binding"] = binding if caps[binding] < wanted else "none"
+        binds = caps[binding] < wanted
+        numbers = {"equity": request.equity, "risk_percent": risk, "budget": budget}
+        numbers |= {"units_wanted": budget / loss, "wanted": wanted}
+        record.update(noted(numbers | {f"cap_{name}": cap for name, cap in caps.items()}))
+        record["binding"] = binding if binds else "none"
         if not caps[binding] > 0:
             return refused(*reasons, f"no_room_{binding}", record=record)
-        if caps[binding] < wanted:
+        if binds:
             reasons.append(f"cap_{binding}={caps[binding] / wanted:.3g}")
         return self._placed(request, min(wanted, caps[binding]), reasons, record)
 
-    def _expected_return(self, request: SizeRequest, record: Record) -> str | None:
-        """Return why the trade promises too little, None if it promises enough.
+    def _promises_enough(self, request: SizeRequest, record: Record) -> bool:
+        """Whether the expected return is large enough.
 
         What is won at R:R and lost at 1, in units of the risk. In a market in which trades are
         made smaller the same promise is worth less: the regime's factor acts on it.
@@ -113,7 +114,7 @@ class Elite(SizingMethod):
                 }
             )
         )
-        return None if adjusted > least + GRACE else "expected_return_too_low"
+        return adjusted > least + GRACE
 
     def _diversification(self, request: SizeRequest, record: Record) -> float | None:
         """Return the factor for the mean correlation with the open trades, None to refuse.
@@ -132,7 +133,7 @@ class Elite(SizingMethod):
             values.append(value * trade.direction * request.direction)
             record[f"correlation_{trade.pair}"] = noted({"value": values[-1]})["value"]
         mean = mean_known(values)
-        factor = 1.0 if math.isnan(mean) else 1.0 - own.weight * mean
+        factor = own.factor(mean)
         numbers = {
             "open_trades": len(trades),
             "known_correlations": sum(math.isfinite(value) for value in values),
@@ -147,8 +148,7 @@ class Elite(SizingMethod):
         own = self.settings.elite.performance
         closed = () if request.account is None else request.account.closed
         count, win_rate, sharpe = past_results(closed, own.trades)
-        factor = performance_factor(win_rate, sharpe, own.win, own.sharpe)
-        factor = min(max(factor, own.smallest), own.largest)
+        factor = own.factor(win_rate, sharpe)
         record.update(
             noted(
                 {
@@ -162,17 +162,17 @@ class Elite(SizingMethod):
         return factor
 
     def _multiplier(
-        self, request: SizeRequest, extra: dict[str, float], record: Record
+        self, request: SizeRequest, measured: dict[str, float], record: Record
     ) -> tuple[float, list[str]]:
         """Return the clamped product of all multipliers, and what acted on the size."""
         own = self.settings.elite
-        product = math.prod(request.multipliers.values()) * math.prod(extra.values())
+        product = math.prod(request.multipliers.values()) * math.prod(measured.values())
         if not math.isfinite(product):
             raise ValueError(f"the product of all multipliers is {product}")
         clamped = min(max(product, own.smallest), own.largest)
         reasons = [f"elite={own.risk:g}%"]
         reasons += [f"{name}={factor:g}" for name, factor in request.multipliers.items()]
-        reasons += [f"{name}={factor:.4g}" for name, factor in extra.items() if factor != 1.0]
+        reasons += [f"{name}={factor:.4g}" for name, factor in measured.items() if factor != 1.0]
         if clamped != product:
             reasons.append(f"multiplier_clamp={clamped / product:.3g}")
         record.update(noted({**factors_of(request), "product": product, "multiplier": clamped}))
@@ -207,24 +207,17 @@ class Elite(SizingMethod):
     def _caps(self, request: SizeRequest, loss: float) -> dict[str, float]:
         """Return the largest position values by cap, quote currency; 0 and less is no room."""
         own, equity = self.settings.elite.caps, request.equity
+        # Floating profit may be gone tomorrow: no percentage of what is not realised yet.
+        smallest = min(equity, request.balance, request.capital)
         trades = () if request.account is None else request.account.open
         in_pair = sum(t.notional for t in trades if t.pair == request.pair)
         on_side = sum(t.notional for t in trades if t.direction == request.direction)
         return {
             "pair": own.pairs.get(request.pair, own.pair) / 100 * equity - in_pair,
-            "account": self.settings.max_percent / 100 * min(equity, request.capital),
+            "account": self.settings.max_percent / 100 * smallest,
             # A drawdown rule that cannot be read leaves no room.
             "headroom": 0.0
             if math.isnan(request.headroom)
             else request.headroom / loss * request.entry,
             "concentration": own.concentration / 100 * equity - on_side,
         }
-
-
-def performance_factor(
-    win_rate: float, sharpe: float, win_weight: float = 1.5, sharpe_weight: float = 0.2
-) -> float:
-    """Return 1 + 1.5 (win rate - .5) + .2 clip(Sharpe, -1, 1); what is not known adds nothing."""
-    won = 0.0 if math.isnan(win_rate) else win_weight * (win_rate - 0.5)
-    steady = 0.0 if math.isnan(sharpe) else sharpe_weight * min(max(sharpe, -1.0), 1.0)
-    return 1.0 + won + steady

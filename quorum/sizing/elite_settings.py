@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -65,6 +66,10 @@ class CorrelationSettings(Section):
             raise ValueError(f"least: {self.least} must not exceed window: {self.window}")
         return self
 
+    def factor(self, mean: float) -> float:
+        """Return the diversification factor of a mean correlation, 1.0 for an unknown one."""
+        return 1.0 if math.isnan(mean) else 1.0 - self.weight * mean
+
 
 class PerformanceSettings(Section):
     """How past results move the size: 1 + win x (win rate - .5) + sharpe x clip(Sharpe, -1, 1)."""
@@ -74,6 +79,15 @@ class PerformanceSettings(Section):
     sharpe: float = Field(0.2, ge=0, le=10, description="weight of the Sharpe ratio per trade")
     smallest: float = Field(0.7, gt=0, le=1, description="smallest multiplier")
     largest: float = Field(1.3, ge=1, le=10, description="largest multiplier")
+
+    def factor(self, win_rate: float, sharpe: float) -> float:
+        """Return the multiplier of past results; what is not known adds nothing."""
+        factor = 1.0
+        if not math.isnan(win_rate):
+            factor += self.win * (win_rate - 0.5)
+        if not math.isnan(sharpe):
+            factor += self.sharpe * min(max(sharpe, -1.0), 1.0)
+        return min(max(factor, self.smallest), self.largest)
 
 
 class CapSettings(Section):

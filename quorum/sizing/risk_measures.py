@@ -41,9 +41,10 @@ def holding_returns(returns: Floats, holding: int) -> Floats:
     Spans with a return that is not finite are left out.
     """
     if len(returns) < holding:
-        return np.empty(0)
-    spans = np.lib.stride_tricks.sliding_window_view(returns, holding).sum(axis=1)
-    return np.expm1(spans[np.isfinite(spans)])
+        return np.empty(0, dtype=np.float64)
+    spans: Floats = np.lib.stride_tricks.sliding_window_view(returns, holding).sum(axis=1)
+    outcomes: Floats = np.expm1(spans[np.isfinite(spans)])
+    return outcomes
 
 
 def cvar(outcomes: Floats, level: float) -> float:

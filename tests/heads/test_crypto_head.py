@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from drawn_markets import line
+from evaluations import assert_votes_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -268,6 +269,5 @@ def test_a_prefix_of_the_candles_gives_the_prefix_of_the_votes(seed, n):
         source = LONG if rng.random() < 0.5 else SHORT
         rows.append({k: v for k, v in source.items() if rng.random() < 0.1})
     whole, part = votes_on(rows), votes_on(rows[:n])
-    for name in ("direction", "probability", "confidence", "reason", "available"):
-        np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[:n])
+    assert_votes_of(part, whole)
     assert np.any(whole.direction != 0)

@@ -4,17 +4,15 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from evaluations import assert_votes_of, valid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markets import full_market
-from numpy.testing import assert_array_equal
 from pattern_markets import CHARTS, HAMMER, RANGE, Candle, drawn, mirrored, patterns_of
 
 from quorum.heads.base import Votes
 from quorum.heads.rules import RulesHead, RulesHeadSettings
 from quorum.market import Market
-
-FIELDS = ("direction", "probability", "confidence", "reason", "available")
 
 
 def votes(market: Market, **changes: float) -> Votes:
@@ -183,13 +181,10 @@ def test_the_head_abstains_until_there_is_a_swing() -> None:
 @settings(max_examples=8, deadline=None)
 def test_votes_never_change_as_candles_arrive(n: int) -> None:
     market = full_market(1500)
-    whole, part = votes(market), votes(market.head(n))
-    for name in FIELDS:
-        assert_array_equal(getattr(whole, name)[:n], getattr(part, name))
+    assert_votes_of(votes(market.head(n)), votes(market))
 
 
 def test_a_random_market_gets_valid_votes_both_ways_but_not_all_the_time(market: Market) -> None:
     v = votes(market)
-    valid = (v.probability >= 0.6) & (v.confidence >= 0.7)
-    assert 0.01 < np.mean(valid & (v.direction > 0)) < 0.25
-    assert 0.01 < np.mean(valid & (v.direction < 0)) < 0.25
+    assert 0.01 < np.mean(valid(v) & (v.direction > 0)) < 0.25
+    assert 0.01 < np.mean(valid(v) & (v.direction < 0)) < 0.25

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from quorum.candles import epoch_ms
 from quorum.context.regime import REGIMES, Regime, View
 from quorum.errors import DataError
 from quorum.features.table import Features
 from quorum.market import Frames, Market, build_market
+from quorum.replay.datadir import DataDirectory, read_feather
+from quorum.replay.synthetic import TRUTH
 from quorum.typing import Floats, Ints
 
-#: File of the true regime of every hour in a synthetic market's data directory.
-TRUTH = "regimes.feather"
 #: The coarse view each regime belongs to: a quiet market is a range.
 COARSE = {
     "strong_bull": View.TRENDING,
@@ -127,47 +126,29 @@ def regime_accuracy(
     DataError
         If the directory has no truth (a random walk has none), or a pair no 1h candles.
     """
-    truth = _read(datadir / TRUTH)
+    truth = read_feather(datadir / TRUTH)
     named = truth["regime"].map({name: i for i, name in enumerate(REGIMES)})
     if named.isna().any():
         unknown = sorted(set(truth["regime"][named.isna()].astype(str)))
         raise DataError(f"{datadir / TRUTH}: {', '.join(unknown)} is no regime")
     hours, codes = epoch_ms(truth["date"]), np.asarray(named, dtype=np.int64)
-    regime = adjuster or Regime()
-    return [
-        score(_market(datadir, pair), regime, hours, codes) for pair in pairs or _pairs(datadir)
-    ]
+    regime, data = adjuster or Regime(), DataDirectory(datadir)
+    return [score(_market(data, pair), regime, hours, codes) for pair in pairs or _pairs(data)]
 
 
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_feather(path)
-    # Arrow's errors derive from these.
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
-
-
-def _file(datadir: Path, pair: str, timeframe: str) -> Path:
-    """Return where freqtrade keeps a futures series."""
-    name = pair.replace("/", "_").replace(":", "_")
-    return datadir / "futures" / f"{name}-{timeframe}-futures.feather"
-
-
-def _pairs(datadir: Path) -> list[str]:
+def _pairs(data: DataDirectory) -> list[str]:
     """Return the futures pairs with 1h candles, bitcoin first."""
-    files = (datadir / "futures").glob("*-1h-futures.feather")
-    names = sorted(path.name.removesuffix("-1h-futures.feather") for path in files)
-    pairs = ["{}/{}:{}".format(*name.split("_")) for name in names if name.count("_") == 2]
+    pairs = [p for p in data.pairs("futures") if data.find(p, "1h", "futures") is not None]
     return sorted(pairs, key=lambda pair: not pair.startswith("BTC/"))
 
 
-def _market(datadir: Path, pair: str) -> Market:
-    higher = {
-        timeframe: _read(_file(datadir, pair, timeframe))
-        for timeframe in ("4h", "1d")
-        if _file(datadir, pair, timeframe).is_file()
-    }
-    return build_market(pair, "1h", Frames(_read(_file(datadir, pair, "1h")), higher))
+def _market(data: DataDirectory, pair: str) -> Market:
+    base = data.find(pair, "1h", "futures")
+    if base is None:
+        raise DataError(f"{data.path}: no 1h futures candles of {pair}")
+    longer = {timeframe: data.find(pair, timeframe, "futures") for timeframe in ("4h", "1d")}
+    higher = {timeframe: series.read() for timeframe, series in longer.items() if series}
+    return build_market(pair, "1h", Frames(base.read(), higher))
 
 
 def score(market: Market, adjuster: Regime, hours: Ints, truth: Ints) -> RegimeAccuracy:

@@ -10,19 +10,18 @@ import pandas as pd
 import pytest
 
 from quorum.context.regime import REGIMES, Regime, RegimeReader, RegimeReading, View
-from quorum.context.regime_accuracy import (
-    COARSE,
-    TRUTH,
-    RegimeAccuracy,
-    describe,
-    regime_accuracy,
-    score,
-)
 from quorum.errors import DataError
 from quorum.features.table import Features
 from quorum.market import Frames, Market, build_market
 from quorum.replay import regimes as generator
 from quorum.replay import synthetic
+from quorum.report.regime_accuracy import (
+    COARSE,
+    RegimeAccuracy,
+    describe,
+    regime_accuracy,
+    score,
+)
 
 #: A seed that no setting of the rules was chosen on.
 HELD_OUT = 301
@@ -41,9 +40,8 @@ def results(datadir) -> list[RegimeAccuracy]:
     return regime_accuracy(datadir)
 
 
-def test_the_names_and_the_file_are_the_generators():
+def test_the_names_are_the_generators():
     assert REGIMES == generator.REGIMES
-    assert TRUTH == synthetic.TRUTH
     assert tuple(COARSE) == REGIMES
 
 
@@ -164,6 +162,6 @@ def test_a_market_without_truth_is_refused(tmp_path):
 
 def test_an_unknown_regime_in_the_truth_is_refused(tmp_path):
     frame = pd.DataFrame({"date": pd.date_range("2024-01-01", periods=2, freq="h", tz="UTC")})
-    frame.assign(regime=["weak_bull", "sideways"]).to_feather(tmp_path / TRUTH)
+    frame.assign(regime=["weak_bull", "sideways"]).to_feather(tmp_path / synthetic.TRUTH)
     with pytest.raises(DataError, match="sideways"):
         regime_accuracy(tmp_path)

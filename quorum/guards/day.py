@@ -1,0 +1,106 @@
+"""Guards of the day and the week (spec G2)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from quorum.guards.base import (
+    EntryRequest,
+    Guard,
+    GuardTier,
+    Ledger,
+    Limit,
+    Moment,
+    Reason,
+    loss_percent,
+    reached,
+)
+
+#: Exit reasons of the host that mean a trade ended at its stop.
+STOPS = frozenset({"stop_loss", "trailing_stop_loss", "stoploss_on_exchange", "liquidation"})
+
+
+class DayLimits(GuardTier):
+    """What a day and a week may cost."""
+
+    enabled: bool = Field(True, description="whether this tier acts")
+    max_loss: float = Field(
+        3.0, gt=0, le=100, description="loss of a day [% of the day's opening equity]"
+    )
+    max_trades: int = Field(10, ge=1, le=10_000, description="entries of a day at most [trades]")
+    max_losses: int = Field(
+        3, ge=1, le=1000, description="losses in a row that pause the entries [trades]"
+    )
+    pause: float = Field(24.0, ge=0, description="pause after losses in a row [h]")
+    max_weekly_drawdown: float = Field(
+        10.0, gt=0, le=100, description="drawdown of a week [% of the week's highest equity]"
+    )
+    plan_stops: int = Field(
+        2,
+        ge=1,
+        le=1000,
+        description="losing stops in a week after which a plan (pair and direction) rests "
+        "until the next week [trades]",
+    )
+
+
+class DayGuard(Guard[DayLimits]):
+    """Stops entries for the rest of a day, a week, or a pause.
+
+    A limit that was reached stays reached until its day or week is over, whatever the equity
+    does meanwhile.
+    """
+
+    name = "day"
+
+    def observe(self, moment: Moment) -> Reason | None:
+        """Latch the limits of day and week, count losses in a row."""
+        s, ledger = self.settings, moment.ledger
+        lost = loss_percent(ledger.day_open, ledger.equity)
+        if lost is not None and reached(lost, s.max_loss):
+            ledger.day_stopped = True
+        drawdown = loss_percent(ledger.week_peak, ledger.equity)
+        if drawdown is not None and reached(drawdown, s.max_weekly_drawdown):
+            ledger.week_stopped = True
+        self._count_losses(moment)
+        if ledger.week_stopped:
+            return Reason.WEEKLY_DRAWDOWN
+        if ledger.day_stopped:
+            return Reason.DAILY_LOSS
+        return Reason.LOSS_STREAK if moment.now < ledger.paused_until else None
+
+    def _count_losses(self, moment: Moment) -> None:
+        """Count the trades closed since the last observation; a pause begins a new count."""
+        s, ledger, closed = self.settings, moment.ledger, moment.account.closed
+        for trade in closed[min(ledger.seen, len(closed)) :]:
+            ledger.streak = ledger.streak + 1 if trade.profit < 0 else 0
+            if ledger.streak >= s.max_losses:
+                ledger.streak = 0
+                end = trade.closed.timestamp() + 3600 * s.pause
+                ledger.paused_until = max(ledger.paused_until, end)
+        ledger.seen = len(closed)
+
+    def refusal(self, request: EntryRequest, moment: Moment) -> Reason | None:
+        """Check the number of the day's entries and the plan's stops of the week."""
+        s, ledger = self.settings, moment.ledger
+        if ledger.day_trades >= s.max_trades:
+            return Reason.DAILY_TRADES
+        week, stops = ledger.week_start or 0.0, 0
+        for trade in reversed(moment.account.closed):
+            if trade.closed.timestamp() < week:
+                break
+            plan = trade.pair == request.pair and trade.direction == request.direction
+            stops += plan and trade.profit < 0 and trade.reason in STOPS
+        return Reason.PLAN_STOPPED if stops >= s.plan_stops else None
+
+    def limits(self, ledger: Ledger) -> tuple[Limit, ...]:
+        """Return the limits of day and week."""
+        s = self.settings
+        lost = loss_percent(ledger.day_open, ledger.equity)
+        drawdown = loss_percent(ledger.week_peak, ledger.equity)
+        return (
+            Limit(self.name, "loss of the day", lost, s.max_loss, "%"),
+            Limit(self.name, "trades of the day", float(ledger.day_trades), s.max_trades, "trades"),
+            Limit(self.name, "losses in a row", float(ledger.streak), s.max_losses, "trades"),
+            Limit(self.name, "drawdown of the week", drawdown, s.max_weekly_drawdown, "%"),
+        )

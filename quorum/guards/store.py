@@ -1,0 +1,252 @@
+"""Where the guards keep their ledger: in a database that survives a crash, or in memory."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from quorum.errors import QuorumError
+from quorum.guards.base import Ledger, Reason, State, Transition
+
+#: Seconds to wait for a database that another process has locked.
+PATIENCE = 1.0
+#: Seconds after which a ledger is written although nothing but the time has changed.
+HEARTBEAT = 60.0
+#: What changes with every observation and is worth no write of its own.
+VOLATILE = frozenset({"last_at", "equity"})
+
+_METADATA = MetaData()
+_LEDGERS = Table(
+    "quorum_guards",
+    _METADATA,
+    Column("bot", String(255), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("ledger", Text, nullable=False),
+)
+_EVENTS = Table(
+    "quorum_guard_events",
+    _METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("bot", String(255), nullable=False, index=True),
+    Column("at", String(40), nullable=False),
+    Column("before", String(16), nullable=False),
+    Column("after", String(16), nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("detail", Text, nullable=False),
+)
+
+
+class StoreError(QuorumError):
+    """The state of the guards cannot be read or written."""
+
+
+class ConflictError(StoreError):
+    """Another process has written the ledger since it was read."""
+
+
+class LedgerStore(ABC):
+    """Keeps one ledger."""
+
+    @abstractmethod
+    def load(self) -> Ledger | None:
+        """Return the ledger, None where there is none yet; raises ``StoreError``."""
+
+    @abstractmethod
+    def save(self, ledger: Ledger, transitions: Sequence[Transition] = ()) -> None:
+        """Write the ledger; what returns is on disk. Raises ``StoreError``."""
+
+
+class MemoryStore(LedgerStore):
+    """Keeps nothing beyond the run: a backtest starts clean."""
+
+    def load(self) -> Ledger | None:
+        """Return nothing."""
+        return None
+
+    def save(self, ledger: Ledger, transitions: Sequence[Transition] = ()) -> None:
+        """Do nothing."""
+
+
+class SqlStore(LedgerStore):
+    """Keeps the ledger of one bot in a database, with every change of state.
+
+    Parameters
+    ----------
+    url : str
+        SQLAlchemy URL, for example ``sqlite:///trades.guards.sqlite``.
+    bot : str
+        Several bots may share a database under different names.
+
+    Raises
+    ------
+    StoreError
+        If the URL cannot be used at all.
+    """
+
+    def __init__(self, url: str, bot: str = "quorum") -> None:
+        try:
+            self.url = make_url(url)
+            local = self.url.get_backend_name() == "sqlite"
+            options = {"connect_args": {"timeout": PATIENCE}} if local else {"pool_pre_ping": True}
+            self._engine: Engine = create_engine(self.url, **options)
+        except (ArgumentError, SQLAlchemyError, ImportError) as error:
+            raise StoreError(f"guards.database: no usable database URL ({error})") from error
+        self.bot = bot
+        self._version: int | None = None
+        self._saved: dict[str, Any] = {}
+
+    def __str__(self) -> str:
+        return self.url.render_as_string(hide_password=True)
+
+    def _problem(self, doing: str, error: Exception) -> StoreError:
+        cause = str(getattr(error, "orig", None) or error)
+        return StoreError(f"{self}: the state of the guards cannot be {doing}: {cause}")
+
+    def load(self) -> Ledger | None:
+        """Read the ledger; creates the tables in a new database."""
+        try:
+            with self._engine.begin() as connection:
+                _METADATA.create_all(connection)
+                chosen = select(_LEDGERS.c.version, _LEDGERS.c.ledger)
+                row = connection.execute(chosen.where(_LEDGERS.c.bot == self.bot)).first()
+            if row is None:
+                self._version, self._saved = 0, {}
+                return None
+            content = json.loads(row.ledger)
+            ledger = _ledger(content)
+        except (SQLAlchemyError, ValueError, TypeError, OSError) as error:
+            raise self._problem("read", error) from error
+        self._version, self._saved = row.version, content
+        return ledger
+
+    def save(self, ledger: Ledger, transitions: Sequence[Transition] = ()) -> None:
+        """Write the ledger and the changes of state in one transaction.
+
+        Raises
+        ------
+        ConflictError
+            If another process has written since :meth:`load`.
+        """
+        content = asdict(ledger)
+        if not transitions and not self._is_news(content):
+            return
+        if self._version is None:
+            raise StoreError(f"{self}: the state of the guards has not been read yet")
+        try:
+            with self._engine.begin() as connection:
+                self._write(connection, json.dumps(content, allow_nan=False))
+                for t in transitions:
+                    connection.execute(insert(_EVENTS).values(bot=self.bot, **_event(t)))
+        except (SQLAlchemyError, ValueError, OSError) as error:
+            raise self._problem("written", error) from error
+        self._version, self._saved = self._version + 1, content
+
+    def _is_news(self, content: dict[str, Any]) -> bool:
+        saved = self._saved
+        if not saved or any(content[k] != saved.get(k) for k in content.keys() - VOLATILE):
+            return True
+        return (content["last_at"] or 0.0) - (saved.get("last_at") or 0.0) >= HEARTBEAT
+
+    def _write(self, connection: Connection, text: str) -> None:
+        version = self._version or 0
+        if version == 0:
+            row = select(_LEDGERS.c.version).where(_LEDGERS.c.bot == self.bot)
+            if connection.execute(row).first() is not None:
+                raise ConflictError(f"{self}: another process writes the guards of {self.bot!r}")
+            connection.execute(insert(_LEDGERS).values(bot=self.bot, version=1, ledger=text))
+            return
+        changed = connection.execute(
+            update(_LEDGERS)
+            .where(_LEDGERS.c.bot == self.bot, _LEDGERS.c.version == version)
+            .values(version=version + 1, ledger=text)
+        )
+        if changed.rowcount != 1:
+            raise ConflictError(f"{self}: another process writes the guards of {self.bot!r}")
+
+    def events(self, count: int = 10) -> list[Transition]:
+        """Return the latest changes of state, newest first; raises ``StoreError``."""
+        chosen = select(_EVENTS).where(_EVENTS.c.bot == self.bot)
+        try:
+            with self._engine.connect() as connection:
+                rows = connection.execute(chosen.order_by(_EVENTS.c.id.desc()).limit(count)).all()
+        except SQLAlchemyError as error:
+            raise self._problem("read", error) from error
+        return [
+            Transition(
+                datetime.fromisoformat(row.at),
+                State(row.before),
+                State(row.after),
+                Reason(row.reason) if row.reason else None,
+                row.detail,
+            )
+            for row in rows
+        ]
+
+    def close(self) -> None:
+        """Give back the connections."""
+        self._engine.dispose()
+
+
+def _event(transition: Transition) -> dict[str, str]:
+    return {
+        "at": transition.at.isoformat(),
+        "before": transition.before.value,
+        "after": transition.after.value,
+        "reason": transition.reason.value if transition.reason else "",
+        "detail": transition.detail,
+    }
+
+
+def _ledger(content: dict[str, Any]) -> Ledger:
+    """Build a ledger from what was stored; fields of another version are left out."""
+    known = {f.name for f in fields(Ledger)}
+    ledger = Ledger(**{k: v for k, v in content.items() if k in known})
+    ledger.state = State(ledger.state)
+    ledger.reason = None if ledger.reason is None else Reason(ledger.reason)
+    return ledger
+
+
+def rearm(store: LedgerStore, reason: str) -> Transition:
+    """End a halt: a person says why trading may go on (spec G3).
+
+    The highest equity is forgotten: the drawdown is measured anew from the next observation.
+    Limits of day and week stay in force.
+
+    Raises
+    ------
+    StoreError
+        If nothing is halted, no reason is given, or the state cannot be written.
+    """
+    if not reason.strip():
+        raise StoreError("re-arming needs a reason")
+    ledger = store.load()
+    if ledger is None or ledger.state is not State.HALTED:
+        state = "there is no state yet" if ledger is None else f"the state is {ledger.state}"
+        raise StoreError(f"nothing to re-arm: {state}")
+    now = datetime.now(UTC)
+    change = Transition(now, State.HALTED, State.ACTIVE, Reason.REARMED, reason.strip())
+    ledger.state, ledger.reason, ledger.since = State.ACTIVE, None, now.timestamp()
+    ledger.arms += 1
+    ledger.peak = ledger.last_at = None
+    store.save(ledger, (change,))
+    return change

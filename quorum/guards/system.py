@@ -1,0 +1,112 @@
+"""Guards of the whole system: emergency shutdown and black swans (spec G3)."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from quorum.guards.base import (
+    Guard,
+    GuardTier,
+    Ledger,
+    Limit,
+    Moment,
+    Reason,
+    loss_percent,
+    reached,
+)
+from quorum.typing import Bools, Floats
+
+
+class SystemLimits(GuardTier):
+    """What ends all trading, and what markets are not traded in."""
+
+    enabled: bool = Field(True, description="whether this tier acts")
+    max_drawdown: float = Field(
+        5.0,
+        gt=0,
+        le=100,
+        description="drawdown from peak equity at which all positions are closed and the guards "
+        "halt until they are re-armed [%]",
+    )
+    reference: str = Field("BTC", description="coin whose candles tell a black swan")
+    swan_atr: float = Field(
+        8.0, gt=0, description="true range of a black swan [ATR of the candle before]"
+    )
+    swan_move: float = Field(10.0, gt=0, description="move of a black swan within an hour [%]")
+    swan_pause: float = Field(60.0, ge=0, description="no entries after a black swan [min]")
+    flatten: bool = Field(False, description="whether a black swan closes every position")
+    max_age: float = Field(3.0, ge=1, description="age at which data is stale [candles]")
+    max_errors: int = Field(5, ge=1, description="exchange errors that stop entries [errors]")
+    error_window: float = Field(15.0, gt=0, description="within how long they count [min]")
+
+
+class SystemGuard(Guard[SystemLimits]):
+    """Halts on the drawdown from peak equity; no entries in a broken market."""
+
+    name = "system"
+
+    def observe(self, moment: Moment) -> Reason | None:
+        """Check the drawdown first: it ends everything."""
+        s, ledger, flags = self.settings, moment.ledger, moment.flags
+        drawdown = loss_percent(ledger.peak, ledger.equity)
+        if flags.black_swan:
+            ledger.swan_until = max(ledger.swan_until, moment.now + 60 * s.swan_pause)
+        if drawdown is not None and reached(drawdown, s.max_drawdown):
+            return Reason.EMERGENCY_SHUTDOWN
+        if flags.black_swan or moment.now < ledger.swan_until:
+            return Reason.BLACK_SWAN
+        if flags.crossed:
+            return Reason.CROSSED_DATA
+        if flags.stale:
+            return Reason.STALE_DATA
+        return Reason.EXCHANGE_ERRORS if flags.errors >= s.max_errors else None
+
+    def limits(self, ledger: Ledger) -> tuple[Limit, ...]:
+        """Return the limit on drawdown."""
+        used = loss_percent(ledger.peak, ledger.equity)
+        return (Limit(self.name, "drawdown from peak", used, self.settings.max_drawdown, "%"),)
+
+
+def black_swans(
+    high: Floats,
+    low: Floats,
+    close: Floats,
+    atr: Floats,
+    candles_per_hour: int,
+    limits: SystemLimits,
+) -> Bools:
+    """Mark the candles that are a black swan (spec G3), known at their close.
+
+    A candle is one if its true range is ``swan_atr`` times the ATR before it, or if the last
+    hour (one candle where candles are longer) went ``swan_move`` percent from its opening.
+    What is not known marks nothing.
+
+    Parameters
+    ----------
+    high, low, close, atr : ndarray of shape (n_candles,)
+
+    Returns
+    -------
+    ndarray of shape (n_candles,)
+    """
+    n, k = len(close), max(1, candles_per_hour)
+    swan = np.zeros(n, dtype=np.bool_)
+    if n < 2:
+        return swan
+    before = close[:-1]
+    true_range = np.maximum(high[1:], before) - np.minimum(low[1:], before)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        swan[1:] = (atr[:-1] > 0) & (true_range >= limits.swan_atr * atr[:-1])
+        if n > k:
+            start = close[:-k]
+            top = np.lib.stride_tricks.sliding_window_view(high[1:], k).max(axis=1)
+            bottom = np.lib.stride_tricks.sliding_window_view(low[1:], k).min(axis=1)
+            move = np.maximum(top / start - 1, 1 - bottom / start)
+            swan[k:] |= move >= limits.swan_move / 100 - 1e-12
+    return swan
+
+
+def crossed_candles(high: Floats, low: Floats, close: Floats) -> Bools:
+    """Mark candles that contradict themselves: low over high, or a close outside of both."""
+    return (low > high) | (close > high) | (close < low)
