@@ -75,6 +75,13 @@ class Candles:
     close: Floats
     volume: Floats
 
+    def __post_init__(self) -> None:
+        # Some sources hand out read-only arrays: kernels are compiled for that one kind.
+        for name in ("time", "open", "high", "low", "close", "volume"):
+            array = np.ascontiguousarray(getattr(self, name)).view()
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
     def __len__(self) -> int:
         return len(self.time)
 

@@ -16,6 +16,7 @@ from quorum.context.base import AdjusterSettings
 from quorum.errors import SettingsError
 from quorum.exits import ExitSettings
 from quorum.features import FeatureSettings
+from quorum.guards.settings import GuardSettings
 from quorum.heads import HEADS
 from quorum.heads.base import Head
 from quorum.market import MarketSettings
@@ -75,6 +76,9 @@ class Settings(Section):
     )
     sizing: SizingSettings = Field(SizingSettings(), description="how much is staked")
     exits: ExitSettings = Field(ExitSettings(), description="where a trade ends")
+    guards: GuardSettings = Field(
+        GuardSettings(), description="what stops entries, and what stops everything"
+    )
     leverage: float = Field(
         1.0, ge=1, le=125, description="leverage asked for in futures mode, capped by the exchange"
     )

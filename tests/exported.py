@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
 from backtests import backtesting, small_market
 
 from quorum.bot.desk import Desk
@@ -27,9 +26,10 @@ class Exported:
 
 
 @cache
-def exported(factory: pytest.TempPathFactory) -> Exported:
-    """Run the backtest once per session; the files it left are not to be changed."""
-    user_data = factory.mktemp("exported")
+def exported(base: Path) -> Exported:
+    """Run the backtest once per session's folder; the files it left are not to be changed."""
+    user_data = base / "exported"
+    user_data.mkdir()
     datadir = small_market(user_data / "market")
     with backtesting(datadir, user_data, export="trades") as bt:
         bt.start()

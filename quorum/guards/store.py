@@ -32,6 +32,8 @@ from quorum.guards.base import Ledger, Reason, State, Transition
 PATIENCE = 1.0
 #: Seconds after which a ledger is written although nothing but the time has changed.
 HEARTBEAT = 60.0
+#: How often a re-arming is tried while the bot writes at the same time.
+REARM_ATTEMPTS = 5
 #: What changes with every observation and is worth no write of its own.
 VOLATILE = frozenset({"last_at", "equity"})
 
@@ -239,12 +241,22 @@ def rearm(store: LedgerStore, reason: str) -> Transition:
     """
     if not reason.strip():
         raise StoreError("re-arming needs a reason")
+    for _ in range(REARM_ATTEMPTS - 1):
+        try:
+            return _rearm(store, reason.strip())
+        except ConflictError:
+            # The bot has written in between: look again.
+            continue
+    return _rearm(store, reason.strip())
+
+
+def _rearm(store: LedgerStore, reason: str) -> Transition:
     ledger = store.load()
     if ledger is None or ledger.state is not State.HALTED:
         state = "there is no state yet" if ledger is None else f"the state is {ledger.state}"
         raise StoreError(f"nothing to re-arm: {state}")
     now = datetime.now(UTC)
-    change = Transition(now, State.HALTED, State.ACTIVE, Reason.REARMED, reason.strip())
+    change = Transition(now, State.HALTED, State.ACTIVE, Reason.REARMED, reason)
     ledger.state, ledger.reason, ledger.since = State.ACTIVE, None, now.timestamp()
     ledger.arms += 1
     ledger.peak = ledger.last_at = None

@@ -47,16 +47,17 @@ class Cause(StrEnum):
 
 #: What each cause means, for a reader of the report.
 EXPLANATIONS: Mapping[Cause, str] = {
-    Cause.ENTRY: "the shorter candles may refuse at first and enter later in the hour, or fill a "
-    "waiting order elsewhere; everything after it differs",
+    Cause.ENTRY: "the shorter candles may fill a waiting order elsewhere, or take within the "
+    "candle what was refused at its beginning; everything after it differs",
     Cause.ENTRY_CANDLE: "the longer candle takes its high and low for reached after the entry; "
     "part of it may have come before",
     Cause.SAME_CANDLE: "the longer candle holds both prices: the host fills a rung placed in this "
-    "candle before it looks at the stop, and a moved stop only after the target",
-    Cause.RUNGS: "the next rung is placed a candle after the last was filled: an hour later on "
-    "long candles, five minutes later on short ones",
-    Cause.LATER: "a stop moves to the entry or trails by the extreme of the candle under way, so "
-    "on long candles it is reached by a price that came before; what follows differs",
+    "candle before it looks at the stop, takes the target before a stop that has moved, and moves "
+    "no stop in a candle that reaches the old one",
+    Cause.RUNGS: "the next rung is placed a candle after the last was filled, sooner on short "
+    "candles, and takes the price of then where that is better",
+    Cause.LATER: "only one run saw this exit here: a stop moved by prices of the candle under way "
+    "is met by others of the same candle that came before; what follows differs",
 }
 
 

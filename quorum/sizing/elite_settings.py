@@ -125,3 +125,8 @@ class EliteSettings(Section):
         PerformanceSettings(), description="what past results change"
     )
     caps: CapSettings = Field(CapSettings(), description="largest position values")
+
+    @property
+    def lookback(self) -> int:
+        """Returns the method reads, of the pair and of every open trade's [candles]."""
+        return max(self.tail.history, self.correlation.window)

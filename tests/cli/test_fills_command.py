@@ -22,7 +22,7 @@ PAIRS = ("BTC/USDT:USDT", "SOL/USDT:USDT")
 MARKET = SyntheticSettings(
     bases=("BTC", "SOL"),
     start=date(2023, 1, 1),
-    end=date(2023, 6, 1),
+    end=date(2023, 5, 1),
     timeframes=("5m", "1h", "4h", "1d"),
 )
 
@@ -63,12 +63,13 @@ def call(*arguments: str | Path):
 
 def test_it_runs_both_backtests_and_prints_what_differs(market, tmp_path):
     own = tmp_path / "own.json"
+    (tmp_path / "user").mkdir()
     own.write_text(json.dumps({"user_data_dir": str(tmp_path / "user")}), encoding="utf-8")
     result = call("-c", CONFIG, "-c", own, "-d", market)
     assert result.exit_code == 0, result.output
     out = result.output
     # 1,400 hours of history before the first day.
-    assert f"{', '.join(PAIRS)}   20230301-20230531   1h against 5m" in out
+    assert f"{', '.join(PAIRS)}   20230301-20230430   1h against 5m" in out
     matched, plain, detailed = map(
         int, re.search(r"matched (\d+), only on 1h (\d+), only on 5m (\d+)", out).groups()
     )
@@ -78,7 +79,7 @@ def test_it_runs_both_backtests_and_prints_what_differs(market, tmp_path):
         if len(cells) == 5
     }
     ends = ("stop", "trailing", "target", "time", "reversal", "opposite quorum", "end of test")
-    assert matched > 5
+    assert matched > 3
     assert rows["stop"][0] > 0
     assert sum(rows[kind][0] for kind in ends if kind in rows) >= matched + plain
     assert sum(rows[kind][1] for kind in ends if kind in rows) >= matched + detailed
@@ -90,16 +91,16 @@ def test_it_runs_both_backtests_and_prints_what_differs(market, tmp_path):
 
 
 def test_the_span_is_that_of_every_pair_after_the_start_up_history(data):
-    assert shared_span(data, PAIRS, "1h", "5m") == (PAIRS, "20230301-20230531")
-    later = cut(data, "SOL/USDT:USDT", "5m", "2023-03-10", "2023-05-20")
-    assert shared_span(later, PAIRS, "1h", "5m") == (PAIRS, "20230310-20230519")
-    assert shared_span(later, PAIRS[:1], "1h", "5m") == (PAIRS[:1], "20230301-20230531")
+    assert shared_span(data, PAIRS, "1h", "5m") == (PAIRS, "20230301-20230430")
+    later = cut(data, "SOL/USDT:USDT", "5m", "2023-03-10", "2023-04-20")
+    assert shared_span(later, PAIRS, "1h", "5m") == (PAIRS, "20230310-20230419")
+    assert shared_span(later, PAIRS[:1], "1h", "5m") == (PAIRS[:1], "20230301-20230430")
 
 
 def test_a_pair_without_shorter_candles_is_left_out(data):
     (data.path / "futures" / "SOL_USDT_USDT-5m-futures.feather").unlink()
     found = shared_span(DataDirectory(data.path), [*PAIRS, "XYZ/USDT:USDT"], "1h", "5m")
-    assert found == (PAIRS[:1], "20230301-20230531")
+    assert found == (PAIRS[:1], "20230301-20230430")
 
 
 def test_pairs_that_share_no_day_are_refused(data):

@@ -42,7 +42,7 @@ def test_it_prints_the_accuracy_of_every_pair_and_the_confusion_of_the_first(mar
         assert line.startswith(one.pair)
         assert f"regimes {one.accuracy:.1%} right" in line
         assert f"{one.hours} hours, {one.unknown} unknown" in line
-    rows = {line.split()[0]: line for line in lines[4:]}
+    rows = {line.split()[0]: line for line in lines[5:]}
     assert list(rows) == list(REGIMES)
     for name, counts in zip(REGIMES, bitcoin.confusion, strict=True):
         cells = [int(cell) for cell in re.findall(r" (\d+)(?= )", rows[name] + " ")]
@@ -58,7 +58,7 @@ def test_one_pair_can_be_asked_for(market):
 def test_the_settings_of_the_configuration_are_in_force(market, tmp_path):
     overlay = tmp_path / "own.json"
     overlay.write_text(
-        json.dumps({"quorum": {"context": {"regime": {"adx_length": 40}}}}), encoding="utf-8"
+        json.dumps({"quorum": {"context": {"regime": {"adx": 40}}}}), encoding="utf-8"
     )
     default = call("-d", market)
     changed = call("-c", overlay, "-d", market)

@@ -153,5 +153,5 @@ def test_size_is_invariant_to_the_scale_of_the_quote_currency(scale):
 
 
 def test_a_base_over_the_largest_size_is_refused():
-    with pytest.raises(SettingsError, match="base: 20.0 must not exceed largest: 10.0"):
+    with pytest.raises(SettingsError, match=r"base: 20\.0 must not exceed largest: 10\.0"):
         load_settings({"sizing": {"confluence": {"base": 20}}})

@@ -1,0 +1,407 @@
+"""Watch: connects the guards to the host's callbacks (spec G).
+
+The host lets an entry pass when the callback that confirms it raises; so nothing here raises:
+what fails refuses.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from freqtrade.constants import DEFAULT_DB_DRYRUN_URL, DEFAULT_DB_PROD_URL
+from freqtrade.enums import RunMode
+from freqtrade.exceptions import OperationalException
+from freqtrade.persistence import Order, Trade
+from freqtrade.strategy import IStrategy
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from quorum.account import AccountState, OpenPosition
+from quorum.bot.account import AccountReader, LastCloses
+from quorum.bot.desk import Desk
+from quorum.entry import Signal
+from quorum.errors import QuorumError
+from quorum.exits.management import LADDER_TAG
+from quorum.guards import (
+    EntryRequest,
+    Guards,
+    GuardSettings,
+    LedgerStore,
+    MarketFlags,
+    MemoryStore,
+    Permission,
+    Reason,
+    SqlStore,
+    State,
+    StoreError,
+    Transition,
+)
+from quorum.guards.position import signed_correlation
+from quorum.guards.system import black_swans, crossed_candles
+from quorum.signals import SignalTable
+from quorum.sizing.risk_measures import correlation, recent_returns
+from quorum.typing import Bools
+
+logger = logging.getLogger(__name__)
+
+#: Where the host reports a call to the exchange that has failed for good.
+ERROR_LOGGERS = ("freqtrade.exchange.common", "freqtrade.worker")
+ERROR_SIGNS = ("Giving up", "retrying in")
+#: Fewest common returns a correlation is measured on.
+LEAST_RETURNS = 30
+
+
+class ErrorTally(logging.Handler):
+    """Counts the exchange errors the host logs; it tells strategies of them in no other way."""
+
+    def __init__(self, window: float) -> None:
+        super().__init__(logging.WARNING)
+        self.window = 60 * window
+        self._times: deque[float] = deque(maxlen=1000)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count a record that tells of an exchange error."""
+        if any(sign in record.getMessage() for sign in ERROR_SIGNS):
+            self.add()
+
+    def add(self) -> None:
+        """Count one error."""
+        self._times.append(time.monotonic())
+
+    def count(self) -> int:
+        """Return the errors within the window."""
+        oldest = time.monotonic() - self.window
+        while self._times and self._times[0] < oldest:
+            self._times.popleft()
+        return len(self._times)
+
+    def listen(self) -> None:
+        """Begin to count, in place of an earlier tally of this process."""
+        for name in ERROR_LOGGERS:
+            source = logging.getLogger(name)
+            for handler in [h for h in source.handlers if isinstance(h, ErrorTally)]:
+                source.removeHandler(handler)
+            source.addHandler(self)
+
+
+class Watch:
+    """Observes the account once per call of the host's loop, answers entries, ends trades.
+
+    Parameters
+    ----------
+    strategy : IStrategy
+        For its wallets, its data provider and its configuration.
+    desk : Desk
+        For its signal tables.
+
+    Attributes
+    ----------
+    guards : Guards
+    refused : Counter
+        Refusals by reason.
+    transitions : list of Transition
+        Of this run.
+    """
+
+    def __init__(self, strategy: IStrategy, desk: Desk) -> None:
+        self._strategy = strategy
+        self.settings: GuardSettings = desk.settings.guards
+        self.simulated = strategy.dp.runmode not in (RunMode.LIVE, RunMode.DRY_RUN)
+        self.closes = LastCloses(desk.tables, desk.step)
+        self.account = AccountReader(lambda: strategy.wallets, self.closes, strategy.config)
+        self.errors = ErrorTally(self.settings.system.error_window)
+        self._swans: dict[str, tuple[SignalTable, Bools, Bools]] = {}
+        self._told: tuple[Reason, str] | None = None
+        store: LedgerStore = MemoryStore()
+        if not self.simulated:
+            self.errors.listen()
+            store = _durable_store(strategy.config, self.settings)
+        self._begin(store)
+
+    def _begin(self, store: LedgerStore) -> None:
+        self.guards = Guards(self.settings, store)
+        self.refused: Counter[str] = Counter()
+        self.transitions: list[Transition] = []
+        self._closing: str | None = None
+        self._last: datetime | None = None
+        self._failed = False
+        self._off = self.simulated and not self.guards.guards
+
+    # The loop -----------------------------------------------------------------------------
+
+    def on_candle(self, at: datetime) -> None:
+        """Observe account and market; call this from ``bot_loop_start``, before anything else."""
+        if self._off:
+            return
+        try:
+            if self.simulated and self._is_new_run(at):
+                self._begin(MemoryStore())
+            self._observe(at, self.account.read(at))
+        except Exception as error:
+            self._fail(error)
+
+    def _is_new_run(self, at: datetime) -> bool:
+        """Whether another backtest has begun: an optimiser runs one strategy many times."""
+        return self.account.begins_anew() or (self._last is not None and at < self._last)
+
+    def _observe(self, at: datetime, account: AccountState) -> None:
+        self._last = at
+        changes = self.guards.observe(account, self._flags(at))
+        closing = self.guards.closing
+        self._closing = None if closing is None else closing.value
+        self._failed = False
+        for change in changes:
+            self.transitions.append(change)
+            self._tell(
+                f"Quorum guards: {change.before} -> {change.after}"
+                f"{f' ({change.reason})' if change.reason else ''}. {change.detail}"
+            )
+        fault = self.guards.fault
+        if fault != self._told and not self.simulated:
+            self._told = fault
+            if fault is not None and fault[0] is not Reason.EQUITY_UNKNOWN:
+                self._tell(f"Quorum guards refuse entries ({fault[0]}): {fault[1]}")
+
+    def _tell(self, text: str) -> None:
+        if not self.simulated:
+            logger.warning(text)
+            self._strategy.dp.send_msg(text, always_send=True)
+
+    def _fail(self, error: Exception) -> None:
+        """Refuse entries until an observation succeeds; log the first failure of a row."""
+        if not self._failed:
+            logger.error("The guards failed and refuse all entries", exc_info=error)
+        self._failed = True
+
+    # The market ---------------------------------------------------------------------------
+
+    def _reference(self) -> str | None:
+        base = f"{self.settings.system.reference}/"
+        return next((pair for pair in self.closes.tables if pair.startswith(base)), None)
+
+    def _flags(self, at: datetime) -> MarketFlags:
+        """Return what is wrong with the reference market; nothing without one."""
+        errors = 0 if self.simulated else self.errors.count()
+        pair = self._reference()
+        found = None if pair is None else self.closes.row(pair, at)
+        if pair is None or found is None:
+            return MarketFlags(errors=errors)
+        table, row = found
+        known = self._swans.get(pair)
+        if known is None or known[0] is not table:
+            known = self._swans[pair] = (table, *self._broken_candles(table))
+        # A black swan is news only while its candle is the last one.
+        age = self.closes.age(pair, at)
+        return MarketFlags(
+            black_swan=bool(known[1][row]) and age < 1,
+            stale=age >= self.settings.system.max_age,
+            crossed=bool(known[2][row]),
+            errors=errors,
+        )
+
+    def _broken_candles(self, table: SignalTable) -> tuple[Bools, Bools]:
+        c = table.columns
+        high, low, close = c["high"], c["low"], c["close"]
+        hour = 3_600_000 // self.closes.step
+        swans = black_swans(high, low, close, c["atr"], hour, self.settings.system)
+        return swans, crossed_candles(high, low, close)
+
+    def _pair_flags(self, pair: str, at: datetime) -> MarketFlags:
+        """Return what is wrong with the data of the pair to be entered."""
+        found = self.closes.row(pair, at)
+        if found is None:
+            return MarketFlags(stale=True)
+        c, row = found[0].columns, slice(found[1], found[1] + 1)
+        crossed = bool(crossed_candles(c["high"][row], c["low"][row], c["close"][row])[0])
+        stale = self.closes.age(pair, at) >= self.settings.system.max_age
+        return MarketFlags(stale=stale, crossed=crossed or self._book_crossed(pair))
+
+    def _book_crossed(self, pair: str) -> bool:
+        """Whether the best bid lies over the best ask; asked of the exchange at an entry."""
+        if self.simulated:
+            return False
+        try:
+            book = self._strategy.dp.orderbook(pair, 1)
+            return bool(book["bids"][0][0] > book["asks"][0][0])
+        except Exception as error:
+            self.errors.add()
+            logger.info("No order book of %s: %s", pair, error)
+            return False
+
+    # Entries ------------------------------------------------------------------------------
+
+    def permit(
+        self,
+        pair: str,
+        side: str,
+        at: datetime,
+        *,
+        notional: float,
+        price: float,
+        stop: float | None,
+        target: float | None,
+    ) -> Permission:
+        """Answer one entry; call this from ``confirm_trade_entry``.
+
+        Parameters
+        ----------
+        side : {"long", "short"}
+        notional : float
+            Position value, quote currency.
+        price, stop, target : float
+        """
+        if self._off:
+            return Permission(True)
+        try:
+            answer = self._answer(
+                pair, -1 if side == "short" else 1, at, notional, price, stop, target
+            )
+        except Exception as error:
+            self._fail(error)
+            answer = Permission(False, Reason.GUARD_FAILED, f"{type(error).__name__}: {error}")
+        if answer.reason is not None:
+            self.refused[answer.reason.value] += 1
+            if not self.simulated:
+                logger.warning("Entry of %s refused (%s): %s", pair, answer.reason, answer.detail)
+        return answer
+
+    def refusal(self, signal: Signal, at: datetime, notional: float) -> str | None:
+        """Return the reason code with which a signal's entry is refused, None to let it pass."""
+        answer = self.permit(
+            signal.symbol,
+            "short" if signal.direction < 0 else "long",
+            at,
+            notional=notional,
+            price=signal.entry_price,
+            stop=signal.stop_loss,
+            target=signal.take_profit,
+        )
+        return None if answer.reason is None else answer.reason.value
+
+    def _answer(
+        self,
+        pair: str,
+        direction: int,
+        at: datetime,
+        notional: float,
+        price: float,
+        stop: float | None,
+        target: float | None,
+    ) -> Permission:
+        account = self.account.read(at)
+        self._observe(at, account)
+        request = EntryRequest(
+            pair,
+            direction,
+            at,
+            notional,
+            price,
+            stop,
+            target,
+            self._correlation(pair, direction, at, account.open),
+        )
+        return self.guards.permit(request, account, self._pair_flags(pair, at))
+
+    def _correlation(
+        self, pair: str, direction: int, at: datetime, peers: tuple[OpenPosition, ...]
+    ) -> float | None:
+        """Return the mean correlation with the open trades, signed by direction."""
+        limits, own = self.settings.position, self.closes.row(pair, at)
+        if own is None or not peers or limits.max_correlation >= 1:
+            return None
+        window = limits.correlation_window
+        returns = recent_returns(own[0].columns["close"], own[1], window)
+        measured = []
+        for peer in peers:
+            found = self.closes.row(peer.pair, at)
+            if found is not None:
+                theirs = recent_returns(found[0].columns["close"], found[1], window)
+                rho = correlation(returns, theirs, window, LEAST_RETURNS)
+                measured.append((rho, peer.direction))
+        return signed_correlation(measured, direction)
+
+    @property
+    def size_factor(self) -> float:
+        """Factor on every size from the drawdown rules, 0-1 (spec G4)."""
+        return self.guards.size_factor
+
+    @property
+    def headroom(self) -> float:
+        """What may still be lost before a drawdown rule is broken, quote currency (spec G4)."""
+        return self.guards.headroom
+
+    # Trades -------------------------------------------------------------------------------
+
+    def must_close(self, trade: Trade) -> str | None:
+        """Return why a trade must be closed now, None to keep it; for ``custom_exit``.
+
+        A halt closes trades only once it is on disk.
+        """
+        return self._closing
+
+    def withdraws(self, trade: Trade, order: Order) -> bool:
+        """Whether a resting order must be cancelled; for the ``check_*_timeout`` callbacks.
+
+        Entries that have not filled when entries end, and rungs of the ladder when everything
+        is to be closed.
+        """
+        if order.ft_order_side == trade.entry_side:
+            return self.guards.state is not State.ACTIVE or self._closing is not None
+        return self._closing is not None and (order.ft_order_tag or "").startswith(LADDER_TAG)
+
+
+def guards_url(config: Mapping[str, Any], settings: GuardSettings) -> str | None:
+    """Return where the state of the guards is kept, None where only in memory.
+
+    A SQLite file beside the trades database, or the same server.
+
+    Raises
+    ------
+    StoreError
+        If the URL of the trades database cannot be read.
+    """
+    if settings.database is not None:
+        return settings.database
+    url = config.get("db_url")
+    if config.get("dry_run", True) and url in (None, DEFAULT_DB_PROD_URL):
+        url = DEFAULT_DB_DRYRUN_URL
+    try:
+        trades = make_url(url or DEFAULT_DB_PROD_URL)
+    except ArgumentError as error:
+        raise StoreError(f"db_url: {error}") from error
+    if trades.get_backend_name() != "sqlite":
+        return trades.render_as_string(hide_password=False)
+    if trades.database in (None, "", ":memory:"):
+        return None
+    path = Path(str(trades.database))
+    return f"sqlite:///{path.with_name(f'{path.stem}.guards.sqlite')}"
+
+
+def bot_name(config: Mapping[str, Any]) -> str:
+    """Return the name under which a bot keeps its state."""
+    return str(config.get("bot_name") or "freqtrade")
+
+
+def open_store(config: Mapping[str, Any], settings: GuardSettings) -> LedgerStore:
+    """Return the store of a bot; raises ``StoreError`` for an unusable URL."""
+    url = guards_url(config, settings)
+    return MemoryStore() if url is None else SqlStore(url, bot_name(config))
+
+
+def _durable_store(config: Mapping[str, Any], settings: GuardSettings) -> LedgerStore:
+    try:
+        store = open_store(config, settings)
+    except QuorumError as error:
+        raise OperationalException(str(error)) from error
+    if isinstance(store, MemoryStore):
+        logger.warning(
+            "The trades database is in memory, and so is the state of the guards: a halt does "
+            "not survive a restart. Set guards.database to keep it."
+        )
+    return store
