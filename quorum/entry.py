@@ -104,6 +104,54 @@ def effects_at(table: SignalTable, row: int, settings: Settings) -> dict[str, Ef
     }
 
 
+@dataclass(frozen=True)
+class Adjustment:
+    """What all adjusters together do to one signal.
+
+    Attributes
+    ----------
+    confidence : float
+        Consensus confidence times every boost, at most 1: for sizing and quality.
+    factors : mapping of reason to factor
+        Factors on the size, in spec order.
+    facts : mapping
+        Everything the adjusters found.
+    boosts : tuple of str
+        The boosts of the confidence, in words.
+    veto : str or None
+        The first refusal.
+    endangered : bool
+        Whether the trade is endangered (C10).
+    """
+
+    confidence: float
+    factors: Mapping[str, float]
+    facts: Mapping[str, Any]
+    boosts: tuple[str, ...]
+    veto: str | None
+    endangered: bool
+
+
+def adjust(table: SignalTable, row: int, settings: Settings) -> Adjustment:
+    """Let every enabled adjuster act on the signal of one row."""
+    effects = effects_at(table, row, settings)
+    confidence = float(table.consensus.confidence[row])
+    for effect in effects.values():
+        confidence = min(1.0, confidence * effect.confidence)
+    return Adjustment(
+        confidence=confidence,
+        factors={name: f for e in effects.values() for name, f in e.reasons.items()},
+        facts={key: value for e in effects.values() for key, value in e.facts.items()},
+        boosts=tuple(
+            f"{name}=confidence x {e.confidence:g}"
+            for name, e in effects.items()
+            if e.confidence != 1.0
+        ),
+        veto=next((e.veto for e in effects.values() if e.veto), None),
+        endangered=any(e.endangers for e in effects.values()),
+    )
+
+
 def draw_up(
     table: SignalTable,
     row: int,
@@ -114,7 +162,7 @@ def draw_up(
 ) -> Signal:
     """Draw up the signal of one row for an entry at price ``entry``.
 
-    1. Every adjuster's effect: factors, confidence, facts, vetoes.
+    1. What the context does to it: factors, confidence, facts, vetoes.
     2. Stop and targets by the *unboosted* band.
     3. Size by the boosted confidence and all factors.
     4. Quality by the boosted confidence, taken down by what endangers the trade (C10).
@@ -127,30 +175,23 @@ def draw_up(
     direction = int(table.entry[row])
     if direction == 0:
         raise ValueError(f"{pair}: row {row} has no signal")
-    consensus = table.consensus
-    confidence, agreeing = float(consensus.confidence[row]), int(consensus.agreeing[row])
-    band = Band(int(table.band[row]))
-    effects = effects_at(table, row, settings)
-    facts: dict[str, Any] = {k: v for e in effects.values() for k, v in e.facts.items()}
-    factors = {name: f for e in effects.values() for name, f in e.reasons.items()}
-    boosted = confidence
-    for effect in effects.values():
-        boosted = min(1.0, boosted * effect.confidence)
-    exits = plan_exits(
-        table.row(row), direction, entry, band, settings.exits, facts.get("stop_factor", 1.0)
-    )
+    c, band = table.consensus, Band(int(table.band[row]))
+    context = adjust(table, row, settings)
+    stop_factor = context.facts.get("stop_factor", 1.0)
+    exits = plan_exits(table.row(row), direction, entry, band, settings.exits, stop_factor)
     size = sizing_method(settings.sizing).size(
-        SizeRequest(boosted, entry, exits.stop, account.capital, account.min_order, factors)
+        SizeRequest(
+            context.confidence,
+            entry,
+            exits.stop,
+            account.capital,
+            account.min_order,
+            context.factors,
+        )
     )
-    vetoes = [e.veto for e in effects.values() if e.veto] + [v for v in (exits.veto,) if v]
-    if size.fraction == 0:
-        vetoes.append(size.reasons[-1])
     ladder, shares = merge_rungs(exits.targets, exits.shares, size.notional, account.min_order)
-    boosts = tuple(
-        f"{name}=confidence x {effect.confidence:g}"
-        for name, effect in effects.items()
-        if effect.confidence != 1.0
-    )
+    unsized = size.reasons[-1] if size.fraction == 0 else None
+    facts = context.facts
     return Signal(
         symbol=pair,
         direction=direction,
@@ -160,11 +201,11 @@ def draw_up(
         take_profit=exits.targets[0],
         ladder=ladder,
         ladder_shares=shares,
-        consensus_probability=float(consensus.probability[row]),
-        consensus_confidence=confidence,
-        confluence_score=float(consensus.confluence[row]),
-        agreeing_heads=agreeing,
-        total_heads=int(consensus.available[row]),
+        consensus_probability=float(c.probability[row]),
+        consensus_confidence=float(c.confidence[row]),
+        confluence_score=float(c.confluence[row]),
+        agreeing_heads=int(c.agreeing[row]),
+        total_heads=int(c.available[row]),
         votes=votes_at(table.votes, row),
         position_size_pct=round(size.fraction * 100, 9),
         position_size_quote=size.notional,
@@ -178,22 +219,18 @@ def draw_up(
         entry_zone_status=facts.get("entry_zone_status"),
         entry_strategy=facts.get("entry_strategy", "immediate"),
         regime=facts.get("regime"),
-        signal_quality=_quality(boosted, agreeing, effects, settings).value,
+        signal_quality=_quality(context, int(c.agreeing[row]), settings).value,
         timestamp=datetime.fromtimestamp(int(table.time[row]) / 1000, tz=UTC),
-        reasons=boosts + size.reasons,
-        context=facts,
-        veto=vetoes[0] if vetoes else None,
+        reasons=context.boosts + size.reasons,
+        context=dict(facts),
+        veto=context.veto or exits.veto or unsized,
     )
 
 
-def _quality(
-    confidence: float, agreeing: int, effects: Mapping[str, Effect], settings: Settings
-) -> Quality:
+def _quality(context: Adjustment, agreeing: int, settings: Settings) -> Quality:
     """Return the quality; what endangers the trade takes excellent down to good (C10)."""
-    quality = settings.consensus.quality(confidence, agreeing)
-    if quality is Quality.EXCELLENT and any(effect.endangers for effect in effects.values()):
-        return Quality.GOOD
-    return quality
+    quality = settings.consensus.quality(context.confidence, agreeing)
+    return Quality.GOOD if quality is Quality.EXCELLENT and context.endangered else quality
 
 
 def _win_rate(band: Band, sizing: SizingSettings) -> float:

@@ -145,12 +145,11 @@ def _print(found: FillComparison, timeframe: str, detail: str) -> None:
         f"difference {plain - detailed:+.2f}"
     )
     mean, error = found.optimism
-    verdict = "no bias beyond chance"
-    if abs(mean) > 2 * error:
-        verdict = f"{timeframe} candles {'flatter' if mean > 0 else 'are too harsh'}"
+    better, worse = found.signs
+    verdict = {1: f"{timeframe} candles flatter", -1: f"{timeframe} candles are too harsh"}
     console.print(
-        f"matched trades: {mean:+.3f} ± {error:.3f} % of the stake better on {timeframe} "
-        f"({verdict})"
+        f"matched trades: {mean:+.3f} ± {error:.3f} % of the stake better on {timeframe}, "
+        f"{better} better and {worse} worse: {verdict.get(found.bias, 'no bias beyond chance')}"
     )
     for cause in found.causes:
         if cause.cause in EXPLANATIONS:
@@ -162,7 +161,7 @@ def _kinds(found: FillComparison, timeframe: str, detail: str) -> Table:
     for heading in ("exit", timeframe, detail, "in both", "price"):
         table.add_column(heading, justify="left" if heading == "exit" else "right")
     for kind in found.kinds:
-        price = f"{kind.price:+.2f}" if kind.both else ""
+        price = f"{round(kind.price, 2) + 0.0:+.2f}" if kind.both else ""
         table.add_row(kind.kind, str(kind.plain), str(kind.detailed), str(kind.both), price)
     return table
 

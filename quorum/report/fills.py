@@ -151,6 +151,27 @@ class FillComparison:
             return float("nan"), float("nan")
         return float(np.mean(gaps)), float(np.std(gaps, ddof=1) / len(gaps) ** 0.5)
 
+    @property
+    def signs(self) -> tuple[int, int]:
+        """Matched trades with the better, with the worse result in the plain run."""
+        return sum(c.better for c in self.causes), sum(c.worse for c in self.causes)
+
+    @property
+    def bias(self) -> int:
+        """+1 where the plain run flatters, -1 where it is too harsh, 0 if chance explains it.
+
+        Few large differences hide in the error of the mean, many small ones in the mean: either
+        the mean or the count of signs must be two errors away from none, and neither against it.
+        """
+        mean, error = self.optimism
+        better, worse = self.signs
+        found = {0}
+        if abs(mean) > 2 * error:
+            found.add(1 if mean > 0 else -1)
+        if abs(better - worse) > 2 * (better + worse) ** 0.5:
+            found.add(1 if better > worse else -1)
+        return sum(found)
+
 
 def compare(
     plain: Sequence[TradeRecord], detailed: Sequence[TradeRecord], step: timedelta

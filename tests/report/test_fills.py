@@ -156,6 +156,30 @@ def test_causes_sum_up_the_differences_of_matched_trades():
     assert error == pytest.approx(3.512, abs=1e-3)
 
 
+def run_of(*results: float) -> list[TradeRecord]:
+    return [trade(*SAME, opened=600 * i, ratio=ratio) for i, ratio in enumerate(results)]
+
+
+@pytest.mark.parametrize(
+    ("gaps", "bias"),
+    [
+        ([0.010, 0.012, 0.011, 0.009], 1),
+        ([-0.010, -0.012, -0.011, -0.009], -1),
+        # One large difference hides nine small ones from the mean, not from the count.
+        ([-0.2, *[-0.001] * 9], -1),
+        # Mean and count contradict each other.
+        ([0.02] * 6 + [-0.0002] * 40, 0),
+        ([0.01, -0.01, 0.02, -0.02], 0),
+        ([0.0, 0.0, 0.0], 0),
+        ([], 0),
+    ],
+)
+def test_a_bias_is_what_chance_does_not_explain(gaps, bias):
+    found = compare(run_of(*gaps), run_of(*[0.0] * len(gaps)), HOUR)
+    assert found.bias == bias
+    assert found.signs == (sum(g > 1e-4 for g in gaps), sum(g < -1e-4 for g in gaps))
+
+
 def test_two_trades_are_too_few_to_speak_of_a_bias_and_none_is_no_comparison():
     empty = compare([], [], HOUR)
     assert (empty.matched, empty.kinds, empty.causes, empty.profit) == ((), (), (), (0, 0))

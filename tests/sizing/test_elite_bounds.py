@@ -20,7 +20,7 @@ RHO = st.floats(-0.99, 0.79)
 @st.composite
 def requests(draw) -> SizeRequest:
     """Draw a sound request with one trade open."""
-    equity = draw(st.floats(1e3, 1e7))
+    equity = draw(st.floats(1e4, 1e7))
     direction = draw(st.sampled_from([1, -1]))
     open_ = position(draw(st.sampled_from([BTC, ETH])), draw(st.sampled_from([1, -1])))
     closed = trades_of(draw(st.sampled_from([0.4, 0.5, 0.6])), draw(st.floats(-1, 0.6)))
@@ -31,11 +31,11 @@ def requests(draw) -> SizeRequest:
         stop=43_250 * (1 - direction * draw(DISTANCES)),
         account=account(equity, open=(replace(open_, notional=equity * 0.05),), closed=closed),
         returns=draw(st.sampled_from([0.5, 5.0, 50.0])) * OWN,
-        peers={ETH: peer(draw(st.floats(-1, 1))), BTC: OWN},
+        peers={ETH: peer(draw(st.floats(-1, 0.9))), BTC: peer(draw(st.floats(-1, 0.9)))},
         multipliers=draw(FACTORS),
-        headroom=equity * draw(st.floats(0, 0.1)),
-        guard_factor=draw(st.floats(0.01, 1)),
-        win_rate=draw(st.floats(0.2, 0.9)),
+        headroom=equity * draw(st.sampled_from([0.0, 1e-4, 1e-3, 0.01, 0.1, math.inf])),
+        guard_factor=draw(st.floats(0.1, 1)),
+        win_rate=draw(st.floats(0.3, 0.9)),
     )
 
 
