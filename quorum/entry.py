@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from quorum.account import AccountState
 from quorum.consensus import Band, Quality, VoteTable
 from quorum.context import Effect
 from quorum.exits import plan_exits
@@ -17,6 +19,7 @@ from quorum.heads import HEADS
 from quorum.settings import Settings
 from quorum.signals import SignalTable, entry_tag
 from quorum.sizing import SizeRequest, SizingSettings, sizing_method
+from quorum.typing import Floats
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,23 @@ class Account:
         What position percentages are of, quote currency.
     min_order : float
         The exchange's smallest position value for the pair, quote currency.
+    state : AccountState or None
+        Equity, open and closed trades, None where unknown.
+    returns, peers
+        Recent log returns of the pair and, by pair, of every open trade, up to one candle.
+    headroom : float
+        Loss the drawdown rules still allow, quote currency.
+    guard_factor : float
+        What the guards leave of every size, 0-1.
     """
 
     capital: float
     min_order: float = 0.0
+    state: AccountState | None = None
+    returns: Floats | None = None
+    peers: Mapping[str, Floats] = field(default_factory=dict)
+    headroom: float = math.inf
+    guard_factor: float = 1.0
 
 
 class HeadVote(BaseModel):
@@ -86,6 +102,8 @@ class Signal(BaseModel):
     timestamp: datetime
     reasons: tuple[str, ...]
     context: dict[str, Any]
+    trailing_stop: float | None = None
+    sizing: dict[str, float | str] = {}
     veto: str | None
 
     @property
@@ -122,6 +140,8 @@ class Adjustment:
         The first refusal.
     endangered : bool
         Whether the trade is endangered (C10).
+    regime_factor : float
+        The regime's share of the factors (spec T2).
     """
 
     confidence: float
@@ -130,6 +150,7 @@ class Adjustment:
     boosts: tuple[str, ...]
     veto: str | None
     endangered: bool
+    regime_factor: float
 
 
 def adjust(table: SignalTable, row: int, settings: Settings) -> Adjustment:
@@ -149,6 +170,7 @@ def adjust(table: SignalTable, row: int, settings: Settings) -> Adjustment:
         ),
         veto=next((e.veto for e in effects.values() if e.veto), None),
         endangered=any(e.endangers for e in effects.values()),
+        regime_factor=math.prod(effects.get("regime", Effect()).reasons.values()),
     )
 
 
@@ -187,6 +209,18 @@ def draw_up(
             account.capital,
             account.min_order,
             context.factors,
+            pair=pair,
+            direction=direction,
+            confluence=float(c.confluence[row]),
+            reliability=float(c.confidence[row]),
+            risk_reward=exits.risk_reward,
+            win_rate=_win_rate(band, settings.sizing),
+            regime_factor=context.regime_factor,
+            account=account.state,
+            returns=account.returns,
+            peers=account.peers,
+            headroom=account.headroom,
+            guard_factor=account.guard_factor,
         )
     )
     ladder, shares = merge_rungs(exits.targets, exits.shares, size.notional, account.min_order)
@@ -223,6 +257,8 @@ def draw_up(
         timestamp=datetime.fromtimestamp(int(table.time[row]) / 1000, tz=UTC),
         reasons=context.boosts + size.reasons,
         context=dict(facts),
+        trailing_stop=size.trailing_stop,
+        sizing=size.record,
         veto=context.veto or exits.veto or unsized,
     )
 

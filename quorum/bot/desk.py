@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from freqtrade.persistence import Order, Trade
 
+from quorum.account import AccountState
 from quorum.bot.source import FrameSource
 from quorum.candles import epoch_ms, timeframe_ms
 from quorum.consensus import ConsensusSettings
@@ -24,6 +25,8 @@ from quorum.entry import Account, Signal, draw_up, effects_at
 from quorum.pipeline import evaluate
 from quorum.settings import Settings
 from quorum.signals import SignalTable, decide, publish
+from quorum.sizing.risk_measures import recent_returns
+from quorum.typing import Floats
 
 #: Key under which a trade keeps its signal.
 SIGNAL_KEY = "quorum_signal"
@@ -131,6 +134,21 @@ class Desk:
             return wanted
         signal = draw_up(*found, pair, price, Account(1.0), self.settings)
         return safe_leverage(price, signal.stop_loss, wanted, self.settings.context_of(Liquidation))
+
+    def history(
+        self, pair: str, at: datetime, state: AccountState
+    ) -> tuple[Floats | None, dict[str, Floats]]:
+        """Return the recent returns of a pair and of every open trade's pair.
+
+        All end with the last candle that had closed ``at``; pairs without it are left out.
+        """
+        count = self.settings.sizing.elite.lookback
+        known = {}
+        for name in {pair, *(trade.pair for trade in state.open)}:
+            found = self._row(name, at)
+            if found is not None:
+                known[name] = recent_returns(found[0].columns["close"], found[1], count)
+        return known.get(pair), known
 
     def quote(self, pair: str, at: datetime, entry: float, account: Account) -> Signal | None:
         """Return the signal for an entry now at price ``entry``, None where there is none.

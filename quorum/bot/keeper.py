@@ -73,7 +73,8 @@ class Keeper:
         if signal is None:
             return None
         standing = self._standing(trade, rate)
-        stop = stop_now(standing, self._candle(trade, at), self.settings)
+        candle = self._candle(trade, at)
+        stop = stop_now(standing, candle, self.settings, signal.trailing_stop)
         d = standing.direction
         if after_fill:
             # The first fill replaces the wide stop the host begins with.

@@ -146,12 +146,18 @@ def _appears(strength: Floats) -> Floats:
     return np.where(renewed, 1.0, 0.0)
 
 
-def stop_now(trade: Standing, candle: Candle, settings: ManagementSettings) -> float:
+def stop_now(
+    trade: Standing,
+    candle: Candle,
+    settings: ManagementSettings,
+    trailing: float | None = None,
+) -> float:
     """Return the stop that belongs to a trade now: it only ever tightens.
 
     1. The stop in force.
     2. The entry, after a gain of ``breakeven_at`` or, for a winning trade, a divergence.
     3. The chandelier exit, once the first target is filled.
+    4. The trailing stop the sizing asks for (spec S2), a fraction of the best price.
     """
     d = trade.direction
     candidates = [trade.stop]
@@ -162,6 +168,8 @@ def stop_now(trade: Standing, candle: Candle, settings: ManagementSettings) -> f
         candidates.append(trade.entry)
     if settings.trail and trade.rungs > 0 and math.isfinite(candle.chandelier):
         candidates.append(candle.chandelier)
+    if trailing is not None:
+        candidates.append(trade.best * (1 - d * trailing))
     return max(candidates) if d > 0 else min(candidates)
 
 

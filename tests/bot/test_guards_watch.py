@@ -1,0 +1,453 @@
+"""Watch: the guards behind the host's callbacks, and the account they see."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from datetime import timedelta
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from freqtrade.enums import RunMode, TradingMode
+from freqtrade.exceptions import OperationalException
+from freqtrade.persistence import LocalTrade, Order, Trade, init_db
+from freqtrade.persistence.usedb_context import disable_database_use, enable_database_use
+from markets import START
+
+from quorum.bot.account import AccountReader, LastCloses, read_account
+from quorum.bot.watch import ErrorTally, Watch, guards_url
+from quorum.guards import GuardSettings, Reason, SqlStore, State, rearm
+from quorum.settings import load_settings
+
+STEP = 3_600_000
+HOUR = timedelta(hours=1)
+BEGIN = START.to_pydatetime()
+BTC, SOL = "BTC/USDT:USDT", "SOL/USDT:USDT"
+
+
+def table(close, *, start=BEGIN, step=STEP, **columns):
+    """Return what a signal table shows of a pair; candles are flat but for what is given."""
+    close = np.asarray(close, dtype=float)
+    first = int(start.timestamp() * 1000)
+    own = {"high": close, "low": close, "close": close, "atr": np.full(len(close), 1.0), **columns}
+    return SimpleNamespace(time=first + step * np.arange(len(close)), columns=own)
+
+
+class Messages:
+    """The host's data provider as far as Watch knows it."""
+
+    def __init__(self, runmode):
+        self.runmode, self.sent = runmode, []
+        self.book = {"bids": [[99.0, 1.0]], "asks": [[99.1, 1.0]]}
+
+    def send_msg(self, text, *, always_send=False):
+        self.sent.append(text)
+
+    def orderbook(self, pair, maximum):
+        if self.book is None:
+            raise OperationalException("no connection")
+        return self.book
+
+
+def watch_on(tables, *, runmode=RunMode.BACKTEST, folder=None, **guards) -> Watch:
+    config = {
+        "stake_currency": "USDT",
+        "dry_run": True,
+        "dry_run_wallet": 100_000,
+        "trading_mode": TradingMode.FUTURES,
+        "runmode": runmode,
+    }
+    if folder is not None:
+        config["db_url"] = f"sqlite:///{folder / 'trades.sqlite'}"
+    strategy = SimpleNamespace(dp=Messages(runmode), config=config, wallets=None)
+    settings = load_settings({"guards": guards})
+    return Watch(strategy, SimpleNamespace(settings=settings, tables=tables, step=STEP))
+
+
+@pytest.fixture(params=["memory", "database"])
+def storage(request):
+    yield from kept_in(request.param)
+
+
+@pytest.fixture
+def memory():
+    yield from kept_in("memory")
+
+
+def kept_in(kind):
+    """Keep trades as a backtest does (memory), or as a bot does (database)."""
+    init_db("sqlite://")
+    if kind == "memory":
+        disable_database_use("1h")
+        Trade.reset_trades()
+    yield kind
+    if kind == "memory":
+        Trade.reset_trades()
+        enable_database_use()
+
+
+def open_trade(pair=SOL, rate=100.0, amount=10.0, *, short=False, opened=BEGIN, fee=0.0, **more):
+    trade = (Trade if Trade.use_db else LocalTrade)(
+        pair=pair, stake_amount=rate * amount, amount=amount, open_rate=rate, open_date=opened,
+        fee_open=fee, fee_close=fee, exchange="binance", is_open=True, is_short=short,
+        leverage=1.0, trading_mode=TradingMode.FUTURES, stake_currency="USDT", **more,
+    )  # fmt: skip
+    trade.recalc_open_trade_value()
+    if Trade.use_db:
+        Trade.session.add(trade)
+        Trade.commit()
+    else:
+        trade.id = len(LocalTrade.bt_trades) + len(LocalTrade.bt_trades_open) + 1
+        Trade.add_bt_trade(trade)
+    return trade
+
+
+def order(trade, side, amount, price, at=BEGIN, *, funding=0.0, filled=True, tag=None):
+    made = Order(
+        order_id=f"{side}{len(trade.orders)}", ft_pair=trade.pair, symbol=trade.pair,
+        ft_order_side=side, side=side, ft_is_open=not filled, ft_amount=amount, ft_price=price,
+        price=price, average=price, filled=amount if filled else 0.0, remaining=0.0,
+        status="closed" if filled else "open", order_date=at, order_filled_date=at,
+        funding_fee=funding, amount=amount, ft_order_tag=tag,
+    )  # fmt: skip
+    trade.orders.append(made)
+    return made
+
+
+def close_trade(trade, profit, at, reason="stop_loss"):
+    trade.close_date, trade.is_open, trade.exit_reason = at, False, reason
+    trade.close_profit_abs, trade.close_profit = profit, profit / trade.stake_amount
+    if Trade.use_db:
+        Trade.commit()
+    else:
+        Trade.close_bt_trade(trade)
+
+
+def reader(prices):
+    config = {"stake_currency": "USDT", "dry_run_wallet": {"USDT": 100_000.0}, "dry_run": True}
+    return AccountReader(lambda: None, lambda pair, at: prices[pair], config)
+
+
+# The account ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_floating_profit_is_what_the_host_says_after_fees_and_funding(storage, short):
+    trade = open_trade(short=short, fee=0.0005, funding_fees=-3.0, funding_fee_running=-3.0)
+    state = reader({SOL: 107.0}).read(BEGIN)
+    assert state.open[0].floating == pytest.approx(trade.calc_profit(107.0), abs=1e-6)
+    assert state.equity == pytest.approx(100_000 + trade.calc_profit(107.0), abs=1e-6)
+    assert (state.initial, state.balance) == (100_000.0, 100_000.0)
+    assert state.open[0].direction == (-1 if short else 1)
+    assert state.open[0].notional == 1000.0
+
+
+def test_funding_that_a_partial_exit_has_realised_floats_no_more(storage):
+    trade = open_trade(fee=0.0)
+    order(trade, "buy", 10.0, 100.0)
+    order(trade, "sell", 4.0, 110.0, BEGIN + HOUR, funding=-2.0)
+    trade.recalc_trade_from_orders()
+    trade.set_funding_fees(-1.5)
+    state = reader({SOL: 105.0}).read(BEGIN + 2 * HOUR)
+    assert trade.realized_profit == pytest.approx(40.0 - 2.0)
+    assert state.balance == pytest.approx(100_038.0)
+    assert state.open[0].floating == pytest.approx(6 * 5.0 - 1.5)
+
+
+def test_an_entry_that_has_not_filled_is_open_but_floats_nothing(storage):
+    open_trade(amount=0.0)
+    state = reader({SOL: 50.0}).read(BEGIN)
+    assert (len(state.open), state.open[0].floating, state.equity) == (1, 0.0, 100_000.0)
+
+
+def test_closed_trades_come_in_order_of_closing_with_all_they_brought(storage):
+    reading = reader({SOL: 100.0, BTC: 100.0})
+    first, second = open_trade(), open_trade(pair=BTC, short=True)
+    close_trade(second, 50.0, BEGIN + HOUR, "roi")
+    once = reading.read(BEGIN + HOUR)
+    close_trade(first, -20.0, BEGIN + 2 * HOUR)
+    state = reading.read(BEGIN + 2 * HOUR)
+    assert once.closed == state.closed[:1]
+    told = [(c.pair, c.direction, c.profit, c.reason) for c in state.closed]
+    assert told == [(BTC, -1, 50.0, "roi"), (SOL, 1, -20.0, "stop_loss")]
+    assert (state.balance, state.equity, state.initial) == (100_030.0, 100_030.0, 100_000.0)
+    assert read_account(None, lambda *_: 1.0, state.at, {"dry_run_wallet": 7.0}).balance == 37.0
+
+
+def test_live_the_balance_is_what_the_exchange_says(storage):
+    open_trade()
+    wallets = SimpleNamespace(get_total=lambda c: 5000.0, get_free=lambda c: 4000.0)
+    config = {"stake_currency": "USDT", "dry_run": False, "runmode": RunMode.LIVE}
+
+    def prices(*_):
+        return 101.0
+
+    futures = read_account(wallets, prices, BEGIN, {**config, "trading_mode": "futures"})
+    assert (futures.balance, futures.equity, futures.initial) == (5000.0, 5010.0, 5000.0)
+    spot = read_account(wallets, prices, BEGIN, {**config, "trading_mode": "spot"})
+    assert spot.balance == 5000.0, "free, and a position at its cost"
+    share = read_account(wallets, prices, BEGIN, {**config, "available_capital": 800.0})
+    assert share.equity == 810.0
+
+
+def test_a_price_that_is_not_known_leaves_the_equity_unknown(storage):
+    open_trade()
+    assert math.isnan(reader({SOL: math.nan}).read(BEGIN).equity)
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_the_last_close_is_that_of_the_last_closed_candle(missing):
+    times = np.array([0, 1, 2, 3, 5, 6] if missing else range(7)) * STEP
+    start = int(BEGIN.timestamp() * 1000)
+    rows = SimpleNamespace(time=start + times, columns={"close": np.arange(len(times)) + 100.0})
+    closes = LastCloses({SOL: rows}, STEP)
+    expected = {0.9: math.nan, 1: 100, 1.9: 100, 4: 103, 5: 103 if missing else 104}
+    expected |= {6: 104 if missing else 105, 7: 105 if missing else 106}
+    expected |= {30: expected[7]}
+    for hours, value in expected.items():
+        assert closes(SOL, BEGIN + hours * HOUR) == pytest.approx(value, nan_ok=True), hours
+    assert math.isnan(closes(BTC, BEGIN))
+    assert closes.age(SOL, BEGIN + 9.5 * HOUR) == pytest.approx(2.5)
+    assert closes.age(BTC, BEGIN) == math.inf
+
+
+# The watch --------------------------------------------------------------------------------
+
+
+def ask(watch, at, pair=SOL, side="long", price=100.0, notional=1000.0):
+    sign = -1 if side == "short" else 1
+    return watch.permit(
+        pair, side, at, notional=notional, price=price, stop=price - sign, target=price + sign
+    )
+
+
+def test_a_floating_loss_halts_and_closes_all_trades(memory):
+    close = np.full(50, 100.0)
+    close[20:] = 50.0
+    watch = watch_on({SOL: table(close), BTC: table(np.full(50, 9.0))})
+    trade = open_trade(amount=110.0)
+    watch.on_candle(BEGIN + 20 * HOUR)
+    assert watch.must_close(trade) is None
+    watch.on_candle(BEGIN + 21 * HOUR)
+    assert watch.must_close(trade) == "emergency_shutdown"
+    assert ask(watch, BEGIN + 21 * HOUR).reason is Reason.EMERGENCY_SHUTDOWN
+    assert [t.after for t in watch.transitions] == [State.HALTED]
+    assert watch.refused == {"emergency_shutdown": 1}
+
+
+def test_every_run_of_an_optimiser_starts_clean(memory):
+    close = np.full(50, 100.0)
+    close[20:] = 50.0
+    watch = watch_on({SOL: table(close)})
+    for _ in range(2):
+        Trade.reset_trades()
+        trade = open_trade(amount=110.0)
+        watch.on_candle(BEGIN + 20 * HOUR)
+        assert watch.guards.state is State.ACTIVE
+        assert watch.must_close(trade) is None
+        watch.on_candle(BEGIN + 21 * HOUR)
+        assert watch.guards.state is State.HALTED
+    # A window that begins later is a new run as well.
+    Trade.reset_trades()
+    watch.on_candle(BEGIN + 30 * HOUR)
+    assert watch.guards.state is State.ACTIVE
+
+
+def test_a_black_swan_of_the_reference_refuses_the_entries_of_one_hour(memory):
+    low = np.full(50, 100.0)
+    low[10] = 89.0
+    tables = {SOL: table(np.full(50, 100.0)), BTC: table(np.full(50, 100.0), low=low)}
+    watch = watch_on(tables)
+    found = []
+    for hour in range(9, 14):
+        watch.on_candle(BEGIN + hour * HOUR)
+        found.append(ask(watch, BEGIN + hour * HOUR).reason)
+    assert found == [None, None, Reason.BLACK_SWAN, None, None]
+    del tables[BTC]
+    watch.on_candle(BEGIN + 11 * HOUR)
+    assert ask(watch, BEGIN + 11 * HOUR).allowed, "without a reference nothing is known"
+
+
+def test_data_that_has_grown_old_refuses_entries(memory):
+    tables = {SOL: table(np.full(20, 100.0)), BTC: table(np.full(40, 100.0))}
+    watch = watch_on(tables)
+    for hours, reason in ((22, None), (23, Reason.STALE_DATA)):
+        watch.on_candle(BEGIN + hours * HOUR)
+        assert ask(watch, BEGIN + hours * HOUR).reason is reason
+    assert ask(watch, BEGIN + 23 * HOUR, pair="ETH/USDT:USDT").reason is Reason.STALE_DATA
+    watch.on_candle(BEGIN + 43 * HOUR)
+    assert watch.guards.state is State.REDUCING
+
+
+def test_an_entry_too_alike_the_open_trades_is_refused_and_its_hedge_is_not(memory):
+    rng = np.random.default_rng(3)
+    path = 100 * np.exp(np.cumsum(rng.normal(0, 0.001, 800)))
+    other = 100 * np.exp(np.cumsum(rng.normal(0, 0.001, 800)))
+    tables = {SOL: table(path), BTC: table(path), "ETH/USDT:USDT": table(other)}
+    watch = watch_on(tables)
+    open_trade(pair=BTC, amount=1.0, rate=path[750])
+    at = BEGIN + 780 * HOUR
+    watch.on_candle(at)
+    assert ask(watch, at).reason is Reason.MAX_CORRELATION
+    assert ask(watch, at, side="short").allowed
+    assert ask(watch, at, pair="ETH/USDT:USDT").allowed
+
+
+def test_whatever_fails_inside_refuses_and_does_not_raise(memory, monkeypatch, caplog):
+    watch = watch_on({SOL: table(np.full(50, 100.0))})
+    at = BEGIN + 10 * HOUR
+
+    def broken(*_):
+        raise RuntimeError("no account")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watch.account, "read", broken)
+        with caplog.at_level(logging.ERROR):
+            watch.on_candle(at)
+            answer = ask(watch, at)
+    assert (answer.allowed, answer.reason) == (False, Reason.GUARD_FAILED)
+    assert "no account" in answer.detail
+    assert len([r for r in caplog.records if r.levelno == logging.ERROR]) == 1
+    assert ask(watch, at).allowed
+
+
+def test_turned_off_the_account_is_not_even_read(memory, monkeypatch):
+    watch = watch_on({}, preset="off")
+    monkeypatch.setattr(watch.account, "read", None)
+    watch.on_candle(BEGIN)
+    assert ask(watch, BEGIN, notional=1e12).allowed
+
+
+def test_resting_entries_are_withdrawn_when_entries_end_and_rungs_when_all_is_closed(memory):
+    watch = watch_on({SOL: table(np.full(50, 100.0))})
+    trade = open_trade()
+    entry = order(trade, "buy", 1.0, 90.0, filled=False)
+    rung = order(trade, "sell", 1.0, 130.0, filled=False, tag="target_1")
+    leaving = order(trade, "sell", 1.0, 90.0, filled=False, tag="emergency_shutdown")
+    from quorum.exits.management import LADDER_TAG
+
+    rung.ft_order_tag = f"{LADDER_TAG}1"
+    watch.on_candle(BEGIN + 10 * HOUR)
+    orders = (entry, rung, leaving)
+    assert [watch.withdraws(trade, o) for o in orders] == [False, False, False]
+    watch.guards.ledger.day_stopped = True
+    watch.on_candle(BEGIN + 11 * HOUR)
+    assert [watch.withdraws(trade, o) for o in orders] == [True, False, False]
+    watch.guards.ledger.peak = 200_000.0
+    watch.on_candle(BEGIN + 12 * HOUR)
+    assert [watch.withdraws(trade, o) for o in orders] == [True, True, False]
+
+
+def test_an_observation_with_open_trades_takes_microseconds(memory):
+    rng = np.random.default_rng(0)
+    path = 100 * np.exp(np.cumsum(rng.normal(0, 1e-4, 3000)))
+    watch = watch_on({SOL: table(path), BTC: table(path)})
+    for pair in (SOL, BTC, SOL):
+        open_trade(pair=pair)
+    for _ in range(300):
+        close_trade(open_trade(), 1.0, BEGIN)
+    moments = [BEGIN + i * HOUR for i in range(100, 2100)]
+    begun = time.perf_counter()
+    for at in moments:
+        watch.on_candle(at)
+    spent = (time.perf_counter() - begun) / len(moments)
+    assert watch.guards.state is State.ACTIVE
+    # The budget is 50 us; the rest is for a busy machine.
+    assert spent < 200e-6
+
+
+# A bot ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def database():
+    yield from kept_in("database")
+
+
+def test_a_bot_halts_on_disk_tells_of_it_and_goes_on_after_a_restart(database, tmp_path):
+    close = np.full(50, 100.0)
+    close[20:] = 50.0
+    tables = {SOL: table(close)}
+    watch = watch_on(tables, runmode=RunMode.DRY_RUN, folder=tmp_path)
+    trade = open_trade(amount=110.0)
+    watch.on_candle(BEGIN + 20 * HOUR)
+    watch.on_candle(BEGIN + 21 * HOUR)
+    assert watch.must_close(trade) == "emergency_shutdown"
+    (told,) = watch._strategy.dp.sent
+    assert "active -> halted (emergency_shutdown)" in told
+    assert "drawdown from peak 5.50 of 5 %" in told
+    again = watch_on({}, runmode=RunMode.DRY_RUN, folder=tmp_path)
+    again.on_candle(BEGIN + 22 * HOUR)
+    assert again.must_close(trade) == "emergency_shutdown", "before any pair is analysed"
+    store = SqlStore(f"sqlite:///{tmp_path / 'trades.guards.sqlite'}", "freqtrade")
+    rearm(store, "looked at it")
+    close_trade(trade, -5500.0, BEGIN + 23 * HOUR)
+    again.on_candle(BEGIN + 45 * HOUR)
+    assert again.must_close(trade) is None
+    assert "halted -> active (rearmed)" in again._strategy.dp.sent[-1]
+    assert ask(again, BEGIN + 45 * HOUR).reason is not None, "a pair that was not analysed"
+
+
+def test_a_bot_whose_state_cannot_be_kept_refuses_and_tells_why(database, tmp_path):
+    watch = watch_on(
+        {SOL: table(np.full(50, 100.0))}, runmode=RunMode.DRY_RUN, folder=tmp_path / "missing"
+    )
+    for hour in (10, 11):
+        watch.on_candle(BEGIN + hour * HOUR)
+    assert ask(watch, BEGIN + 11 * HOUR).reason is Reason.STORE_UNAVAILABLE
+    (told,) = watch._strategy.dp.sent
+    assert "refuse entries (store_unavailable)" in told
+    assert "unable to open database file" in told
+
+
+def test_a_crossed_order_book_and_repeated_exchange_errors_refuse_entries(database, tmp_path):
+    watch = watch_on({SOL: table(np.full(50, 100.0))}, runmode=RunMode.DRY_RUN, folder=tmp_path)
+    provider, at = watch._strategy.dp, BEGIN + 10 * HOUR
+    watch.on_candle(at)
+    assert ask(watch, at).allowed
+    provider.book = {"bids": [[99.2, 1.0]], "asks": [[99.1, 1.0]]}
+    assert ask(watch, at).reason is Reason.CROSSED_DATA
+    provider.book = None
+    answers = [ask(watch, at).reason for _ in range(6)]
+    assert answers == [None] * 5 + [Reason.EXCHANGE_ERRORS]
+
+
+def test_errors_the_host_logs_are_counted_within_their_window(monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr("quorum.bot.watch.time.monotonic", lambda: clock[0])
+    tally = ErrorTally(15.0)
+    tally.listen()
+    ErrorTally(15.0).listen()
+    tally.listen()
+    log = logging.getLogger("freqtrade.exchange.common")
+    log.warning('fetch_ticker() returned exception: "timeout". Retrying still for 3 times.')
+    log.warning('fetch_ticker() returned exception: "timeout". Giving up.')
+    logging.getLogger("freqtrade.worker").warning("Error: timeout, retrying in 30 seconds...")
+    logging.getLogger("freqtrade.worker").warning("something else")
+    assert tally.count() == 2
+    clock[0] += 15 * 60 + 1
+    assert tally.count() == 0
+    log.removeHandler(tally)
+    logging.getLogger("freqtrade.worker").removeHandler(tally)
+
+
+@pytest.mark.parametrize(
+    ("config", "own", "url"),
+    [
+        ({"dry_run": True}, None, "sqlite:///tradesv3.dryrun.guards.sqlite"),
+        ({"dry_run": False}, None, "sqlite:///tradesv3.guards.sqlite"),
+        ({"db_url": "sqlite:////data/a.sqlite"}, None, "sqlite:////data/a.guards.sqlite"),
+        ({"db_url": "sqlite://"}, None, None),
+        ({"db_url": "postgresql://me:pw@host/db"}, None, "postgresql://me:pw@host/db"),
+        ({"db_url": "sqlite:///a.sqlite"}, "sqlite:///own.sqlite", "sqlite:///own.sqlite"),
+    ],
+)
+def test_the_state_is_kept_beside_the_trades(config, own, url):
+    assert guards_url(config, GuardSettings(database=own)) == url
+
+
+def test_a_database_that_is_none_stops_the_bot_with_the_hosts_error(tmp_path):
+    with pytest.raises(OperationalException, match=r"guards\.database"):
+        watch_on({}, runmode=RunMode.DRY_RUN, folder=tmp_path, database="nonsense")
