@@ -37,6 +37,8 @@ class LastCloses:
         self.tables = tables
         self.step = step
         self._grid: dict[str, tuple[SignalTable, int, int, bool]] = {}
+        self._at: datetime | None = None
+        self._opened = 0
 
     def row(self, pair: str, at: datetime) -> tuple[SignalTable, int] | None:
         """Return the table of a pair and the row of its last candle that had closed ``at``."""
@@ -50,7 +52,10 @@ class LastCloses:
             regular = n > 0 and int(table.time[-1]) - first == (n - 1) * self.step
             grid = self._grid[pair] = (table, first, n, regular)
         _, first, n, regular = grid
-        opened = int(at.timestamp() * 1000) - self.step
+        if at is not self._at:
+            # Many pairs are asked for at the same moment.
+            self._at, self._opened = at, int(at.timestamp() * 1000) - self.step
+        opened = self._opened
         if regular:
             row = min((opened - first) // self.step, n - 1)
         else:
@@ -67,8 +72,7 @@ class LastCloses:
         found = self.row(pair, at)
         if found is None:
             return math.inf
-        closed = int(found[0].time[found[1]]) + self.step
-        return (int(at.timestamp() * 1000) - closed) / self.step
+        return (self._opened - int(found[0].time[found[1]])) / self.step
 
 
 class AccountReader:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from freqtrade.exchange import amount_to_contract_precision
 from freqtrade.persistence import Order, Trade
 
 from quorum.account import AccountState
@@ -22,6 +23,7 @@ from quorum.consensus import ConsensusSettings
 from quorum.context.liquidation import Liquidation, safe_leverage
 from quorum.context.zones import IMMEDIATE, Zones, entry_price
 from quorum.entry import Account, Signal, draw_up, effects_at
+from quorum.exits.management import merge_rungs
 from quorum.pipeline import evaluate
 from quorum.settings import Settings
 from quorum.signals import SignalTable, decide, publish
@@ -63,6 +65,8 @@ class Desk:
         self.accepted: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self._pending: dict[str, Signal] = {}
+        self._vetoed: dict[str, int] = {}
+        self._min_order: dict[str, float] = {}
         self.signals: dict[tuple[str, datetime], Signal] = {}
 
     # Columns ------------------------------------------------------------------------------
@@ -156,9 +160,14 @@ class Desk:
         The signal is that of the last candle that has closed; it is kept until the order fills.
         """
         found = self._signal_row(pair, at)
-        if found is None:
+        candle = None if found is None else int(found[0].time[found[1]])
+        if found is None or self._vetoed.get(pair) == candle:
             self._pending.pop(pair, None)
             return None
+        # One decision per signal: a host that asks again within the candle, live or on shorter
+        # candles, would else take what was refused as soon as the price has moved far enough.
+        self._vetoed.pop(pair, None)
+        self._min_order[pair] = account.min_order
         signal = self._pending[pair] = draw_up(*found, pair, entry, account, self.settings)
         return signal
 
@@ -166,10 +175,12 @@ class Desk:
         """Accept or refuse the pair's pending entry: the one place where a signal is refused."""
         signal = self._pending.get(pair)
         if signal is None:
-            self.refused[NO_SIGNAL] += 1
+            if pair not in self._vetoed:
+                self.refused[NO_SIGNAL] += 1
             return False
         if signal.veto is not None:
             self.refused[signal.veto] += 1
+            self._vetoed[pair] = int(signal.timestamp.timestamp() * 1000)
             del self._pending[pair]
             return False
         self.accepted[signal.tag] += 1
@@ -194,8 +205,34 @@ class Desk:
         signal = signal or self._redraw(trade)
         if signal is None:
             return
+        signal = self._in_lots(trade, signal)
         self.signals[trade.pair, trade.open_date_utc] = signal
         trade.set_custom_data(SIGNAL_KEY, signal.model_dump(mode="json"))
+
+    def _in_lots(self, trade: Trade, signal: Signal) -> Signal:
+        """Merge the rungs once more for the amount that was filled, in whole lots.
+
+        A rung whose order, or what it leaves, is under the exchange's minimum would never be
+        placed, and the targets behind it with it.
+        """
+
+        def cut(value: float) -> float:
+            amount = amount_to_contract_precision(
+                value / trade.open_rate,
+                trade.amount_precision,
+                trade.precision_mode,
+                trade.contract_size,
+            )
+            return amount * trade.open_rate
+
+        ladder, shares = merge_rungs(
+            signal.ladder,
+            signal.ladder_shares,
+            trade.amount * trade.open_rate,
+            self._min_order.get(trade.pair, 0.0),
+            cut,
+        )
+        return signal.model_copy(update={"ladder": ladder, "ladder_shares": shares})
 
     def signal_of(self, trade: Trade) -> Signal | None:
         """Return the signal a trade was opened on, None for a trade that is not ours."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
+import numpy as np
 from freqtrade.persistence import Order, Trade
 
 from quorum.bot.desk import Desk
+from quorum.context.zones import IMMEDIATE
+from quorum.entry import Signal
 from quorum.exits.management import (
     LADDER_TAG,
     REVERSAL_TAG,
@@ -50,29 +53,70 @@ class Keeper:
         )
 
     @staticmethod
-    def _standing(trade: Trade, rate: float) -> Standing:
+    def _standing(
+        trade: Trade,
+        rate: float | None = None,
+        best: float | None = None,
+        before: datetime | None = None,
+    ) -> Standing:
+        """Return how a trade stands; exits filled at or after ``before`` do not count."""
         exits = [
             o.ft_order_tag or ""
             for o in trade.orders
-            if o.ft_order_side == trade.exit_side and not o.ft_is_open and (o.filled or 0) > 0
+            if o.ft_order_side == trade.exit_side
+            and not o.ft_is_open
+            and (o.filled or 0) > 0
+            and (before is None or (o.order_filled_utc or before) < before)
         ]
-        best = trade.min_rate if trade.is_short else trade.max_rate
         return Standing(
             direction=-1 if trade.is_short else 1,
             entry=trade.open_rate,
             stop=trade.stop_loss,
             best=best or trade.open_rate,
-            rate=rate,
+            rate=rate or trade.open_rate,
             rungs=sum(tag.startswith(LADDER_TAG) for tag in exits),
             halved=REVERSAL_TAG in exits,
         )
 
-    def stop(self, trade: Trade, at: datetime, rate: float, *, after_fill: bool) -> float | None:
-        """Return the stop price to put in force now, None to leave it where it is."""
+    def _closed(self, trade: Trade, signal: Signal, at: datetime) -> tuple[float, float]:
+        """Return the best price and the last close of the candles closed since the entry.
+
+        The candle under way does not count: on candles of an hour the host shows its extreme
+        before it asks whether the stop was hit, so a stop moved by it would be hit by a price
+        that came before. A candle within which a waiting order filled does not count either.
+        """
+        found = self.desk._row(trade.pair, at)
+        filled = trade.date_entry_fill_utc
+        if found is None or filled is None:
+            return trade.open_rate, trade.open_rate
+        table, last = found
+        step = self.desk.step
+        opened = int(filled.timestamp() * 1000) // step * step
+        if signal.entry_strategy != IMMEDIATE:
+            opened += step
+        first = int(np.searchsorted(table.time, opened))
+        if first > last:
+            return trade.open_rate, trade.open_rate
+        m = table.columns
+        if trade.is_short:
+            best = min(trade.open_rate, float(m["low"][first : last + 1].min()))
+        else:
+            best = max(trade.open_rate, float(m["high"][first : last + 1].max()))
+        return best, float(m["close"][last])
+
+    def stop(self, trade: Trade, at: datetime, *, after_fill: bool) -> float | None:
+        """Return the stop price to put in force now, None to leave it where it is.
+
+        It moves by closed candles and by rungs filled before the candle under way, so it is
+        the same on candles of any length, in a backtest and live.
+        """
         signal = self.desk.signal_of(trade)
         if signal is None:
             return None
-        standing = self._standing(trade, rate)
+        best, close = self._closed(trade, signal, at)
+        step = timedelta(milliseconds=self.desk.step)
+        began = at - (at - datetime(1970, 1, 1, tzinfo=UTC)) % step
+        standing = self._standing(trade, close, best, began)
         candle = self._candle(trade, at)
         stop = stop_now(standing, candle, self.settings, signal.trailing_stop)
         d = standing.direction
@@ -87,7 +131,7 @@ class Keeper:
         if signal is None:
             return None
         last = len(signal.ladder) - 1
-        if last > 0 and self._standing(trade, trade.open_rate).rungs < last:
+        if last > 0 and self._standing(trade).rungs < last:
             return None
         return signal.ladder[last]
 
@@ -100,7 +144,7 @@ class Keeper:
         signal = self.desk.signal_of(trade)
         if signal is None:
             return None
-        standing = self._standing(trade, trade.open_rate)
+        standing = self._standing(trade)
         if takes_half(standing, self._candle(trade, at), self.settings):
             return -trade.stake_amount * self.settings.reversal_share, REVERSAL_TAG
         rung = standing.rungs

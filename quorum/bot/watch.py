@@ -46,7 +46,7 @@ from quorum.guards.position import signed_correlation
 from quorum.guards.system import black_swans, crossed_candles
 from quorum.signals import SignalTable
 from quorum.sizing.risk_measures import correlation, recent_returns
-from quorum.typing import Bools
+from quorum.typing import Bools, Floats
 
 logger = logging.getLogger(__name__)
 
@@ -115,11 +115,13 @@ class Watch:
         self.simulated = strategy.dp.runmode not in (RunMode.LIVE, RunMode.DRY_RUN)
         self.closes = LastCloses(desk.tables, desk.step)
         self.account = AccountReader(lambda: strategy.wallets, self.closes, strategy.config)
-        self.errors = ErrorTally(self.settings.system.error_window)
+        # Only for a bot: an optimiser sends the strategy to its workers, a log handler stays.
+        self.errors: ErrorTally | None = None
         self._swans: dict[str, tuple[SignalTable, Bools, Bools]] = {}
         self._told: tuple[Reason, str] | None = None
         store: LedgerStore = MemoryStore()
         if not self.simulated:
+            self.errors = ErrorTally(self.settings.system.error_window)
             self.errors.listen()
             store = _durable_store(strategy.config, self.settings)
         self._begin(store)
@@ -187,7 +189,7 @@ class Watch:
 
     def _flags(self, at: datetime) -> MarketFlags:
         """Return what is wrong with the reference market; nothing without one."""
-        errors = 0 if self.simulated else self.errors.count()
+        errors = 0 if self.errors is None else self.errors.count()
         pair = self._reference()
         found = None if pair is None else self.closes.row(pair, at)
         if pair is None or found is None:
@@ -206,10 +208,9 @@ class Watch:
         )
 
     def _broken_candles(self, table: SignalTable) -> tuple[Bools, Bools]:
-        c = table.columns
-        high, low, close = c["high"], c["low"], c["close"]
+        high, low, close = _prices(table)
         hour = 3_600_000 // self.closes.step
-        swans = black_swans(high, low, close, c["atr"], hour, self.settings.system)
+        swans = black_swans(high, low, close, table.columns["atr"], hour, self.settings.system)
         return swans, crossed_candles(high, low, close)
 
     def _pair_flags(self, pair: str, at: datetime) -> MarketFlags:
@@ -217,14 +218,14 @@ class Watch:
         found = self.closes.row(pair, at)
         if found is None:
             return MarketFlags(stale=True)
-        c, row = found[0].columns, slice(found[1], found[1] + 1)
-        crossed = bool(crossed_candles(c["high"][row], c["low"][row], c["close"][row])[0])
+        high, low, close = (p[found[1] : found[1] + 1] for p in _prices(found[0]))
+        crossed = bool(crossed_candles(high, low, close)[0])
         stale = self.closes.age(pair, at) >= self.settings.system.max_age
-        return MarketFlags(stale=stale, crossed=crossed or self._book_crossed(pair))
+        return MarketFlags(stale=stale, crossed=crossed)
 
     def _book_crossed(self, pair: str) -> bool:
         """Whether the best bid lies over the best ask; asked of the exchange at an entry."""
-        if self.simulated:
+        if self.errors is None or not self.settings.system.enabled:
             return False
         try:
             book = self._strategy.dp.orderbook(pair, 1)
@@ -268,7 +269,7 @@ class Watch:
         if answer.reason is not None:
             self.refused[answer.reason.value] += 1
             if not self.simulated:
-                logger.warning("Entry of %s refused (%s): %s", pair, answer.reason, answer.detail)
+                logger.info("Entry of %s refused (%s): %s", pair, answer.reason, answer.detail)
         return answer
 
     def refusal(self, signal: Signal, at: datetime, notional: float) -> str | None:
@@ -306,7 +307,10 @@ class Watch:
             target,
             self._correlation(pair, direction, at, account.open),
         )
-        return self.guards.permit(request, account, self._pair_flags(pair, at))
+        answer = self.guards.permit(request, account, self._pair_flags(pair, at))
+        if answer.allowed and self._book_crossed(pair):
+            return Permission(False, Reason.CROSSED_DATA, f"bid over ask of {pair}")
+        return answer
 
     def _correlation(
         self, pair: str, direction: int, at: datetime, peers: tuple[OpenPosition, ...]
@@ -354,6 +358,12 @@ class Watch:
         if order.ft_order_side == trade.entry_side:
             return self.guards.state is not State.ACTIVE or self._closing is not None
         return self._closing is not None and (order.ft_order_tag or "").startswith(LADDER_TAG)
+
+
+def _prices(table: SignalTable) -> tuple[Floats, Floats, Floats]:
+    """Return high, low and close; where only closes were published they stand for all three."""
+    close = table.columns["close"]
+    return table.columns.get("high", close), table.columns.get("low", close), close
 
 
 def guards_url(config: Mapping[str, Any], settings: GuardSettings) -> str | None:

@@ -8,7 +8,7 @@ forgets nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -204,15 +204,25 @@ def rung_share(shares: Sequence[float], rung: int) -> float:
 
 
 def merge_rungs(
-    targets: Sequence[float], shares: Sequence[float], notional: float, min_order: float
+    targets: Sequence[float],
+    shares: Sequence[float],
+    notional: float,
+    min_order: float,
+    cut: Callable[[float], float] = float,
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Drop the rungs that the exchange's smallest order does not allow.
 
     A rung that is too small goes to the one before it; the first takes what is left over.
-    Returns the targets and the shares of the rungs that remain.
+    Returns the targets and the shares of the rungs that remain. ``cut`` takes the value of an
+    order to that of the whole lots in it.
     """
+
+    def too_small(share: float) -> bool:
+        value = cut(share * notional)
+        return value <= 0 or value < min_order
+
     kept_targets, kept_shares = list(targets), list(shares)
-    while len(kept_shares) > 1 and min(kept_shares) * notional < min_order:
+    while len(kept_shares) > 1 and too_small(min(kept_shares)):
         small = kept_shares.index(min(kept_shares))
         into = small - 1 if small > 0 else 1
         kept_shares[into] += kept_shares[small]

@@ -220,7 +220,7 @@ class Guards:
             for limit in self.limits()
             if limit.used is not None and limit.used > 0
         ]
-        return "; ".join([reason.value, *used])
+        return "; ".join(used) or reason.value
 
     def _save(self, transitions: tuple[Transition, ...]) -> None:
         """Write the ledger; what could not be written is tried again at the next call."""
@@ -238,6 +238,13 @@ class Guards:
 
     def _resolve(self) -> None:
         """Settle that another process has written: a halt and a re-arming of it win."""
+        if "conflict" not in self._told:
+            self._told.add("conflict")
+            logger.warning(
+                "%s: another process has written the state of the guards; bots that share a "
+                "database need different bot_name",
+                self.store,
+            )
         stored = self.store.load()
         ours = self.ledger
         halted = stored is not None and stored.state is State.HALTED

@@ -29,13 +29,15 @@ ROW = 20
 CLOSED = (START + pd.Timedelta(hours=ROW + 1)).to_pydatetime()
 
 
-def frame_with(*entries: tuple[int, int], n: int = 48, probability: float = 0.8) -> pd.DataFrame:
+def frame_with(
+    *entries: tuple[int, int], n: int = 48, probability: float = 0.8, atr: float = 1.0
+) -> pd.DataFrame:
     """Return published columns where six heads agree at each (row, side)."""
     candles = candle_frame(n)
     market = build_market(PAIR, "1h", Frames(candles))
     # What is published of so short a market is unknown, but of every name there is.
     columns = publish(evaluate(market, Settings()))
-    data = {**candles, **columns, "atr": np.full(n, 1.0), "tradable": np.ones(n, bool)}
+    data = {**candles, **columns, "atr": np.full(n, atr), "tradable": np.ones(n, bool)}
     for h, name in enumerate(NAMES):
         vote, confidence = np.zeros(n, np.float32), np.zeros(n, np.float32)
         for row, side in entries:
@@ -252,3 +254,110 @@ def test_a_desk_that_runs_again_forgets_the_run_before(storage):
     assert second != first
     desk.filled(trade)
     assert desk.signal_of(trade) == second
+
+
+def test_a_signal_is_decided_once_however_often_the_host_asks():
+    # A first target under 2 R at this price, not at a better one later in the candle.
+    settings = load_settings({"exits": {"ladder": {"first": "levels", "min_first": 4.0}}})
+    desk = desk_with((ROW, 1), settings=settings)
+    refused = desk.quote(PAIR, CLOSED, 100.0, ACCOUNT)
+    assert refused is not None
+    assert refused.veto == "first_target_under_min_rr"
+    assert not desk.confirm(PAIR)
+    for minutes in (5, 55):
+        assert desk.quote(PAIR, CLOSED + timedelta(minutes=minutes), 95.0, ACCOUNT) is None
+        assert not desk.confirm(PAIR)
+    assert desk.refused == {"first_target_under_min_rr": 1}
+
+
+def test_the_next_signal_is_decided_anew():
+    settings = load_settings({"exits": {"ladder": {"first": "levels", "min_first": 4.0}}})
+    desk = desk_with((ROW, 1), (ROW + 1, 1), settings=settings)
+    for hour in (0, 1):
+        assert desk.quote(PAIR, CLOSED + timedelta(hours=hour), 100.0, ACCOUNT) is not None
+        assert not desk.confirm(PAIR)
+    assert desk.refused == {"first_target_under_min_rr": 2}
+
+
+def kept(side: int = 1, trail: float = np.nan, **columns: float) -> tuple[Keeper, Trade]:
+    """Return a keeper and a trade at 100 entered on the signal; its market stands still."""
+    settings = load_settings({"exits": {"stop": {"method": "atr"}}})
+    desk = Desk(settings, "1h")
+    frame = frame_with((ROW, side))
+    for name, value in {"open": 100.0, "high": 100.0, "low": 100.0, "close": 100.0}.items():
+        frame[name] = value
+    frame["zone_position"] = np.nan
+    frame["divergence"] = 0.0
+    for name in ("chandelier_long", "chandelier_short"):
+        frame[name] = trail
+    for name, value in columns.items():
+        frame.loc[ROW + 1, name] = value
+    desk.enter(PAIR, frame, settings.head_weights(), settings.consensus)
+    desk.quote(PAIR, CLOSED, 100.0, ACCOUNT)
+    trade = open_trade(CLOSED, short=side < 0)
+    desk.filled(trade)
+    trade.stop_loss = desk.signal_of(trade).stop_loss
+    return Keeper(desk), trade
+
+
+@pytest.mark.parametrize(("side", "column", "far"), [(1, "high", 103.5), (-1, "low", 96.5)])
+def test_breakeven_comes_with_the_close_of_the_candle_that_gained(storage, side, column, far):
+    keeper, trade = kept(side, **{column: far})
+    # The host has already shown the extreme of the candle under way.
+    trade.max_rate, trade.min_rate = max(far, 100.0), min(far, 100.0)
+    for minutes in (0, 5, 59):
+        at = CLOSED + timedelta(minutes=minutes)
+        assert keeper.stop(trade, at, after_fill=False) is None
+    assert keeper.stop(trade, CLOSED + timedelta(hours=1), after_fill=False) == 100.0
+
+
+def test_the_candle_in_which_a_waiting_order_filled_moves_no_stop(storage):
+    keeper, trade = kept(1, high=103.5)
+    signal = keeper.desk.signal_of(trade).model_copy(update={"entry_strategy": "wait_pullback"})
+    keeper.desk.signals[PAIR, trade.open_date_utc] = signal
+    later = CLOSED + timedelta(hours=1)
+    assert keeper.stop(trade, later, after_fill=False) is None
+
+
+def test_a_divergence_moves_the_stop_of_a_trade_whose_candle_closed_ahead(storage):
+    keeper, trade = kept(1, close=101.0, high=101.0, divergence=-1.0)
+    assert keeper.stop(trade, CLOSED, after_fill=False) is None
+    assert keeper.stop(trade, CLOSED + timedelta(hours=1), after_fill=False) == 100.0
+
+
+def test_a_divergence_moves_no_stop_of_a_trade_whose_candle_closed_behind(storage):
+    keeper, trade = kept(1, close=99.9, high=101.0, divergence=-1.0)
+    trade.max_rate = 101.0
+    assert keeper.stop(trade, CLOSED + timedelta(hours=1), after_fill=False) is None
+
+
+def test_the_trail_begins_with_the_candle_after_the_first_rung(storage):
+    keeper, trade = kept(1, trail=99.5)
+    filled = CLOSED + timedelta(minutes=20)
+    trade.orders.append(
+        Order(
+            order_id="rung", ft_pair=PAIR, symbol=PAIR, ft_order_side="sell", side="sell",
+            ft_is_open=False, ft_amount=7.0, ft_price=103.0, price=103.0, average=103.0, filled=7.0,
+            remaining=0.0, status="closed", order_date=CLOSED, order_filled_date=filled,
+            ft_order_tag="ladder_1",
+        )
+    )  # fmt: skip
+    if Trade.use_db:
+        Trade.commit()
+    assert keeper.stop(trade, filled, after_fill=True) == trade.stop_loss
+    assert keeper.stop(trade, CLOSED + timedelta(hours=1), after_fill=False) == 99.5
+
+
+@pytest.mark.parametrize(("amount", "rungs"), [(0.002, 1), (0.02, 3)])
+def test_rungs_that_whole_lots_do_not_allow_are_merged_when_the_entry_fills(storage, amount, rungs):
+    # Lots of .001 at 100,000: of two lots neither .7 leaves 100 nor is 1.4 an order.
+    desk = desk_with((ROW, 1), atr=400.0)
+    quoted = desk.quote(PAIR, CLOSED, 100_000.0, Account(capital=1e6, min_order=110.0))
+    assert len(quoted.ladder) == 3
+    trade = open_trade(CLOSED, 100_000.0)
+    trade.amount, trade.amount_precision, trade.precision_mode = amount, 0.001, 4
+    desk.filled(trade)
+    signal = desk.signal_of(trade)
+    assert len(signal.ladder) == len(signal.ladder_shares) == rungs
+    assert sum(signal.ladder_shares) == pytest.approx(1.0)
+    assert signal.ladder[0] == quoted.ladder[0]
