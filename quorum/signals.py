@@ -31,6 +31,8 @@ from quorum.pipeline import Evaluation
 from quorum.settings import Settings
 from quorum.typing import Bools, Floats
 
+#: Published columns that only pictures need.
+DRAWN_COLUMNS = ("bull_ob_top", "bull_ob_bottom", "bear_ob_top", "bear_ob_bottom")
 _VOTE = ("vote_", "confidence_", "reason_")
 
 
@@ -43,7 +45,8 @@ def publish(result: Evaluation) -> dict[str, NDArray[Any]]:
         columns[f"confidence_{name}"] = v.confidence.astype(np.float32)
         columns[f"reason_{name}"] = v.reason
     unknown = np.full(len(result.market), np.nan)
-    columns.update({name: result.features.get(name, unknown) for name in EXIT_COLUMNS})
+    names = (*EXIT_COLUMNS, *DRAWN_COLUMNS)
+    columns.update({name: result.features.get(name, unknown) for name in names})
     columns.update(result.context)
     columns.update(result.management)
     columns["tradable"] = result.market.tradable

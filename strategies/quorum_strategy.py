@@ -18,6 +18,7 @@ from freqtrade.strategy import (
 )
 from pandas import DataFrame
 
+from quorum.bot.annotations import draw_annotations, trades_drawn
 from quorum.bot.desk import Desk
 from quorum.bot.fast import spare_trade_copies
 from quorum.bot.host import bot_source, is_futures, settings_from_config
@@ -133,6 +134,17 @@ class Quorum(IStrategy):
     ) -> float:
         """Price of the entry order (spec Z2): at once, or a limit that waits for a pullback."""
         return self.desk.limit_price(pair, current_time, proposed_rate)
+
+    def plot_annotations(
+        self,
+        pair: str,
+        start_date: datetime,
+        end_date: datetime,
+        dataframe: DataFrame,
+        **kwargs: Any,
+    ) -> list[Any]:
+        """Order blocks, dealing range and zones, stop and ladder of trades."""
+        return draw_annotations(self.desk, trades_drawn(pair), pair, start_date, end_date)
 
     def leverage(
         self,

@@ -18,8 +18,6 @@ from quorum.bot.desk import Desk
 from quorum.context.zones import EntryZoneSettings, Zones
 from quorum.signals import SignalTable
 
-#: Published columns that only drawing needs.
-DRAWN_COLUMNS: tuple[str, ...] = ("bull_ob_top", "bull_ob_bottom", "bear_ob_top", "bear_ob_bottom")
 #: Order blocks drawn per side, the latest: a chart of years would drown in them.
 BLOCKS = 40
 GREEN, RED = "rgba(39, 174, 96, {})", "rgba(192, 57, 43, {})"

@@ -35,7 +35,9 @@ def keep_journal(desk: Desk, config: dict[str, Any]) -> None:
     if config.get("runmode") != RunMode.BACKTEST or config.get("export", "trades") == "none":
         return
     started = time.time()
-    folder = Path(config["user_data_dir"]) / "backtest_results"
+    folder = Path(
+        config.get("exportdirectory") or Path(config["user_data_dir"]) / "backtest_results"
+    )
     atexit.register(_at_exit, desk, folder, started)
 
 

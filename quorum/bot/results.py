@@ -65,6 +65,9 @@ def load_database(url: str) -> Results:
     DataError
         If the database cannot be opened.
     """
+    _, _, file = url.partition("sqlite:///")
+    if file and not Path(file).is_file():
+        raise DataError(f"{url}: there is no such database file")
     try:
         init_db(url)
         trades = tuple(_from_trade(trade) for trade in Trade.get_trades([]).all())
@@ -123,7 +126,8 @@ def _from_row(row: dict[str, Any], stored: dict[str, Any] | None) -> TradeRecord
 def _from_trade(trade: Trade) -> TradeRecord:
     short = bool(trade.is_short)
     low, high = trade.min_rate or trade.open_rate, trade.max_rate or trade.open_rate
-    profit = trade.close_profit_abs if trade.close_profit_abs is not None else trade.realized_profit
+    # The close profit of an open trade is that of its last partial exit.
+    profit = trade.realized_profit if trade.is_open else trade.close_profit_abs
     return TradeRecord(
         pair=trade.pair,
         direction=-1 if short else 1,

@@ -44,9 +44,10 @@ PairsOption = Annotated[
 HISTORY = 2000
 
 
-def _open(
+def open_config(
     config: list[Path], datadir: Path | None, timeframe: str | None
 ) -> tuple[dict[str, Any], Settings]:
+    """Load a configuration with the records beside its candles, and its Quorum settings."""
     loaded = load_config(config, datadir=datadir, timeframe=timeframe)
     name_records(loaded)
     return loaded, read_settings(loaded, loaded["timeframe"])
@@ -94,7 +95,7 @@ def explain_command(
 ) -> None:
     """Print all votes of one candle, the readings behind them, and the consensus."""
     moment = _time(at)
-    loaded, settings = _open(config, datadir, timeframe)
+    loaded, settings = open_config(config, datadir, timeframe)
     market = load_market(loaded, settings, pair)
     end = int((market.close_time <= moment.timestamp() * 1000).sum())
     if end == 0:
@@ -150,7 +151,7 @@ def verify_command(
     columns: Annotated[bool, typer.Option(help="list every column, not groups")] = False,
 ) -> None:
     """Prove that no column rewrites itself, and print each one's confirmation lag."""
-    loaded, settings = _open(config, datadir, timeframe)
+    loaded, settings = open_config(config, datadir, timeframe)
     dirty = 0
     for name in _pairs(loaded, pair):
         market = load_market(loaded, settings, name)
@@ -203,7 +204,7 @@ def votes_command(
     by_pair: Annotated[bool, typer.Option(help="a table per pair and year")] = True,
 ) -> None:
     """Print each head's valid-vote rate per pair and year: long / short, % of candles."""
-    loaded, settings = _open(config, datadir, timeframe)
+    loaded, settings = open_config(config, datadir, timeframe)
     rates: list[Rate] = []
     for name in track(_pairs(loaded, pair), description="voting", console=console, transient=True):
         market = load_market(loaded, settings, name)

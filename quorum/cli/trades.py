@@ -111,6 +111,8 @@ def card_command(
     """Print one trade in one screen: votes, context, size, stop, ladder, what happened."""
     results = _results(result, db, user_data)
     trades = sorted(results.trades, key=lambda t: (t.opened, t.pair))
+    if not trades:
+        raise DataError(f"{results.name}: has no trades")
     if not 1 <= number <= len(trades):
         raise DataError(f"card {number}: {results.name} has trades 1 to {len(trades)}")
     for line in card_lines(trades[number - 1]):

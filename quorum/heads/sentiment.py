@@ -176,7 +176,7 @@ class SentimentHead(Head[SentimentHeadSettings]):
     def vote(self, market: Market, features: Features) -> Votes:
         """Return the votes of H2; abstains where no record is young enough."""
         records = market.sentiment
-        if records is None or not len(records.known_at):
+        if records is None:
             return abstain(len(market))
         s = self.settings
         sums, by_kind = self.aggregate(records, market.close_time)

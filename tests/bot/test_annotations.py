@@ -17,10 +17,11 @@ from freqtrade.rpc.api_server.api_schemas import PairHistory
 from markets import START
 from published import agreeing, published, table_of
 
-from quorum.bot.annotations import BLOCKS, DRAWN_COLUMNS, draw_annotations, trades_drawn
+from quorum.bot.annotations import BLOCKS, draw_annotations, trades_drawn
 from quorum.bot.desk import SIGNAL_KEY, Desk
 from quorum.entry import Account, Signal, draw_up
 from quorum.settings import Settings, load_settings
+from quorum.signals import DRAWN_COLUMNS
 
 ROOT = Path(__file__).parent.parent.parent
 PAIR = "BTC/USDT:USDT"

@@ -340,5 +340,5 @@ def test_an_empty_database_has_no_trades_and_a_bad_address_is_named(database):
     assert load_database(database).trades == ()
     with pytest.raises(DataError, match="nothing://: cannot be read"):
         load_database("nothing://")
-    with pytest.raises(DataError, match=r"no/such/folder.* cannot be read"):
+    with pytest.raises(DataError, match=r"no/such/folder.*no such database"):
         load_database("sqlite:////no/such/folder/t.sqlite")

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from quorum.bot.host import load_config, load_market, whitelist
 from quorum.cli import app
 from quorum.cli import run as run_module
+from quorum.cli.inspect import open_config
 from quorum.heads import HEADS
 from quorum.pipeline import evaluate
 from quorum.rates import vote_rates
@@ -105,9 +106,9 @@ def test_explain_prints_every_vote_its_readings_and_the_consensus(market_folder)
 
 
 def test_explain_agrees_with_the_evaluation_of_the_whole_history(market_folder):
-    config = load_config([Path(CONFIG)], datadir=market_folder)
-    market = load_market(config, Settings(), PAIR)
-    result = evaluate(market, Settings())
+    config, settings = open_config([Path(CONFIG)], market_folder, None)
+    market = load_market(config, settings, PAIR)
+    result = evaluate(market, settings)
     row = len(market) - 30
     at = f"{pd.Timestamp(int(market.close_time[row]), unit='ms'):%Y-%m-%dT%H:%M}"
     out = succeed("explain", PAIR, "--at", at, "-c", CONFIG, "-d", market_folder)
@@ -184,8 +185,9 @@ def test_votes_prints_each_head_per_pair_and_year(market_folder):
     rows = [line for line in out.splitlines() if "│ 2023" in line]
     assert [line.split()[1] for line in rows] == [PAIR, "ETH/USDT:USDT"]
     cells = [cell.strip() for cell in rows[0].split("│")[3:-1]]
-    market = load_market(load_config([Path(CONFIG)], datadir=market_folder), Settings(), PAIR)
-    rates = vote_rates(evaluate(market, Settings()), Settings().consensus)
+    config, settings = open_config([Path(CONFIG)], market_folder, None)
+    market = load_market(config, settings, PAIR)
+    rates = vote_rates(evaluate(market, settings), settings.consensus)
     want = [f"{100 * r.long:.1f}/{100 * r.short:.1f}" if r.available else "-" for r in rates]
     assert cells == want
     assert any(r.long > 0 for r in rates)
