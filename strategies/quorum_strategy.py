@@ -25,7 +25,7 @@ from quorum.bot.host import bot_source, is_futures, settings_from_config
 from quorum.bot.journal import keep_journal
 from quorum.bot.keeper import Keeper
 from quorum.bot.tuning import tuned_consensus, tuned_weights
-from quorum.entry import Account
+from quorum.bot.watch import Watch
 
 
 class Quorum(IStrategy):
@@ -105,7 +105,12 @@ class Quorum(IStrategy):
     def bot_start(self, **kwargs: Any) -> None:
         """Connect the market data; keep a journal of a backtest."""
         self.source = bot_source(self.dp, self.config, self.desk.settings)
+        self.watch = Watch(self, self.desk)
         keep_journal(self.desk, self.config)
+
+    def bot_loop_start(self, current_time: datetime, **kwargs: Any) -> None:
+        """Let the guards look at account and market, once per candle (spec G)."""
+        self.watch.on_candle(current_time)
 
     def informative_pairs(self) -> list[tuple[str, str, str]]:
         """Ask the host for every series the markets of the whitelist are built from."""
@@ -169,26 +174,31 @@ class Quorum(IStrategy):
     ) -> float:
         """Size by confidence (spec S); what is to be refused is put to confirm_trade_entry."""
         smallest = min_stake or 0.0
-        account = Account(self.wallets.get_total_stake_amount(), smallest * leverage)
+        capital = self.wallets.get_total_stake_amount()
+        account = self.watch.account_of(pair, current_time, capital, smallest * leverage)
         signal = self.desk.quote(pair, current_time, current_rate, account)
         wanted = 0.0 if signal is None else signal.position_size_quote / leverage
         return min(max(wanted, smallest), max_stake)
 
-    def confirm_trade_entry(self, pair: str, **kwargs: Any) -> bool:
-        """Accept or refuse the entry, with a reason code that is counted."""
-        return self.desk.confirm(pair)
+    def confirm_trade_entry(
+        self, pair: str, amount: float, rate: float, current_time: datetime, **kwargs: Any
+    ) -> bool:
+        """Accept or refuse the entry, with a reason code that is counted (spec G)."""
+        return self.desk.confirm(
+            pair, lambda signal: self.watch.refusal(signal, current_time, amount * rate)
+        )
 
     def check_entry_timeout(
         self, pair: str, trade: Trade, order: Order, current_time: datetime, **kwargs: Any
     ) -> bool:
         """Cancel an entry order that its price has not come to in time (spec Z2)."""
-        return self.desk.expired(trade, order, current_time)
+        return self.watch.withdraws(trade, order) or self.desk.expired(trade, order, current_time)
 
     def check_exit_timeout(
         self, pair: str, trade: Trade, order: Order, current_time: datetime, **kwargs: Any
     ) -> bool:
         """Cancel an exit order that does not fill, but let the rungs of the ladder rest."""
-        return self.keeper.stale(order, current_time)
+        return self.watch.withdraws(trade, order) or self.keeper.stale(order, current_time)
 
     def order_filled(
         self, pair: str, trade: Trade, order: Order, current_time: datetime, **kwargs: Any
@@ -226,6 +236,8 @@ class Quorum(IStrategy):
         self, trade: Trade, current_time: datetime, **kwargs: Any
     ) -> tuple[float, str] | None:
         """Rungs of the ladder (spec P3), half out on a reversal (spec P4)."""
+        if self.watch.must_close(trade) is not None:
+            return None
         return self.keeper.take_out(trade, current_time)
 
     def custom_exit_price(
@@ -250,5 +262,6 @@ class Quorum(IStrategy):
         current_profit: float,
         **kwargs: Any,
     ) -> str | None:
-        """End what neither stop nor target has ended: reversal, time stop (spec P4)."""
-        return self.keeper.exit_reason(trade, current_time, current_rate)
+        """End what the guards close (spec G3), then what a reversal or time ends (spec P4)."""
+        closing = self.watch.must_close(trade)
+        return closing or self.keeper.exit_reason(trade, current_time, current_rate)

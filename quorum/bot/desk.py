@@ -8,6 +8,7 @@ of an open trade is stored with the trade, and what has been taken out of it wit
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -159,10 +160,11 @@ class Desk:
 
         The signal is that of the last candle that has closed; it is kept until the order fills.
         """
+        # First of all: were this to fail, confirm must not find an older signal.
+        self._pending.pop(pair, None)
         found = self._signal_row(pair, at)
         candle = None if found is None else int(found[0].time[found[1]])
         if found is None or self._vetoed.get(pair) == candle:
-            self._pending.pop(pair, None)
             return None
         # One decision per signal: a host that asks again within the candle, live or on shorter
         # candles, would else take what was refused as soon as the price has moved far enough.
@@ -171,15 +173,21 @@ class Desk:
         signal = self._pending[pair] = draw_up(*found, pair, entry, account, self.settings)
         return signal
 
-    def confirm(self, pair: str) -> bool:
-        """Accept or refuse the pair's pending entry: the one place where a signal is refused."""
+    def confirm(self, pair: str, permit: Callable[[Signal], str | None] | None = None) -> bool:
+        """Accept or refuse the pair's pending entry: the one place where a signal is refused.
+
+        ``permit`` returns why the account does not allow the entry, None where it does (spec G).
+        """
         signal = self._pending.get(pair)
         if signal is None:
             if pair not in self._vetoed:
                 self.refused[NO_SIGNAL] += 1
             return False
-        if signal.veto is not None:
-            self.refused[signal.veto] += 1
+        refusal = signal.veto
+        if refusal is None and permit is not None:
+            refusal = permit(signal)
+        if refusal is not None:
+            self.refused[refusal] += 1
             self._vetoed[pair] = int(signal.timestamp.timestamp() * 1000)
             del self._pending[pair]
             return False

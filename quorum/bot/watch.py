@@ -7,26 +7,20 @@ what fails refuses.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
-from freqtrade.constants import DEFAULT_DB_DRYRUN_URL, DEFAULT_DB_PROD_URL
 from freqtrade.enums import RunMode
-from freqtrade.exceptions import OperationalException
 from freqtrade.persistence import Order, Trade
 from freqtrade.strategy import IStrategy
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from quorum.account import AccountState, OpenPosition
 from quorum.bot.account import AccountReader, LastCloses
 from quorum.bot.desk import Desk
-from quorum.entry import Signal
-from quorum.errors import QuorumError
+from quorum.bot.guard_store import durable_store
+from quorum.entry import Account, Signal
 from quorum.exits.management import LADDER_TAG
 from quorum.guards import (
     EntryRequest,
@@ -37,9 +31,7 @@ from quorum.guards import (
     MemoryStore,
     Permission,
     Reason,
-    SqlStore,
     State,
-    StoreError,
     Transition,
 )
 from quorum.guards.position import signed_correlation
@@ -111,6 +103,7 @@ class Watch:
 
     def __init__(self, strategy: IStrategy, desk: Desk) -> None:
         self._strategy = strategy
+        self._desk = desk
         self.settings: GuardSettings = desk.settings.guards
         self.simulated = strategy.dp.runmode not in (RunMode.LIVE, RunMode.DRY_RUN)
         self.closes = LastCloses(desk.tables, desk.step)
@@ -123,7 +116,7 @@ class Watch:
         if not self.simulated:
             self.errors = ErrorTally(self.settings.system.error_window)
             self.errors.listen()
-            store = _durable_store(strategy.config, self.settings)
+            store = durable_store(strategy.config, self.settings)
         self._begin(store)
 
     def _begin(self, store: LedgerStore) -> None:
@@ -342,6 +335,27 @@ class Watch:
 
     # Trades -------------------------------------------------------------------------------
 
+    def account_of(self, pair: str, at: datetime, capital: float, min_order: float) -> Account:
+        """Return what the signal of a pair needs to know of the account (spec S, G4).
+
+        An account that cannot be read has no capital: the entry is refused.
+        """
+        try:
+            state = self.account.read(at)
+            returns, peers = self._desk.history(pair, at, state)
+            return Account(
+                capital,
+                min_order,
+                state,
+                returns,
+                peers,
+                headroom=self.headroom,
+                guard_factor=self.size_factor,
+            )
+        except Exception as error:
+            self._fail(error)
+            return Account(math.nan, min_order)
+
     def must_close(self, trade: Trade) -> str | None:
         """Return why a trade must be closed now, None to keep it; for ``custom_exit``.
 
@@ -364,54 +378,3 @@ def _prices(table: SignalTable) -> tuple[Floats, Floats, Floats]:
     """Return high, low and close; where only closes were published they stand for all three."""
     close = table.columns["close"]
     return table.columns.get("high", close), table.columns.get("low", close), close
-
-
-def guards_url(config: Mapping[str, Any], settings: GuardSettings) -> str | None:
-    """Return where the state of the guards is kept, None where only in memory.
-
-    A SQLite file beside the trades database, or the same server.
-
-    Raises
-    ------
-    StoreError
-        If the URL of the trades database cannot be read.
-    """
-    if settings.database is not None:
-        return settings.database
-    url = config.get("db_url")
-    if config.get("dry_run", True) and url in (None, DEFAULT_DB_PROD_URL):
-        url = DEFAULT_DB_DRYRUN_URL
-    try:
-        trades = make_url(url or DEFAULT_DB_PROD_URL)
-    except ArgumentError as error:
-        raise StoreError(f"db_url: {error}") from error
-    if trades.get_backend_name() != "sqlite":
-        return trades.render_as_string(hide_password=False)
-    if trades.database in (None, "", ":memory:"):
-        return None
-    path = Path(str(trades.database))
-    return f"sqlite:///{path.with_name(f'{path.stem}.guards.sqlite')}"
-
-
-def bot_name(config: Mapping[str, Any]) -> str:
-    """Return the name under which a bot keeps its state."""
-    return str(config.get("bot_name") or "freqtrade")
-
-
-def open_store(config: Mapping[str, Any], settings: GuardSettings) -> LedgerStore:
-    """Return the store of a bot; raises ``StoreError`` for an unusable URL."""
-    url = guards_url(config, settings)
-    return MemoryStore() if url is None else SqlStore(url, bot_name(config))
-
-
-def _durable_store(config: Mapping[str, Any], settings: GuardSettings) -> LedgerStore:
-    try:
-        store = open_store(config, settings)
-    except QuorumError as error:
-        raise OperationalException(str(error)) from error
-    if isinstance(store, MemoryStore):
-        logger.warning(
-            "The trades database is in memory, and so is the state of the guards: a halt does "
-            "not survive a restart. Set guards.database to keep it."
-        )
-    return store

@@ -10,8 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from quorum.bot.guard_store import bot_name, guards_url
 from quorum.bot.host import load_files, read_settings
-from quorum.bot.watch import bot_name, guards_url
 from quorum.cli.app import DEFAULT_CONFIG, ConfigOption, command, console
 from quorum.errors import DataError
 from quorum.guards import Guards, GuardSettings, Ledger, SqlStore, State, rearm

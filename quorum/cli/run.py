@@ -36,6 +36,8 @@ from quorum.replay.synthetic import SyntheticSettings, make_market
 USER_DATA = Path("user_data")
 SYNTHETIC = USER_DATA / "data" / "synthetic"
 RECORDED = USER_DATA / "data" / "recorded"
+#: Commands of the host that look for bias trade by trade.
+ANALYSIS_COMMANDS = ("lookahead-analysis", "recursive-analysis")
 #: Spans that leave the start-up history before them.
 SYNTHETIC_TIMERANGE = "20230301-20250101"
 RECORDED_TIMERANGE = "20230101-20250430"
@@ -125,15 +127,22 @@ def write_overlay(
     datadir: Path,
     mode: TradingMode,
     pairs: Sequence[str] | None = None,
+    command: str = "",
 ) -> Path:
     """Write the configuration that leads stock freqtrade to the local exchange.
 
-    Records files that lie beside the candles are named in it.
+    Records files that lie beside the candles are named in it. For the host's analysis commands
+    the guards are off: they compare single trades, and what the account refuses is no bias.
     """
     overlay = exchange.config_overlay(mode, pairs)
+    section: dict[str, Any] = {}
     records = records_files(datadir.absolute()).settings()
     if records:
-        overlay["quorum"] = {"market": records}
+        section["market"] = records
+    if command in ANALYSIS_COMMANDS:
+        section["guards"] = {"preset": "off"}
+    if section:
+        overlay["quorum"] = section
     path = folder / "local-exchange.json"
     path.write_text(json.dumps(overlay, indent=1), encoding="utf-8")
     return path
@@ -163,8 +172,8 @@ def run_freqtrade(
         File for the host's log; by default it goes to the terminal.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        overlay = write_overlay(Path(temporary), exchange, datadir, mode, pairs)
         command, *options = arguments
+        overlay = write_overlay(Path(temporary), exchange, datadir, mode, pairs, command)
         call = [sys.executable, "-m", "freqtrade", command, *options, "--datadir", str(datadir)]
         for layer in (*configs, overlay):
             call += ["--config", str(layer)]

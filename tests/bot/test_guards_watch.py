@@ -17,7 +17,8 @@ from freqtrade.persistence.usedb_context import disable_database_use, enable_dat
 from markets import START
 
 from quorum.bot.account import AccountReader, LastCloses, read_account
-from quorum.bot.watch import ErrorTally, Watch, guards_url
+from quorum.bot.guard_store import guards_url
+from quorum.bot.watch import ErrorTally, Watch
 from quorum.guards import GuardSettings, Reason, SqlStore, State, rearm
 from quorum.settings import load_settings
 

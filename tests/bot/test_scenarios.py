@@ -49,7 +49,8 @@ class Entry:
 
     def confirm(self, rate: float) -> bool:
         return self.strategy.confirm_trade_entry(
-            pair=PAIR, order_type="limit", amount=1.0, rate=rate, time_in_force="GTC",
+            pair=PAIR, order_type="limit", time_in_force="GTC", rate=rate,
+            amount=self.signal().position_size_quote / rate,
             current_time=self.at, entry_tag=None, side=self.side,
         )  # fmt: skip
 

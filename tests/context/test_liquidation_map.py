@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -154,8 +156,9 @@ def test_a_gap_in_the_candles_ages_the_map_by_its_length():
     market = burst([100.0] * 40)
     early, late = np.arange(20), np.arange(20) + 2000
     time = np.concatenate([early, late]) * HOUR_MS
-    object.__setattr__(market.candles, "time", time)
-    market.candles.volume[30] = 1000.0
+    volume = market.candles.volume.copy()
+    volume[30] = 1000.0
+    market = replace(market, candles=replace(market.candles, time=time, volume=volume))
     x = columns_of(market, **ONE)
     known = np.isfinite(x["liquidation_below_mass"])
     assert known[:20].all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from drawn_markets import LEVEL, Candle, legs, market_of, mirrored, path, random_walk
@@ -82,8 +84,8 @@ def test_prior_day_low_is_a_level_from_the_next_day_on() -> None:
 
 def test_volume_spike_compares_with_the_candles_before() -> None:
     market = market_of(TO_THE_LOW)
-    market.candles.volume[-1] = 2.0
-    x = features(market)
+    volume = np.append(market.candles.volume[:-1], 2.0)
+    x = features(replace(market, candles=replace(market.candles, volume=volume)))
     assert x["volume_spike"][-2:].tolist() == [0, 1]
     assert np.isnan(x["volume_spike"][:20]).all()
 
