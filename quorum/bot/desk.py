@@ -7,6 +7,8 @@ of an open trade is stored with the trade, and what has been taken out of it wit
 
 from __future__ import annotations
 
+import json
+import logging
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
@@ -30,6 +32,8 @@ from quorum.settings import Settings
 from quorum.signals import SignalTable, decide, publish
 from quorum.sizing.risk_measures import recent_returns
 from quorum.typing import Floats
+
+logger = logging.getLogger(__name__)
 
 #: Key under which a trade keeps its signal.
 SIGNAL_KEY = "quorum_signal"
@@ -192,6 +196,8 @@ class Desk:
             del self._pending[pair]
             return False
         self.accepted[signal.tag] += 1
+        if signal.sizing:
+            logger.info("Entry of %s, size %s", pair, json.dumps(signal.sizing))
         return True
 
     def expired(self, trade: Trade, order: Order, at: datetime) -> bool:

@@ -44,7 +44,7 @@ class Elite(SizingMethod):
                 reasons=("elite_failed", *bands.reasons),
                 record={**bands.record, "fallback_from": self.name},
             )
-        logger.info("size %s", json.dumps(size.record))
+        logger.debug("size %s", json.dumps(size.record))
         return size
 
     def _sized(self, request: SizeRequest, record: Record) -> Size:

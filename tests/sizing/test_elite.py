@@ -332,7 +332,7 @@ def read_line(caplog) -> dict:
 
 @pytest.mark.parametrize("changes", [{}, {"headroom": math.nan}, {"win_rate": 0.1}])
 def test_every_number_is_logged_in_one_line(caplog, changes):
-    with caplog.at_level(logging.INFO, logger="quorum.sizing.elite"):
+    with caplog.at_level(logging.DEBUG, logger="quorum.sizing.elite"):
         result = size(replace(EXAMPLE, **changes))
     assert read_line(caplog) == result.record
     assert result.record["method"] == "elite"
@@ -353,7 +353,7 @@ def test_every_number_is_logged_in_one_line(caplog, changes):
 )
 def test_when_it_fails_the_bands_size_the_trade_and_the_traceback_is_logged(caplog, changes):
     request = replace(EXAMPLE, **changes)
-    with caplog.at_level(logging.INFO, logger="quorum.sizing.elite"):
+    with caplog.at_level(logging.DEBUG, logger="quorum.sizing.elite"):
         result = size(request)
     bands = sizing_method(SizingSettings()).size(request)
     assert result.notional == bands.notional == pytest.approx(0.015 * 180_791)
