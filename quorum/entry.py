@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict
 from quorum.account import AccountState
 from quorum.consensus import Band, Quality, VoteTable
 from quorum.context import Effect
-from quorum.exits import plan_exits
+from quorum.exits import ExitPlan, plan_exits
 from quorum.exits.management import merge_rungs
 from quorum.heads import HEADS
 from quorum.settings import Settings
 from quorum.signals import SignalTable, entry_tag
-from quorum.sizing import SizeRequest, SizingSettings, sizing_method
+from quorum.sizing import Size, SizeRequest, SizingSettings, sizing_method
 from quorum.typing import Floats
 
 
@@ -174,6 +174,41 @@ def adjust(table: SignalTable, row: int, settings: Settings) -> Adjustment:
     )
 
 
+def _size(
+    table: SignalTable,
+    row: int,
+    pair: str,
+    entry: float,
+    exits: ExitPlan,
+    context: Adjustment,
+    account: Account,
+    settings: SizingSettings,
+) -> Size:
+    """Size the signal of one row by the method of the settings (spec S)."""
+    c = table.consensus
+    request = SizeRequest(
+        context.confidence,
+        entry,
+        exits.stop,
+        account.capital,
+        account.min_order,
+        context.factors,
+        pair=pair,
+        direction=int(table.entry[row]),
+        confluence=float(c.confluence[row]),
+        reliability=float(c.confidence[row]),
+        risk_reward=exits.risk_reward,
+        win_rate=_win_rate(Band(int(table.band[row])), settings),
+        regime_factor=context.regime_factor,
+        account=account.state,
+        returns=account.returns,
+        peers=account.peers,
+        headroom=account.headroom,
+        guard_factor=account.guard_factor,
+    )
+    return sizing_method(settings).size(request)
+
+
 def draw_up(
     table: SignalTable,
     row: int,
@@ -201,28 +236,7 @@ def draw_up(
     context = adjust(table, row, settings)
     stop_factor = context.facts.get("stop_factor", 1.0)
     exits = plan_exits(table.row(row), direction, entry, band, settings.exits, stop_factor)
-    size = sizing_method(settings.sizing).size(
-        SizeRequest(
-            context.confidence,
-            entry,
-            exits.stop,
-            account.capital,
-            account.min_order,
-            context.factors,
-            pair=pair,
-            direction=direction,
-            confluence=float(c.confluence[row]),
-            reliability=float(c.confidence[row]),
-            risk_reward=exits.risk_reward,
-            win_rate=_win_rate(band, settings.sizing),
-            regime_factor=context.regime_factor,
-            account=account.state,
-            returns=account.returns,
-            peers=account.peers,
-            headroom=account.headroom,
-            guard_factor=account.guard_factor,
-        )
-    )
+    size = _size(table, row, pair, entry, exits, context, account, settings.sizing)
     ladder, shares = merge_rungs(exits.targets, exits.shares, size.notional, account.min_order)
     unsized = size.reasons[-1] if size.fraction == 0 else None
     facts = context.facts
