@@ -25,7 +25,7 @@ from quorum.candles import epoch_ms, timeframe_ms
 from quorum.consensus import ConsensusSettings
 from quorum.context.liquidation import Liquidation, safe_leverage
 from quorum.context.zones import IMMEDIATE, Zones, entry_price
-from quorum.entry import Account, Signal, draw_up, effects_at
+from quorum.entry import Account, Signal, adjust, draw_up
 from quorum.exits.management import merge_rungs
 from quorum.pipeline import evaluate
 from quorum.settings import Settings
@@ -111,7 +111,7 @@ class Desk:
 
     # Entries ------------------------------------------------------------------------------
 
-    def _row(self, pair: str, at: datetime) -> tuple[SignalTable, int] | None:
+    def closed_row(self, pair: str, at: datetime) -> tuple[SignalTable, int] | None:
         """Return the table of a pair and the row of the last candle that had closed ``at``."""
         table = self.tables.get(pair)
         opened = (int(at.timestamp() * 1000) // self.step - 1) * self.step
@@ -119,7 +119,7 @@ class Desk:
         return None if table is None or row is None else (table, row)
 
     def _signal_row(self, pair: str, at: datetime) -> tuple[SignalTable, int] | None:
-        found = self._row(pair, at)
+        found = self.closed_row(pair, at)
         return found if found is not None and found[0].entry[found[1]] != 0 else None
 
     def limit_price(self, pair: str, at: datetime, price: float) -> float:
@@ -128,9 +128,7 @@ class Desk:
         if found is None:
             return price
         table, row = found
-        facts = {
-            k: v for e in effects_at(table, row, self.settings).values() for k, v in e.facts.items()
-        }
+        facts = adjust(table, row, self.settings).facts
         strategy = facts.get("entry_strategy", IMMEDIATE)
         zones = self.settings.context_of(Zones)
         return entry_price(strategy, int(table.entry[row]), price, table.row(row), zones)
@@ -154,7 +152,7 @@ class Desk:
         count = self.settings.sizing.elite.lookback
         known = {}
         for name in {pair, *(trade.pair for trade in state.open)}:
-            found = self._row(name, at)
+            found = self.closed_row(name, at)
             if found is not None:
                 known[name] = recent_returns(found[0].columns["close"], found[1], count)
         return known.get(pair), known

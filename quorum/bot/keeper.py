@@ -36,7 +36,7 @@ class Keeper:
 
     def _candle(self, trade: Trade, at: datetime) -> Candle:
         """Return what the last closed candle says, nothing for one before the entry."""
-        found = self.desk._row(trade.pair, at)
+        found = self.desk.closed_row(trade.pair, at)
         if found is None:
             return Candle()
         table, row = found
@@ -85,7 +85,7 @@ class Keeper:
         before it asks whether the stop was hit, so a stop moved by it would be hit by a price
         that came before. A candle within which a waiting order filled does not count either.
         """
-        found = self.desk._row(trade.pair, at)
+        found = self.desk.closed_row(trade.pair, at)
         filled = trade.date_entry_fill_utc
         if found is None or filled is None:
             return trade.open_rate, trade.open_rate

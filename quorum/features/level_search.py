@@ -116,6 +116,34 @@ def _tell(
 
 
 @njit(cache=True)
+def _queue(
+    t: int,
+    marks: Marks,
+    rounds: Floats,
+    rules: Rules,
+    width: float,
+    near: Floats,
+    prices: Floats,
+    count: int,
+    lone: Floats,
+) -> int:
+    """Place the marks and round numbers of candle ``t``; return how many stand alone."""
+    queued, n_marks = 0, len(marks.touches)
+    for m in range(n_marks + ROUNDS):
+        if m < n_marks:
+            price, touches = marks.price[t, m], marks.touches[m]
+            newest, volume = marks.row[t, m], marks.volume[m]
+        else:
+            price, newest, volume = rounds[m - n_marks], NEVER, 0.0
+            touches = rules.round if m < n_marks + ROUNDS - 2 else rules.big_round
+        if np.isfinite(price) and touches > 0:
+            queued = place_mark(
+                price, touches, newest, volume, width, near, prices, count, lone, queued
+            )
+    return queued
+
+
+@njit(cache=True)
 def map_levels(
     close: Floats,
     atr: Floats,
@@ -150,8 +178,7 @@ def map_levels(
     size = len(base.price) + len(higher.price)
     points = np.empty((size, FIELDS))
     zones = np.empty((size, FIELDS))
-    n_marks = len(marks.touches)
-    table = np.empty((LONE + n_marks + ROUNDS, FIELDS))
+    table = np.empty((LONE + len(marks.touches) + ROUNDS, FIELDS))
     near, lone = table[:LONE], table[LONE:]
     prices, rounds = np.empty(LONE), np.empty(ROUNDS)
     supports, resistances = out[0], out[1]
@@ -167,19 +194,8 @@ def map_levels(
             seen, higher_seen = base.event[t], higher.event[t]
             made = gather_zones(points, n_points, width, zones)
         place, count, under = zones_around(zones, made, place, close[t], clock[t], near, prices)
-        queued = 0
         round_numbers(close[t], atr[t], rules.round_spacing, rounds)
-        for m in range(n_marks + ROUNDS):
-            if m < n_marks:
-                price, touches = marks.price[t, m], marks.touches[m]
-                newest, volume = marks.row[t, m], marks.volume[m]
-            else:
-                price, newest, volume = rounds[m - n_marks], NEVER, 0.0
-                touches = rules.round if m < n_marks + ROUNDS - 2 else rules.big_round
-            if np.isfinite(price) and touches > 0:
-                queued = place_mark(
-                    price, touches, newest, volume, width, near, prices, count, lone, queued
-                )
+        queued = _queue(t, marks, rounds, rules, width, near, prices, count, lone)
         split = 0
         while split < queued and lone[split, PRICE] <= close[t]:
             split += 1
