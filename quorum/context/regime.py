@@ -17,6 +17,7 @@ from pydantic import Field
 from quorum.candles import Candles
 from quorum.context.base import Adjuster, AdjusterSettings, Effect
 from quorum.features.series import ratio, shifted, window_sum
+from quorum.features.predictions import REGIME, prediction
 from quorum.features.table import Features
 from quorum.features.volatility import GARMAN_KLASS
 from quorum.market import HigherTimeframe, Market
@@ -118,6 +119,7 @@ class RegimeSettings(AdjusterSettings):
         le=100,
         description="ADX from which the coarse view is a trend [ADX]",
     )
+    model: bool = Field(True, description="trust a trained classifier over the rules (M4 a)")
     rules: RegimeRules = Field(RegimeRules(), description="evidence for the eight regimes")
     trend_size: float = Field(1.2, gt=0, le=2, description="size factor in a trending market")
     range_size: float = Field(0.7, gt=0, le=2, description="size factor in a ranging market")
@@ -271,6 +273,24 @@ class RuleReader:
         )
 
 
+@dataclass(frozen=True)
+class ModelReader:
+    """A trained classifier's probabilities where there are any, the rules' elsewhere (M4 a)."""
+
+    rules: RegimeReader
+
+    def read(self, market: Market, features: Features) -> RegimeReading:
+        """Return the probabilities at every candle; lag 0 after the close."""
+        reading = self.rules.read(market, features)
+        columns = [prediction(features, REGIME + name) for name in REGIMES]
+        trained = [values for values in columns if values is not None]
+        if len(trained) < len(REGIMES):
+            return reading
+        probabilities = np.column_stack(trained)
+        known = np.isfinite(probabilities.sum(axis=1))
+        return RegimeReading(np.where(known[:, None], probabilities, reading.probabilities))
+
+
 def _smooth(values: Floats, window: int) -> Floats:
     """Return the mean of the last candles, rounded to what a shorter history also gives."""
     mean: Floats = window_sum(values, window) / window
@@ -303,8 +323,9 @@ class Regime(Adjuster[RegimeSettings]):
     Settings = RegimeSettings
 
     def reader(self) -> RegimeReader:
-        """Return what reads the regimes; a trained classifier overrides this alone."""
-        return RuleReader(self.settings)
+        """Return what reads the regimes: a trained classifier where there is one."""
+        rules = RuleReader(self.settings)
+        return ModelReader(rules) if self.settings.model else rules
 
     def columns(self, market: Market, features: Features) -> dict[str, Floats]:
         """Return the regime columns (spec T2); lag 0 after the close of a 4h candle.

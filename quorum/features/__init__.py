@@ -17,6 +17,7 @@ from quorum.features.candlesticks import CandlestickSettings, add_candlesticks
 from quorum.features.chart_patterns import ChartSettings, add_chart_patterns
 from quorum.features.derivatives import DerivativesSettings, add_derivatives
 from quorum.features.harmonics import HarmonicSettings, add_harmonics
+from quorum.features.higher_timeframes import HigherTimeframeSettings, add_higher_timeframes
 from quorum.features.level_map import LevelMapSettings, add_level_map
 from quorum.features.levels import LevelSettings, add_levels
 from quorum.features.liquidity import LiquiditySettings, add_liquidity
@@ -62,6 +63,7 @@ FAMILIES: dict[str, Family] = {
     "wyckoff": Family(add_wyckoff, WyckoffSettings),
     "harmonics": Family(add_harmonics, HarmonicSettings),
     "derivatives": Family(add_derivatives, DerivativesSettings),
+    "higher_timeframes": Family(add_higher_timeframes, HigherTimeframeSettings),
 }
 
 FeatureSettings: type[Section] = create_model(

@@ -6,10 +6,12 @@ from typing import Any
 
 from quorum.heads.base import Head, Votes, abstain, make_votes
 from quorum.heads.crypto import CryptoHead
+from quorum.heads.ensemble import EnsembleHead
 from quorum.heads.harmonic import HarmonicHead
 from quorum.heads.ict import IctHead
 from quorum.heads.rules import RulesHead
 from quorum.heads.sentiment import SentimentHead
+from quorum.heads.signal import SignalHead
 from quorum.heads.structure import StructureHead
 from quorum.heads.technical import TechnicalHead
 from quorum.heads.volume import VolumeHead
@@ -27,4 +29,6 @@ HEADS: tuple[type[Head[Any]], ...] = (
     HarmonicHead,
     StructureHead,
     CryptoHead,
+    SignalHead,
+    EnsembleHead,
 )

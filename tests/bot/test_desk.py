@@ -22,7 +22,7 @@ from quorum.settings import Settings, load_settings
 from quorum.signals import publish
 
 PAIR = "SOL/USDT:USDT"
-NAMES = tuple(head.name for head in HEADS)
+NAMES = tuple(head.name for head in HEADS)[:9]
 ACCOUNT = Account(capital=100_000.0)
 #: Row of the only signal; it may be entered in the hour after its candle has closed.
 ROW = 20
