@@ -1,0 +1,1 @@
+"""Learning: labels, folds, models and their calibration (spec M1-M9)."""

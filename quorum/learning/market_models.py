@@ -1,0 +1,204 @@
+"""Market models: what one fold learns from features and labels alone (spec M4 a-c).
+
+The regime classifier, the signal generator, and the ensemble that joins it with other members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quorum.errors import DataError
+from quorum.learning.classifier import FittedClassifier
+from quorum.learning.dataset import horizons
+from quorum.learning.fitting import fit_classifier
+from quorum.learning.folds import Fold, training_rows
+from quorum.learning.labels import recency
+from quorum.learning.settings import LearningSettings
+from quorum.learning.stack import Stack, fit_stack
+from quorum.typing import Floats, Ints
+
+#: Classes of the barrier labels (spec M2), and of the regimes (spec T2).
+SIGNAL_CLASSES = (-1, 0, 1)
+REGIME_CLASSES = tuple(range(8))
+#: Names of the parts of a vintage; those of ensemble members follow ``MEMBER``.
+REGIME, SIGNAL, ENSEMBLE, MEMBER = "regime", "signal", "ensemble", "member_"
+STACK_FILE = f"{ENSEMBLE}/stack.json"
+#: Kind of trees that generates signals; as a member of the ensemble it is not fitted twice.
+SIGNAL_MEMBER = "xgboost"
+REGIME_MEMBER = "lightgbm"
+
+
+@dataclass(frozen=True)
+class FoldTask:
+    """One fold to fit; all that decides the result beside the rows themselves.
+
+    Attributes
+    ----------
+    fold : Fold
+    settings : LearningSettings
+    names : tuple of str
+        Columns of ``X``.
+    step : int
+        Length of a base candle, ms.
+    """
+
+    fold: Fold
+    settings: LearningSettings
+    names: tuple[str, ...]
+    step: int
+
+
+@dataclass(frozen=True)
+class FoldModels:
+    """The result of one fold.
+
+    Attributes
+    ----------
+    files : mapping of file name to bytes
+    metrics : mapping
+        Out-of-fold metrics per part, JSON-like.
+    train_start, cut_off : int
+        Close time of the first and the last row that trained the signal, ms.
+    rows : int
+        Rows that trained it.
+    """
+
+    files: Mapping[str, bytes]
+    metrics: Mapping[str, Any]
+    train_start: int
+    cut_off: int
+    rows: int
+
+
+def fold_rows(
+    task: FoldTask, shared: Mapping[str, NDArray[Any]], reach: int, thin: int, usable: str
+) -> Ints:
+    """Return the rows that train a fold: their horizon and an embargo end before it speaks.
+
+    Every n-th candle only, a different one for each pair: labels of neighbours overlap.
+    """
+    time = shared["known_at"]
+    embargo = task.settings.folds.embargo_ms
+    first, last = np.searchsorted(time, [task.fold.train_start, task.fold.valid_from])
+    part = slice(int(first), int(last))
+    keep = training_rows(task.fold, time[part], time[part] + reach, embargo)
+    keep &= (time[part] // task.step + shared["pair"][part]) % thin == 0
+    keep &= shared[usable][part] >= (0 if usable == "regime" else 1)
+    return np.flatnonzero(keep) + first
+
+
+def fit_market_models(task: FoldTask, shared: Mapping[str, NDArray[Any]]) -> FoldModels:
+    """Fit the models of one fold; a pure function, so it may run anywhere.
+
+    Raises
+    ------
+    DataError
+        If the fold has fewer rows than ``folds.min_rows``.
+    """
+    s = task.settings
+    horizon, reach = horizons(s, task.step)
+    rows = fold_rows(task, shared, horizon, s.thin, "label_known")
+    if len(rows) < s.folds.min_rows:
+        raise DataError(
+            f"fold {task.fold.index}: {len(rows)} training rows, folds.min_rows = "
+            f"{s.folds.min_rows} are needed"
+        )
+    time = shared["known_at"][rows]
+    parts, joined = _fit_ensemble(task, shared, rows, horizon)
+    files = {
+        name: data for prefix, part in parts.items() for name, data in part.files(prefix).items()
+    }
+    files[STACK_FILE] = joined.to_bytes()
+    metrics: dict[str, Any] = {name: dict(part.metrics) for name, part in parts.items()}
+    metrics[ENSEMBLE] = {"method": joined.method, "log_loss": joined.log_loss}
+    metrics["labels"] = _shares(shared["label"][rows], SIGNAL_CLASSES)
+    regime = _fit_regime(task, shared, reach)
+    if regime is not None:
+        files.update(regime[0].files(REGIME))
+        metrics[REGIME] = {**regime[0].metrics, "cut_off": regime[1], "horizon_ms": reach}
+    return FoldModels(files, metrics, int(time[0]), int(time[-1]), len(rows))
+
+
+def _fit_ensemble(
+    task: FoldTask, shared: Mapping[str, NDArray[Any]], rows: Ints, horizon: int
+) -> tuple[dict[str, FittedClassifier], Stack]:
+    """Fit the signal generator, the other members, and what joins them."""
+    s = task.settings
+    X, y = shared["X"][rows], shared["label"][rows].astype(np.int64)
+    time = shared["known_at"][rows]
+    weight = shared["weight"][rows] * recency(time, task.fold.valid_from, s.labels.half_life_days)
+
+    def fit(member: str, *, balance: bool) -> FittedClassifier:
+        return fit_classifier(
+            X,
+            y,
+            weight,
+            time,
+            time + horizon,
+            classes=SIGNAL_CLASSES,
+            member=member,
+            settings=s.fitting,
+            embargo_ms=s.folds.embargo_ms,
+            n_splits=s.folds.inner_splits,
+            balance=balance,
+            features=task.names,
+        )
+
+    parts = {SIGNAL: fit(SIGNAL_MEMBER, balance=True)}
+    members: dict[str, FittedClassifier] = {}
+    for name in s.ensemble.members:
+        if name == SIGNAL_MEMBER:
+            members[name] = parts[SIGNAL]
+        else:
+            members[name] = parts[MEMBER + name] = fit(name, balance=False)
+    joined = fit_stack(
+        {name: _out_of_fold(member, len(rows)) for name, member in members.items()},
+        y,
+        weight,
+        classes=SIGNAL_CLASSES,
+        settings=s.ensemble,
+        r_long=shared["r_long"][rows].astype(np.float64),
+        r_short=shared["r_short"][rows].astype(np.float64),
+    )
+    return parts, joined
+
+
+def _out_of_fold(member: FittedClassifier, n: int) -> Floats:
+    """Return a member's honest training predictions; its prior where it had no model."""
+    if member.oof is not None:
+        return member.oof
+    return np.tile(member.prior, (n, 1))
+
+
+def _fit_regime(
+    task: FoldTask, shared: Mapping[str, NDArray[Any]], reach: int
+) -> tuple[FittedClassifier, int] | None:
+    """Fit the regime classifier; None where too few rows have a regime."""
+    s = task.settings
+    rows = fold_rows(task, shared, reach, s.thin_regimes, "regime")
+    if len(rows) < s.fitting.min_rows:
+        return None
+    time = shared["known_at"][rows]
+    fitted = fit_classifier(
+        shared["X"][rows],
+        shared["regime"][rows].astype(np.int64),
+        recency(time, task.fold.valid_from, s.labels.half_life_days),
+        time,
+        time + reach,
+        classes=REGIME_CLASSES,
+        member=REGIME_MEMBER,
+        settings=s.fitting,
+        embargo_ms=s.folds.embargo_ms,
+        n_splits=s.folds.inner_splits,
+        features=task.names,
+    )
+    return fitted, int(time[-1])
+
+
+def _shares(labels: NDArray[Any], classes: Sequence[int]) -> dict[str, float]:
+    return {str(c): float(np.mean(labels == c)) for c in classes}

@@ -1,0 +1,186 @@
+"""Prediction: every candle by the models that were live when it closed (spec M7)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from quorum.candles import DAY_MS
+from quorum.errors import DataError
+from quorum.features import Features
+from quorum.features.predictions import AGE
+from quorum.learning.dataset import feature_matrix, feature_names
+from quorum.learning.manifest import ChainManifest, Expected, compare
+from quorum.learning.settings import LearningSettings
+from quorum.learning.store import ModelStore
+from quorum.learning.vintage import LoadedVintage, VintageFiles
+from quorum.market import Market
+from quorum.typing import Floats, Ints
+
+logger = logging.getLogger(__name__)
+
+#: Candles of a pair whose predictions a running bot keeps.
+REMEMBERED = 5000
+
+
+def live_vintage(valid_from: Ints, at: Ints, max_age_ms: float) -> Ints:
+    """Return for each moment the place of the vintage that is live then, -1 for none.
+
+    Parameters
+    ----------
+    valid_from : ndarray of shape (n_vintages,), int64
+        Ascending, ms.
+    at : ndarray of shape (n,), int64
+    max_age_ms : float
+    """
+    place = np.searchsorted(valid_from, at, side="right") - 1
+    if len(valid_from) == 0:
+        return place
+    age = at - valid_from[np.maximum(place, 0)]
+    return np.where((place >= 0) & (age <= max_age_ms), place, -1)
+
+
+class Models:
+    """The models a strategy uses: the store's current chain, read again when it is swapped.
+
+    Parameters
+    ----------
+    store : ModelStore or sequence of LoadedVintage
+        A sequence is used as it is, for example while its meta-models are still to be trained.
+    settings : LearningSettings
+    timeframe : str
+        Base timeframe of the strategy.
+    remember : bool, default False
+        Keep the predictions of candles that have been predicted: a live bot asks for the same
+        history again at every candle. A causality test must not.
+    """
+
+    def __init__(
+        self,
+        store: ModelStore | Sequence[LoadedVintage],
+        settings: LearningSettings,
+        timeframe: str,
+        *,
+        remember: bool = False,
+    ) -> None:
+        self.settings = settings
+        self.timeframe = timeframe
+        self._store = store if isinstance(store, ModelStore) else None
+        self._vintages: tuple[LoadedVintage, ...] = ()
+        self._chain: ChainManifest | None = None
+        if self._store is None:
+            self._vintages = tuple(store)  # type: ignore[arg-type]
+        self._remember = remember
+        self._known: dict[str, tuple[Ints, dict[str, Floats]]] = {}
+
+    @property
+    def vintages(self) -> tuple[LoadedVintage, ...]:
+        """The vintages of the chain that is current now, oldest first; empty without one.
+
+        Raises
+        ------
+        DataError
+            If the chain is damaged or of another format.
+        """
+        if self._store is not None:
+            chain = self._store.current()
+            if chain != self._chain:
+                self._vintages = load_chain(self._store, chain)
+                self._known.clear()
+                if chain is not None:
+                    logger.info("Models of chain %s, %d vintages", chain.id, len(chain.vintages))
+                self._chain = chain
+        return self._vintages
+
+    def live(self, at: Ints) -> Ints:
+        """Return the place of the vintage that is live at each moment, -1 for none."""
+        starts = np.array([v.manifest.valid_from for v in self._vintages], dtype=np.int64)
+        return live_vintage(starts, at, self.settings.max_age_days * DAY_MS)
+
+    def add_predictions(self, market: Market, features: Features) -> None:
+        """Add the prediction columns; none where there is no chain.
+
+        Rows that are not tradable, and rows before the first vintage, are NaN.
+
+        Raises
+        ------
+        DataError
+            If the models were trained on other features, labels or another timeframe, naming
+            what differs.
+        """
+        vintages = self.vintages
+        if not vintages:
+            return
+        names = feature_names(features)
+        self._require(vintages[-1], names)
+        at = market.close_time
+        place = np.where(market.tradable, self.live(at), -1)
+        out = self._recall(market.pair, at, place)
+        for i in np.unique(place[place >= 0]):
+            rows = np.flatnonzero(place == i)
+            for name, values in vintages[i].predict(feature_matrix(features, names, rows)).items():
+                out.setdefault(name, np.full(len(at), np.nan))[rows] = values
+        if self._remember:
+            self._known[market.pair] = (
+                at[-REMEMBERED:],
+                {n: v[-REMEMBERED:] for n, v in out.items()},
+            )
+        place = self.live(at)
+        starts = np.array([v.manifest.valid_from for v in vintages], dtype=np.float64)
+        out[AGE] = np.where(place >= 0, (at - starts[place]) / DAY_MS, np.nan)
+        for name, values in out.items():
+            features.add(name, values, scale_free=False)
+
+    def _recall(self, pair: str, at: Ints, place: Ints) -> dict[str, Floats]:
+        """Return what is remembered of these moments, and take them off what is to be done."""
+        if not self._remember or pair not in self._known:
+            return {}
+        times, known = self._known[pair]
+        where = np.searchsorted(times, at)
+        found = (where < len(times)) & (times[np.minimum(where, len(times) - 1)] == at)
+        source = where[found]
+        out = {}
+        for name, values in known.items():
+            out[name] = np.full(len(at), np.nan)
+            out[name][found] = values[source]
+        done = found.copy()
+        done[found] = np.isfinite(next(iter(known.values()))[source])
+        place[done] = -1
+        return out
+
+    def _require(self, vintage: LoadedVintage, names: tuple[str, ...]) -> None:
+        expected = Expected(names, self.timeframe, label_settings(self.settings))
+        differences = compare(vintage.manifest, expected)
+        if differences:
+            raise DataError(
+                f"the models of {vintage.manifest.key} do not fit: {'; '.join(differences)}; "
+                "train again, or restore the settings they were trained with"
+            )
+
+
+def label_settings(settings: LearningSettings) -> dict[str, object]:
+    """Return the settings that decide what the models' classes mean."""
+    return {
+        "barriers": settings.labels.model_dump(mode="json"),
+        "regimes": settings.regimes.model_dump(mode="json"),
+    }
+
+
+def load_chain(store: ModelStore, chain: ChainManifest | None) -> tuple[LoadedVintage, ...]:
+    """Return the vintages of a chain; their models are read when they are needed."""
+    keys = () if chain is None else chain.vintages
+    found = []
+    for key in keys:
+        manifest = store.find(key)
+        if manifest is None:
+            raise DataError(f"{store.root}: vintage {key} of chain {chain and chain.id} is missing")
+        found.append(LoadedVintage(manifest, VintageFiles(store, manifest)))
+    return tuple(found)
+
+
+def store_folder(user_data: Path, settings: LearningSettings) -> Path:
+    """Return where the models live."""
+    return user_data / settings.folder

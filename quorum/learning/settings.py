@@ -1,0 +1,62 @@
+"""Settings of learning: what is learned, how often, and how long it may be trusted."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from quorum.learning.folds import FoldSettings
+from quorum.learning.labels import LabelSettings
+from quorum.learning.model_settings import EnsembleSettings, FittingSettings, ModelSettings
+from quorum.learning.regime_labels import RegimeLabelSettings
+from quorum.section import Section
+
+
+class MetaSettings(Section):
+    """The model of consensus signals: how often they win, and what they return (spec M4 d)."""
+
+    enabled: bool = Field(True, description="let it say the expected win rate where it is live")
+    confidence: bool = Field(
+        False,
+        description="let bands and sizing read its probability, as at even odds, instead of the "
+        "consensus confidence (C5)",
+    )
+    horizon_days: float = Field(
+        21.0, gt=0, le=365, description="age at which every trade counts as ended [days]"
+    )
+    window_days: int = Field(
+        1095, ge=0, le=10_000, description="signals learned from, 0: all there are [days]"
+    )
+    min_signals: int = Field(
+        400, ge=50, le=1_000_000, description="ended signals needed for a model [signals]"
+    )
+    fitting: FittingSettings = Field(
+        FittingSettings(
+            lightgbm=ModelSettings(leaves=(4,), learning_rate=0.05, min_rows=60, row_share=0.6),
+            min_rows=300,
+        ),
+        description="its trees",
+    )
+
+
+class LearningSettings(Section):
+    """Walk-forward models: labels, folds, classifiers, and their use."""
+
+    enabled: bool = Field(True, description="use the models of the store, where there are any")
+    folder: str = Field("models/quorum", description="store, relative to the user directory [path]")
+    max_age_days: float = Field(
+        75.0, gt=0, le=3650, description="age at which a model no longer speaks [days]"
+    )
+    thin: int = Field(
+        2, ge=1, le=100, description="train on every n-th candle: labels overlap anyway [candles]"
+    )
+    thin_regimes: int = Field(
+        8, ge=1, le=1000, description="the same for regimes, which change slowly [candles]"
+    )
+    labels: LabelSettings = Field(LabelSettings(), description="barriers of the signal models")
+    regimes: RegimeLabelSettings = Field(
+        RegimeLabelSettings(), description="labels of the regime classifier"
+    )
+    folds: FoldSettings = Field(FoldSettings(), description="what trains when")
+    fitting: FittingSettings = Field(FittingSettings(), description="classifiers (M4 a-c)")
+    ensemble: EnsembleSettings = Field(EnsembleSettings(), description="how they are joined")
+    meta: MetaSettings = Field(MetaSettings(), description="the model of consensus signals")
