@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import Literal
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from quorum.errors import DataError
 from quorum.heads.base import Votes
 from quorum.section import Section
 from quorum.typing import Bools, Floats, Ints
+from quorum.vote_correlation import effective_heads
 
 #: Thresholds are written in decimals that binary numbers cannot hold; sums of votes are given
 #: to nine decimals and compared with half a unit of grace, so that .65 means .65.
@@ -48,6 +51,28 @@ class ConsensusSettings(Section):
     quorum: int = Field(4, ge=1, le=100, description="valid votes needed at least (C3) [heads]")
     quorum_share: float = Field(
         0.44, gt=0, le=1, description="share of the available heads needed at least (C3)"
+    )
+    effective: bool = Field(
+        False,
+        description="count the agreeing heads as how many independent ones they are worth: "
+        "k agreeing heads whose votes correlate count k^2 / (sum of their correlations) (C3)",
+    )
+    effective_window: int = Field(
+        500,
+        ge=50,
+        le=1000,
+        description="votes that correlation is measured on; candles that a bot's history needs "
+        "on top of what the heads need [candles]",
+    )
+    weights: Literal["fixed", "outcomes"] = Field(
+        "fixed",
+        description="heads weigh what the settings say, or what their past votes were worth "
+        "(C11; needs trained models)",
+    )
+    calibrated: bool = Field(
+        False,
+        description="read a head's confidence as the hit rate it had in training, so that 0.70 "
+        "means 70 % (needs trained models; thresholds then mean hit rates too)",
     )
     agreement_step: float = Field(
         0.03, ge=0, le=0.2, description="confidence bonus per agreeing head beyond four (C5)"
@@ -138,6 +163,8 @@ class Consensus:
         +1, -1, or 0 without a quorum.
     agreeing, available : ndarray of shape (n_candles,), int64
         Valid votes for the direction; heads that did not abstain.
+    effective : ndarray of shape (n_candles,), float64
+        How many independent heads the agreeing ones are worth; ``agreeing`` where that is off.
     probability, confidence : ndarray of shape (n_candles,), float64
         C4 and C5; 0 without a quorum.
     confluence : ndarray of shape (n_candles,), float64
@@ -147,6 +174,7 @@ class Consensus:
     direction: NDArray[np.int8]
     agreeing: Ints
     available: Ints
+    effective: Floats
     probability: Floats
     confidence: Floats
     confluence: Floats
@@ -155,24 +183,26 @@ class Consensus:
 @njit(cache=True)
 def _tally(
     direction: NDArray[np.int8],
+    valid: NDArray[np.int8],
     probability: Floats,
     confidence: Floats,
     available: Bools,
     weights: Floats,
-    min_probability: float,
-    min_confidence: float,
+    worth: Floats,
     quorum: int,
     quorum_share: float,
-) -> tuple[NDArray[np.int8], Ints, Ints, Floats, Floats, Floats, Floats]:
+) -> tuple[NDArray[np.int8], Ints, Ints, Floats, Floats, Floats, Floats, Floats]:
     n, n_heads = direction.shape
     side = np.zeros(n, np.int8)
     agreeing = np.zeros(n, np.int64)
     present = np.zeros(n, np.int64)
+    effective = np.zeros(n)
     weighted = np.zeros(n)
     plain = np.zeros(n)
     trust = np.zeros(n)
     confluence = np.full(n, 50.0)
     for t in range(n):
+        weight = weights[t if len(weights) > 1 else 0]
         # Index 0 counts long, 1 short.
         count = np.zeros(2, np.int64)
         weight_sum = np.zeros(2)
@@ -187,37 +217,55 @@ def _tally(
             present[t] += 1
             d = direction[t, h]
             p = probability[t, h]
-            all_weight += weights[h]
-            all_score += weights[h] * (p if d > 0 else (1.0 - p if d < 0 else 0.5))
-            if d != 0 and p >= min_probability and confidence[t, h] >= min_confidence:
+            all_weight += weight[h]
+            all_score += weight[h] * (p if d > 0 else (1.0 - p if d < 0 else 0.5))
+            if valid[t, h] != 0:
                 k = 0 if d > 0 else 1
                 count[k] += 1
-                weight_sum[k] += weights[h]
-                weighted_sum[k] += weights[h] * p
+                weight_sum[k] += weight[h]
+                weighted_sum[k] += weight[h] * p
                 plain_sum[k] += p
                 trust_sum[k] += confidence[t, h]
         if all_weight > 0:
             confluence[t] = 100.0 * all_score / all_weight
-        if count[0] == count[1]:
+        long = worth[t, 0] if len(worth) else float(count[0])
+        short = worth[t, 1] if len(worth) else float(count[1])
+        if abs(long - short) < GRACE:
             continue
-        k = 0 if count[0] > count[1] else 1
+        k = 0 if long > short else 1
         agreeing[t] = count[k]
+        effective[t] = max(long, short)
         needed = max(quorum, int(np.ceil(quorum_share * present[t] - 1e-9)))
-        if count[k] < needed:
+        if effective[t] < needed - GRACE:
             continue
         side[t] = 1 if k == 0 else -1
         plain[t] = plain_sum[k] / count[k]
         trust[t] = trust_sum[k] / count[k]
         weighted[t] = weighted_sum[k] / weight_sum[k] if weight_sum[k] > 0 else plain[t]
-    return side, agreeing, present, weighted, plain, trust, confluence
+    return side, agreeing, present, effective, weighted, plain, trust, confluence
+
+
+def valid_votes(votes: VoteTable, settings: ConsensusSettings) -> NDArray[np.int8]:
+    """Return the direction of every valid vote, 0 for the others (spec C2).
+
+    Returns
+    -------
+    ndarray of shape (n_candles, n_heads)
+    """
+    valid = (votes.probability >= settings.min_probability - GRACE) & votes.available
+    valid &= votes.confidence >= settings.min_confidence - GRACE
+    return np.where(valid, votes.direction, 0).astype(np.int8)
 
 
 def tally(
-    votes: VoteTable, weights: Mapping[str, float], settings: ConsensusSettings | None = None
+    votes: VoteTable,
+    weights: Mapping[str, float] | Floats,
+    settings: ConsensusSettings | None = None,
 ) -> Consensus:
     """Find the consensus of every candle (spec C2-C7).
 
-    1. Count the valid votes per side; most wins, a tie is no consensus.
+    1. Count the valid votes per side; most wins, a tie is no consensus. On request a side
+       counts as many as its heads are worth as independent ones.
     2. Require the quorum over the heads that did not abstain.
     3. Probability: mean of the agreeing heads, weighted by ``weights``.
     4. Confidence: their mean confidence plus agreement and strength bonus, at most 1.
@@ -226,19 +274,28 @@ def tally(
     Parameters
     ----------
     votes : VoteTable
-    weights : mapping of head name to weight
+    weights : mapping of head name to weight, or ndarray of shape (n_candles, n_heads)
         Any scale: they are normalised over the heads that count. A head without one weighs 0.
     settings : ConsensusSettings, default the defaults
+
+    Raises
+    ------
+    DataError
+        If an array of weights has another shape.
     """
     s = settings or ConsensusSettings()
-    side, agreeing, present, weighted, plain, trust, confluence = _tally(
+    valid = valid_votes(votes, s)
+    worth = np.empty((0, 2))
+    if s.effective:
+        worth = effective_heads(votes.direction, votes.available, valid, s.effective_window)
+    side, agreeing, present, effective, weighted, plain, trust, confluence = _tally(
         votes.direction,
+        valid,
         votes.probability,
         votes.confidence,
         votes.available,
-        np.array([weights.get(head, 0.0) for head in votes.heads]),
-        s.min_probability - GRACE,
-        s.min_confidence - GRACE,
+        _weight_rows(votes, weights),
+        worth,
         s.quorum,
         s.quorum_share,
     )
@@ -249,10 +306,22 @@ def tally(
         direction=side,
         agreeing=agreeing,
         available=present,
+        effective=effective,
         probability=np.where(has, np.round(weighted, DECIMALS), 0.0),
         confidence=np.where(has, np.round(confidence, DECIMALS), 0.0),
         confluence=np.round(confluence, DECIMALS),
     )
+
+
+def _weight_rows(votes: VoteTable, weights: Mapping[str, float] | Floats) -> Floats:
+    """Return the weights per candle, or one row where they are always the same."""
+    if isinstance(weights, Mapping):
+        return np.array([[weights.get(head, 0.0) for head in votes.heads]])
+    if weights.shape != votes.direction.shape:
+        raise DataError(
+            f"weights: shape {weights.shape}, votes have {votes.direction.shape} (candles, heads)"
+        )
+    return np.ascontiguousarray(weights, dtype=np.float64)
 
 
 def _strength(probability: Floats, steps: Sequence[tuple[float, float]]) -> Floats:

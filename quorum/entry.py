@@ -93,6 +93,7 @@ class Signal(BaseModel):
     risk_amount: float
     reward_amount: float
     expected_win_rate: float
+    expected_r: float | None = None
     liquidation_risk_detected: bool | None
     extreme_leverage_detected: bool | None
     entry_zone_status: str | None
@@ -198,7 +199,7 @@ def _size(
         confluence=float(c.confluence[row]),
         reliability=float(c.confidence[row]),
         risk_reward=exits.risk_reward,
-        win_rate=_win_rate(Band(int(table.band[row])), settings),
+        win_rate=_win_rate(table, row, Band(int(table.band[row])), settings),
         regime_factor=context.regime_factor,
         account=account.state,
         returns=account.returns,
@@ -238,6 +239,7 @@ def draw_up(
     exits = plan_exits(table.row(row), direction, entry, band, settings.exits, stop_factor)
     size = _size(table, row, pair, entry, exits, context, account, settings.sizing)
     ladder, shares = merge_rungs(exits.targets, exits.shares, size.notional, account.min_order)
+    expectation = table.expectation(row)
     unsized = size.reasons[-1] if size.fraction == 0 else None
     facts = context.facts
     return Signal(
@@ -261,7 +263,8 @@ def draw_up(
         risk_reward_ratio=round(exits.risk_reward, 9),
         risk_amount=size.risk_amount,
         reward_amount=size.risk_amount * exits.risk_reward,
-        expected_win_rate=_win_rate(band, settings.sizing),
+        expected_win_rate=_win_rate(table, row, band, settings.sizing),
+        expected_r=None if expectation is None else expectation[1],
         liquidation_risk_detected=facts.get("liquidation_risk_detected"),
         extreme_leverage_detected=facts.get("extreme_leverage_detected"),
         entry_zone_status=facts.get("entry_zone_status"),
@@ -283,8 +286,11 @@ def _quality(context: Adjustment, agreeing: int, settings: Settings) -> Quality:
     return Quality.GOOD if quality is Quality.EXCELLENT and context.endangered else quality
 
 
-def _win_rate(band: Band, sizing: SizingSettings) -> float:
-    """Return the win rate a band promises (spec S1)."""
+def _win_rate(table: SignalTable, row: int, band: Band, sizing: SizingSettings) -> float:
+    """Return the win rate a meta-model expects (spec M4 d), else what a band promises (S1)."""
+    expectation = table.expectation(row)
+    if expectation is not None:
+        return expectation[0]
     very_high, high, medium = sizing.win_rate
     return {Band.VERY_HIGH: very_high, Band.HIGH: high}.get(band, medium)
 

@@ -19,6 +19,7 @@ from quorum.features import FeatureSettings
 from quorum.guards.settings import GuardSettings
 from quorum.heads import HEADS
 from quorum.heads.base import Head
+from quorum.learning.settings import LearningSettings
 from quorum.market import MarketSettings
 from quorum.section import Section
 from quorum.sizing import SizingSettings
@@ -78,6 +79,9 @@ class Settings(Section):
     exits: ExitSettings = Field(ExitSettings(), description="where a trade ends")
     guards: GuardSettings = Field(
         GuardSettings(), description="what stops entries, and what stops everything"
+    )
+    learning: LearningSettings = Field(
+        LearningSettings(), description="walk-forward models, where they have been trained"
     )
     leverage: float = Field(
         1.0, ge=1, le=125, description="leverage asked for in futures mode, capped by the exchange"

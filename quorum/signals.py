@@ -9,7 +9,7 @@ columns that entries, exits and context need.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,9 @@ class SignalTable:
     votes : VoteTable
     columns : mapping of name to ndarray of shape (n_candles,), float64
         Every other published column: what entries, exits and context read.
+    win_rate, expected_r : ndarray of shape (n_candles,), float64, or None
+        What a trained meta-model expects of each entry (spec M4 d): how often it wins, and what
+        it returns after costs in R; NaN where no model was live. None without models.
     """
 
     time: NDArray[np.int64]
@@ -94,6 +97,14 @@ class SignalTable:
     consensus: Consensus
     votes: VoteTable
     columns: Mapping[str, Floats]
+    win_rate: Floats | None = None
+    expected_r: Floats | None = None
+
+    def expectation(self, row: int) -> tuple[float, float] | None:
+        """Return a meta-model's win rate and expected R of one entry, None without one."""
+        if self.win_rate is None or self.expected_r is None or np.isnan(self.win_rate[row]):
+            return None
+        return float(self.win_rate[row]), float(self.expected_r[row])
 
     def row(self, row: int) -> dict[str, float]:
         """Return one candle's columns."""
@@ -132,14 +143,30 @@ def decide(
     frame: pd.DataFrame,
     time: NDArray[np.int64],
     heads: Sequence[str],
-    weights: Mapping[str, float],
+    weights: Mapping[str, float] | Floats,
     settings: ConsensusSettings,
+    *,
+    confidence: Floats | None = None,
 ) -> SignalTable:
     """Turn published columns into signals: tally, gate, band (spec C3-C9).
 
     This is what each hyperopt epoch pays per pair; everything tunable acts here.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The published columns.
+    time : ndarray of shape (n_candles,), int64
+        Opening times, milliseconds since the epoch.
+    heads : sequence of str
+    weights : mapping of head name to weight, or ndarray of shape (n_candles, n_heads)
+    settings : ConsensusSettings
+    confidence : ndarray of shape (n_candles, n_heads), optional
+        Calibrated confidences that take the place of those the heads stated.
     """
     votes = read_votes(frame, heads)
+    if confidence is not None:
+        votes = replace(votes, confidence=confidence)
     consensus = tally(votes, weights, settings)
     tradable: Bools = frame["tradable"].to_numpy(dtype=np.bool_)
     band = bands(consensus.confidence, settings)

@@ -24,6 +24,7 @@ from quorum.bot.fast import spare_trade_copies
 from quorum.bot.host import bot_source, is_futures, settings_from_config
 from quorum.bot.journal import keep_journal
 from quorum.bot.keeper import Keeper
+from quorum.bot.models import bot_models
 from quorum.bot.tuning import tuned_consensus, tuned_weights
 from quorum.bot.watch import Watch
 
@@ -93,7 +94,8 @@ class Quorum(IStrategy):
 
     def __init__(self, config: dict[str, Any]) -> None:
         settings = settings_from_config(config, config.get("timeframe", self.timeframe))
-        self.desk = Desk(settings, config.get("timeframe", self.timeframe))
+        timeframe = config.get("timeframe", self.timeframe)
+        self.desk = Desk(settings, timeframe, bot_models(config, settings, timeframe))
         self.keeper = Keeper(self.desk)
         self.can_short = is_futures(config)
         super().__init__(config)

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorum.consensus import Band, ConsensusSettings, Quality, VoteTable, bands, tally
+from quorum.consensus import (
+    Band,
+    ConsensusSettings,
+    Quality,
+    VoteTable,
+    bands,
+    tally,
+    valid_votes,
+)
 from quorum.heads import HEADS
 
 WEIGHTS = {
@@ -208,3 +216,85 @@ def test_any_votes_give_a_consensus_within_its_bounds_and_by_the_count(rows):
         assert 0 <= result.confluence[t] <= 100
         assert (result.confidence[t] > 0) == met
         assert result.confidence[t] <= 1
+
+
+# Effective heads, weights per candle ------------------------------------------------------
+
+
+def same_votes(n: int, rows: list[tuple[int, float, float]]) -> VoteTable:
+    return table([rows] * n)
+
+
+LONGS = [(1, 0.8, 0.8)] * 4 + [(0, 0.5, 0.0)] * 5
+
+
+def test_without_correlation_the_effective_number_is_the_plain_count():
+    result = tally(table([C8]), WEIGHTS)
+    assert result.effective.tolist() == [5.0]
+
+
+def test_four_copies_of_one_opinion_are_no_quorum_of_independent_heads():
+    votes = same_votes(60, LONGS)
+    plain = tally(votes, WEIGHTS)
+    counted = tally(votes, WEIGHTS, ConsensusSettings(effective=True, effective_window=50))
+    assert plain.direction.tolist() == [1] * 60
+    # Until the window is full nothing is known of their correlation.
+    assert counted.direction.tolist() == [1] * 49 + [0] * 11
+    assert counted.effective.tolist() == [4.0] * 49 + [1.0] * 11
+    assert counted.agreeing.tolist() == [4] * 60
+    assert counted.confluence.tolist() == plain.confluence.tolist()
+
+
+def test_four_independent_heads_remain_a_quorum_of_a_little_less():
+    rng = np.random.default_rng(3)
+    history = [[(int(s), 0.8, 0.6) for s in rng.choice([-1, 1], 9)] for _ in range(400)]
+    votes = table([*history, LONGS])
+    settings = ConsensusSettings(effective=True, effective_window=400, quorum=3, quorum_share=0.3)
+    result = tally(votes, WEIGHTS, settings)
+    assert result.direction[-1] == 1
+    assert 3.0 < result.effective[-1] < 4.0
+    strict = settings.model_copy(update={"quorum": 4})
+    assert tally(votes, WEIGHTS, strict).direction[-1] == 0
+
+
+def test_two_independent_heads_outvote_three_copies():
+    rng = np.random.default_rng(5)
+    rows = []
+    for _ in range(200):
+        copied, *free = (int(s) for s in rng.choice([-1, 1], 3))
+        rows.append([(copied, 0.8, 0.6)] * 3 + [(s, 0.8, 0.6) for s in free])
+    rows.append([(1, 0.8, 0.8)] * 3 + [(-1, 0.8, 0.8)] * 2)
+    votes = table(rows)
+    lenient = {"quorum": 1, "quorum_share": 0.1}
+    plain = tally(votes, WEIGHTS, ConsensusSettings(**lenient))
+    counted = tally(
+        votes, WEIGHTS, ConsensusSettings(effective=True, effective_window=200, **lenient)
+    )
+    assert (plain.direction[-1], plain.agreeing[-1]) == (1, 3)
+    assert (counted.direction[-1], counted.agreeing[-1]) == (-1, 2)
+    assert counted.effective[-1] > 1.7
+
+
+def test_an_array_of_the_same_weights_changes_nothing():
+    rows = [C8, LONGS, [(-d, p, c) for d, p, c in C8]]
+    fixed = tally(table(rows), WEIGHTS)
+    track = tally(table(rows), np.tile(list(WEIGHTS.values()), (3, 1)))
+    for name in ("direction", "agreeing", "probability", "confidence", "confluence"):
+        np.testing.assert_array_equal(getattr(fixed, name), getattr(track, name))
+
+
+def test_each_candle_has_its_own_weights():
+    row = [(1, 0.6, 0.8), (1, 0.9, 0.8), (1, 0.7, 0.8), (1, 0.7, 0.8)]
+    weights = np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0.5, 0.5, 0, 0]])
+    result = tally(table([row] * 3), weights)
+    np.testing.assert_allclose(result.probability, [0.6, 0.9, 0.75])
+    np.testing.assert_allclose(result.confluence, [60, 90, 75])
+
+
+def test_weights_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"weights: shape \(2, 9\), votes have \(1, 9\)"):
+        tally(table([C8]), np.ones((2, 9)))
+
+
+def test_valid_votes_are_those_of_c2():
+    assert valid_votes(table([C8]), ConsensusSettings()).tolist() == [[1, 0, 1, 0, 1, 1, -1, 0, 1]]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from published import NAMES, agreeing, published, table_of
+from published import NAMES, WEIGHTS, agreeing, published, table_of
 
+from quorum.candles import epoch_ms
 from quorum.consensus import ConsensusSettings, VoteTable
 from quorum.market import Frames, build_market
 from quorum.settings import Settings
-from quorum.signals import read_votes
+from quorum.signals import decide, read_votes
 
 
 @pytest.mark.parametrize(
@@ -79,3 +81,24 @@ def test_prices_of_candles_are_checked_before_anything_is_computed():
     frame = published([agreeing(4, 0.8, 0.8)])
     with pytest.raises(ValueError, match="missing"):
         build_market("X/USDT", "1h", Frames(frame))
+
+
+def test_calibrated_confidences_take_the_place_of_those_the_heads_stated():
+    frame = published([agreeing(5, 0.8, 0.8), agreeing(5, 0.8, 0.8)])
+    time, consensus = epoch_ms(frame["date"]), Settings().consensus
+    calibrated = np.full((2, len(NAMES)), 0.72)
+    calibrated[1] = 0.69
+    table = decide(frame, time, NAMES, WEIGHTS, consensus, confidence=calibrated)
+    stated = decide(frame, time, NAMES, WEIGHTS, consensus)
+    assert table.entry.tolist() == [1, 0]
+    assert table.consensus.confidence[0] == pytest.approx(stated.consensus.confidence[0] - 0.08)
+    np.testing.assert_array_equal(table.votes.confidence, calibrated)
+
+
+def test_weights_per_candle_decide_each_candle_s_probability():
+    row = [(1, 0.6, 0.8)] * 2 + [(1, 0.9, 0.8)] * 2 + [(0, 0.5, 0.0)] * 5
+    frame = published([row, row])
+    weights = np.zeros((2, len(NAMES)))
+    weights[0, :2], weights[1, 2:4] = 1.0, 1.0
+    table = decide(frame, epoch_ms(frame["date"]), NAMES, weights, Settings().consensus)
+    np.testing.assert_allclose(table.consensus.probability, [0.6, 0.9])

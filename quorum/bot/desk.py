@@ -20,6 +20,7 @@ from freqtrade.exchange import amount_to_contract_precision
 from freqtrade.persistence import Order, Trade
 
 from quorum.account import AccountState
+from quorum.bot.models import BotModels
 from quorum.bot.source import FrameSource
 from quorum.candles import epoch_ms, timeframe_ms
 from quorum.consensus import ConsensusSettings
@@ -31,7 +32,7 @@ from quorum.pipeline import evaluate
 from quorum.settings import Settings
 from quorum.signals import SignalTable, decide, publish
 from quorum.sizing.risk_measures import recent_returns
-from quorum.typing import Floats
+from quorum.typing import Floats, Ints
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,8 @@ class Desk:
     settings : Settings
     timeframe : str
         Base timeframe.
+    models : BotModels, optional
+        Trained models that join the vote.
 
     Attributes
     ----------
@@ -62,8 +65,9 @@ class Desk:
         By pair and opening time of the trade, as far as this process knows them.
     """
 
-    def __init__(self, settings: Settings, timeframe: str) -> None:
+    def __init__(self, settings: Settings, timeframe: str, models: BotModels | None = None) -> None:
         self.settings = settings
+        self.models = models
         self.step = timeframe_ms(timeframe)
         self.heads = tuple(head.name for head in settings.enabled_heads())
         self.tables: dict[str, SignalTable] = {}
@@ -78,7 +82,7 @@ class Desk:
 
     def analyse(self, source: FrameSource, pair: str, frame: pd.DataFrame) -> pd.DataFrame:
         """Return ``frame`` with the published columns of its market beside the candles."""
-        columns = publish(evaluate(source.market(pair, frame), self.settings))
+        columns = publish(evaluate(source.market(pair, frame), self.settings, self.models))
         return pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis=1)
 
     def enter(
@@ -89,8 +93,8 @@ class Desk:
         consensus: ConsensusSettings,
     ) -> pd.DataFrame:
         """Decide the pair's signals, keep its table, and write the host's entry columns."""
-        table = decide(frame, epoch_ms(frame["date"]), self.heads, weights, consensus)
-        self.tables[pair] = table
+        time = epoch_ms(frame["date"])
+        table = self.tables[pair] = self._decided(frame, time, weights, consensus)
         # An optimiser runs the same candles again: what an earlier run stored is not this one's.
         self.signals = {key: s for key, s in self.signals.items() if key[0] != pair}
         frame["enter_long"] = (table.entry > 0).astype(np.int8)
@@ -99,6 +103,18 @@ class Desk:
         frame["consensus_confidence"] = table.consensus.confidence * table.consensus.direction
         frame["confluence_score"] = table.consensus.confluence
         return frame
+
+    def _decided(
+        self,
+        frame: pd.DataFrame,
+        time: Ints,
+        weights: dict[str, float],
+        consensus: ConsensusSettings,
+    ) -> SignalTable:
+        """Return the signals of a frame, with what trained models add to them."""
+        if self.models is None:
+            return decide(frame, time, self.heads, weights, consensus)
+        return self.models.decide(frame, time, self.heads, weights, consensus)
 
     def leave(self, pair: str, frame: pd.DataFrame) -> pd.DataFrame:
         """Write the host's exit columns: a trade ends when a quorum forms on the other side."""

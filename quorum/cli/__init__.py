@@ -2,7 +2,34 @@
 
 from __future__ import annotations
 
-from quorum.cli import fills, guards, inspect, regimes, run, settings, trades
+from quorum.cli import (
+    doctor,
+    fills,
+    guards,
+    init,
+    inspect,
+    models,
+    regimes,
+    run,
+    settings,
+    trades,
+    train,
+    tune,
+)
 from quorum.cli.app import app
 
-__all__ = ["app", "fills", "guards", "inspect", "regimes", "run", "settings", "trades"]
+__all__ = [
+    "app",
+    "doctor",
+    "fills",
+    "guards",
+    "init",
+    "inspect",
+    "models",
+    "regimes",
+    "run",
+    "settings",
+    "trades",
+    "train",
+    "tune",
+]

@@ -36,11 +36,13 @@ TimeframeOption = Annotated[
 DEFAULT_CONFIG = [Path("config.json")]
 
 
-def command(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def command(
+    name: str, group: typer.Typer = app
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a command whose expected errors end it with one clear message and status 1."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        @app.command(name)
+        @group.command(name)
         @wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:
             logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")

@@ -26,6 +26,7 @@ from quorum.cli.app import (
     console,
     error_console,
 )
+from quorum.cli.live import LiveOptions, serve_live
 from quorum.errors import DataError
 from quorum.replay.datadir import DataDirectory, TradingMode
 from quorum.replay.exchange import ExchangeServer, ExchangeSettings
@@ -98,13 +99,37 @@ def replay_command(
     datadir: DatadirOption = None,
     mode: Annotated[TradingMode, typer.Option(help="market served")] = "futures",
     port: Annotated[int, typer.Option(help="port on 127.0.0.1, 0: any free one")] = 0,
+    live: Annotated[
+        bool, typer.Option("--live", help="replay against a clock, with a test account")
+    ] = False,
+    start: Annotated[
+        str | None, typer.Option("--from", help="with --live: where to begin, like 20240301")
+    ] = None,
+    speed: Annotated[
+        float,
+        typer.Option(min=0.0, help="with --live: exchange seconds per second"),
+    ] = 1.0,
+    jump: Annotated[
+        bool, typer.Option("--jump", help="with --live: jump over the bot's sleeps")
+    ] = False,
+    orders: Annotated[
+        bool, typer.Option("--orders", help="with --live: orders on the test account, no dry run")
+    ] = False,
 ) -> None:
     """Serve candles on disk as a local exchange, for stock freqtrade to run offline.
 
     With a freqtrade command behind ``--`` the exchange lives as long as the command; without
-    one it serves until it is interrupted.
+    one it serves until it is interrupted. With ``--live`` it is complete enough to trade on:
+    ``quorum replay --live --from 20240301 --speed 600 -- trade``.
     """
     folder = datadir or SYNTHETIC
+    if live:
+        if start is None:
+            raise DataError("--live needs --from, the day of the candles to begin at")
+        options = LiveOptions(start, speed, jump, orders)
+        raise typer.Exit(serve_live(arguments or (), config, folder, mode, port, options))
+    if start is not None or speed != 1.0 or jump or orders:
+        raise DataError("--from, --speed, --jump and --orders need --live")
     with ExchangeServer(folder, ExchangeSettings(port=port)) as exchange:
         if arguments:
             raise typer.Exit(run_freqtrade(arguments, config, folder, exchange, mode))

@@ -8,8 +8,12 @@ whoever stores each at once can go on after an interruption where it ended.
 from __future__ import annotations
 
 import logging
+import os
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -18,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from quorum.errors import QuorumError, SettingsError
+from quorum.errors import QuorumError
 from quorum.learning.manifest import library_versions
 from quorum.section import Section
 
@@ -31,6 +35,8 @@ Call: TypeAlias = Callable[[Task, Shared], Result]
 
 #: Arrays from this size on are memory-mapped by the workers, not copied to each [bytes].
 MAPPED_FROM = 1 << 20
+#: How often a worker looks whether the process it works for is still there [s].
+WATCH = 1.0
 #: How often all is sent again to a cluster whose workers lost it.
 ROUNDS = 3
 
@@ -59,9 +65,9 @@ class BackendSettings(Section):
     @model_validator(mode="after")
     def _consistent(self) -> BackendSettings:
         if self.kind == "dask" and not self.scheduler:
-            raise SettingsError("backend dask needs the address of its scheduler")
+            raise ValueError("backend dask needs the address of its scheduler")
         if self.n_jobs == 0:
-            raise SettingsError("n_jobs = 0: give a number of processes, or -1 for all cores")
+            raise ValueError("n_jobs = 0: give a number of processes, or -1 for all cores")
         return self
 
 
@@ -141,7 +147,12 @@ def _joblib(
     if settings.n_jobs == 1:
         yield from (_call(function, index, task, arrays) for index, task in enumerate(tasks))
         return
-    with joblib.parallel_config("loky", inner_max_num_threads=settings.threads):
+    with joblib.parallel_config(
+        "loky",
+        inner_max_num_threads=settings.threads,
+        initializer=_end_with,
+        initargs=(os.getpid(),),
+    ):
         parallel = joblib.Parallel(
             n_jobs=settings.n_jobs,
             return_as="generator_unordered",
@@ -162,6 +173,17 @@ def _joblib(
         ) from error
     finally:
         _end_workers(results)
+
+
+def _end_with(parent: int) -> None:
+    """Let this worker end when ``parent`` does, also if that was killed and could not say so."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _end_workers(results: Any) -> None:
@@ -216,6 +238,8 @@ def _round(
                     "a task ended several workers of the cluster, often for lack of memory:"
                     f" {error}"
                 ) from error
+            except CancelledError:  # its result was lost before it was fetched
+                return
             future.release()
             yield index, result
     finally:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError, model_validator
-from sklearn.isotonic import IsotonicRegression  # type: ignore[import-untyped]
-from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
 
 from quorum.errors import DataError
 from quorum.learning.folds import PurgedKFold
@@ -58,7 +58,9 @@ class Sigmoid(Section):
         flat = cls(slope=0.0, intercept=float(_logit(np.array([rate]))[0]))
         if np.ptp(happened) == 0 or np.ptp(p) == 0:
             return flat
-        model = LogisticRegression(C=WEAK, solver="newton-cholesky").fit(_logit(p)[:, None], happened, weight)
+        model = LogisticRegression(C=WEAK, solver="newton-cholesky").fit(
+            _logit(p)[:, None], happened, weight
+        )
         slope = float(model.coef_[0, 0])
         return cls(slope=slope, intercept=float(model.intercept_[0])) if slope > 0 else flat
 
@@ -93,7 +95,7 @@ class Isotonic(Section):
         return cls(x=tuple(model.X_thresholds_.tolist()), y=tuple(y.tolist()))
 
 
-Curve = Identity | Sigmoid | Isotonic
+Curve = Annotated[Identity | Sigmoid | Isotonic, Field(discriminator="kind")]
 _CURVES: TypeAdapter[tuple[Curve, ...]] = TypeAdapter(tuple[Curve, ...])
 
 

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quorum.candles import DAY_MS
+from quorum.consensus import valid_votes
 from quorum.learning.classifier import FittedClassifier
 from quorum.learning.fitting import fit_classifier
-from quorum.learning.folds import Fold
 from quorum.learning.labels import NEVER
 from quorum.learning.settings import LearningSettings
 from quorum.learning.signal_rows import signal_columns, signal_rows
@@ -52,6 +52,8 @@ class SignalRows:
     pair : ndarray, int16
         Index of the pair.
     direction : ndarray, int8
+    votes : ndarray of shape (n_signals, n_heads), int8
+        Direction of each head's valid vote, 0 for none.
     """
 
     names: tuple[str, ...]
@@ -61,6 +63,7 @@ class SignalRows:
     r: Floats
     pair: NDArray[np.int16]
     direction: NDArray[np.int8]
+    votes: NDArray[np.int8]
 
     def __len__(self) -> int:
         return len(self.time)
@@ -85,6 +88,7 @@ def pair_signals(table: SignalTable, market: Market, settings: Settings, pair: i
         r=outcome.r,
         pair=np.full(len(rows), pair, np.int16),
         direction=table.entry[rows],
+        votes=valid_votes(table.votes, settings.consensus)[rows],
     )
 
 
@@ -98,28 +102,26 @@ def pool_signals(parts: Sequence[SignalRows]) -> SignalRows:
         values: NDArray[Any] = np.concatenate([getattr(p, name) for p in parts])[order]
         return values
 
-    fields = ("X", "time", "known_at", "r", "pair", "direction")
+    fields = ("X", "time", "known_at", "r", "pair", "direction", "votes")
     return SignalRows(parts[0].names, *(joined(name) for name in fields))
 
 
-def ended(signals: SignalRows, fold: Fold, settings: LearningSettings) -> Bools:
+def ended(signals: SignalRows, valid_from: int, settings: LearningSettings) -> Bools:
     """Return which signals may train a fold's meta-model, shape (n_signals,).
 
     Given long enough before the fold speaks that *every* trade had ended: a rule by the trade's
     own end would prefer those that end fast, which are the losers.
     """
     meta = settings.meta
-    oldest = fold.valid_from - meta.window_days * DAY_MS if meta.window_days else 0
-    latest = fold.valid_from - settings.folds.embargo_ms - int(meta.horizon_days * DAY_MS)
-    done = (signals.known_at <= fold.valid_from - settings.folds.embargo_ms) & np.isfinite(
-        signals.r
-    )
+    oldest = valid_from - meta.window_days * DAY_MS if meta.window_days else 0
+    latest = valid_from - settings.folds.embargo_ms - int(meta.horizon_days * DAY_MS)
+    done = (signals.known_at <= valid_from - settings.folds.embargo_ms) & np.isfinite(signals.r)
     rows: Bools = done & (signals.time >= oldest) & (signals.time <= latest)
     return rows
 
 
 def fit_meta(
-    signals: SignalRows, fold: Fold, settings: LearningSettings
+    signals: SignalRows, valid_from: int, settings: LearningSettings
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Fit the meta-model of one fold; nothing where too few signals have ended.
 
@@ -131,7 +133,7 @@ def fit_meta(
     files : dict of file name to bytes
     metrics : dict
     """
-    rows = np.flatnonzero(ended(signals, fold, settings))
+    rows = np.flatnonzero(ended(signals, valid_from, settings))
     meta = settings.meta
     if len(rows) < meta.min_signals:
         return {}, {"fallback": f"{len(rows)} signals have ended, {meta.min_signals} are needed"}

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from quorum.errors import DataError
 from quorum.learning.calibration import Calibration, search_calibration
@@ -23,7 +24,7 @@ from quorum.learning.member import Member
 from quorum.learning.model_settings import FittingSettings
 from quorum.learning.models import member_named
 from quorum.learning.probabilities import balanced, codes_of, log_loss, shares
-from quorum.typing import Floats, Ints
+from quorum.typing import Bools, Floats, Ints
 
 Split = tuple[Ints, Ints]
 
@@ -176,7 +177,7 @@ def _check(
         raise DataError(f"{member}: {len(names)} feature names for {X.shape[-1]} features")
     if not (np.isfinite(weight).all() and np.min(weight) >= 0 and np.sum(weight) > 0):
         raise DataError(f"{member}: weights must be finite, none below 0 and not all 0")
-    infinite = np.isinf(X).any(axis=tuple(range(X.ndim - 1)))
+    infinite: Bools = np.asarray(np.isinf(X).any(axis=tuple(range(X.ndim - 1))))
     if infinite.any():
         wrong = [name for name, bad in zip(names, infinite, strict=True) if bad]
         raise DataError(f"{member}: infinite values in {', '.join(wrong[:5])}")
@@ -235,16 +236,18 @@ def _finished(
 ) -> FittedClassifier:
     """Calibrate, fit on all rows and say how good it is."""
     seen, p = trial.joined()
-    calibration, honest = search_calibration(
-        p,
-        rows.y[seen],
-        rows.weight[seen],
-        classes=result.classes,
-        settings=settings.calibration,
-        time=rows.time[seen],
-        end_time=rows.end_time[seen],
-        embargo_ms=embargo_ms,
-    )
+    # A curve has two parameters: threads of the linear algebra would only wait for each other.
+    with threadpool_limits(1, user_api="blas"):
+        calibration, honest = search_calibration(
+            p,
+            rows.y[seen],
+            rows.weight[seen],
+            classes=result.classes,
+            settings=settings.calibration,
+            time=rows.time[seen],
+            end_time=rows.end_time[seen],
+            embargo_ms=embargo_ms,
+        )
     rounds = max(1, round(float(np.mean(trial.rounds))))
     model = trial.candidate.shortened(rounds)
     model.fit_rows(data, rows.y, rows.fit_weight, np.arange(len(rows)))

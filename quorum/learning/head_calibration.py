@@ -6,11 +6,12 @@ training rows of one vintage and are a few numbers in its manifest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from quorum.errors import DataError
@@ -131,6 +132,53 @@ def fit_head_map(
     points = np.unique(np.concatenate([[0.0], at, [1.0]]))
     mapped = believed * np.interp(points, at, rate) + (1.0 - believed) * points
     return HeadMap(tuple(points.tolist()), tuple(np.clip(mapped, 0.0, 1.0).tolist()))
+
+
+def fit_head_maps(
+    heads: Sequence[str],
+    direction: NDArray[np.int8],
+    confidence: Floats,
+    right: NDArray[np.int8],
+    weight: Floats | None = None,
+    settings: HeadCalibrationSettings | None = None,
+) -> dict[str, HeadMap]:
+    """Fit every head's map on the training rows of one vintage, all pairs together.
+
+    Parameters
+    ----------
+    heads : sequence of str
+    direction : ndarray of shape (n_rows, n_heads), int8
+        Direction of each head's vote; 0, flat or unavailable, is left out.
+    confidence : ndarray of shape (n_rows, n_heads)
+    right : ndarray of shape (n_rows,), int8
+        Side that was right, the rows' label; rows of 0, neither, are left out.
+    weight : ndarray of shape (n_rows,), optional
+        Uniqueness of the labels.
+    settings : HeadCalibrationSettings, default the defaults
+    """
+    maps = {}
+    for column, head in enumerate(heads):
+        rows = np.flatnonzero((direction[:, column] != 0) & (right != 0))
+        maps[head] = fit_head_map(
+            confidence[rows, column],
+            direction[rows, column] == right[rows],
+            None if weight is None else weight[rows],
+            settings,
+        )
+    return maps
+
+
+def apply_head_maps(
+    maps: Mapping[str, HeadMap], heads: Sequence[str], confidence: Floats
+) -> Floats:
+    """Return calibrated confidences, shape (n_rows, n_heads); a head without a map keeps its own.
+
+    What :func:`quorum.signals.decide` takes as ``confidence``.
+    """
+    columns = [
+        maps.get(head, HeadMap()).apply(confidence[:, column]) for column, head in enumerate(heads)
+    ]
+    return np.column_stack(columns) if columns else np.empty((len(confidence), 0))
 
 
 def _groups(

@@ -6,18 +6,21 @@ The regime classifier, the signal generator, and the ensemble that joins it with
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quorum.candles import DAY_MS
 from quorum.errors import DataError
 from quorum.learning.classifier import FittedClassifier
 from quorum.learning.dataset import horizons
+from quorum.learning.drift import drift_metrics
 from quorum.learning.fitting import fit_classifier
 from quorum.learning.folds import Fold, training_rows
 from quorum.learning.labels import recency
+from quorum.learning.promotion import excess_loss
 from quorum.learning.settings import LearningSettings
 from quorum.learning.stack import Stack, fit_stack
 from quorum.typing import Floats, Ints
@@ -27,6 +30,8 @@ SIGNAL_CLASSES = (-1, 0, 1)
 REGIME_CLASSES = tuple(range(8))
 #: Names of the parts of a vintage; those of ensemble members follow ``MEMBER``.
 REGIME, SIGNAL, ENSEMBLE, MEMBER = "regime", "signal", "ensemble", "member_"
+#: Newest rows that drift is measured on.
+DRIFT_DAYS = 30
 STACK_FILE = f"{ENSEMBLE}/stack.json"
 #: Kind of trees that generates signals; as a member of the ensemble it is not fitted twice.
 SIGNAL_MEMBER = "xgboost"
@@ -89,7 +94,8 @@ def fold_rows(
     keep = training_rows(task.fold, time[part], time[part] + reach, embargo)
     keep &= (time[part] // task.step + shared["pair"][part]) % thin == 0
     keep &= shared[usable][part] >= (0 if usable == "regime" else 1)
-    return np.flatnonzero(keep) + first
+    rows: Ints = np.flatnonzero(keep) + first
+    return rows
 
 
 def fit_market_models(task: FoldTask, shared: Mapping[str, NDArray[Any]]) -> FoldModels:
@@ -117,10 +123,15 @@ def fit_market_models(task: FoldTask, shared: Mapping[str, NDArray[Any]]) -> Fol
     metrics: dict[str, Any] = {name: dict(part.metrics) for name, part in parts.items()}
     metrics[ENSEMBLE] = {"method": joined.method, "log_loss": joined.log_loss}
     metrics["labels"] = _shares(shared["label"][rows], SIGNAL_CLASSES)
+    newest = time >= int(time[-1]) - DRIFT_DAYS * DAY_MS
+    metrics["drift"] = drift_metrics(shared["X"][rows], newest, task.names)
     regime = _fit_regime(task, shared, reach)
     if regime is not None:
-        files.update(regime[0].files(REGIME))
         metrics[REGIME] = {**regime[0].metrics, "cut_off": regime[1], "horizon_ms": reach}
+        excess = excess_loss(metrics[REGIME])
+        # Worse than the base rates: the rules read the regimes then.
+        if excess is not None and excess < 0:
+            files.update(regime[0].files(REGIME))
     return FoldModels(files, metrics, int(time[0]), int(time[-1]), len(rows))
 
 
@@ -178,12 +189,17 @@ def _out_of_fold(member: FittedClassifier, n: int) -> Floats:
 def _fit_regime(
     task: FoldTask, shared: Mapping[str, NDArray[Any]], reach: int
 ) -> tuple[FittedClassifier, int] | None:
-    """Fit the regime classifier; None where too few rows have a regime."""
+    """Fit the regime classifier on all of the past; None where that is too short.
+
+    Regimes last for weeks: a window of a year holds a few dozen of them.
+    """
     s = task.settings
-    rows = fold_rows(task, shared, reach, s.thin_regimes, "regime")
-    if len(rows) < s.fitting.min_rows:
+    time = shared["known_at"]
+    long = replace(task, fold=replace(task.fold, train_start=int(time[0])))
+    rows = fold_rows(long, shared, reach, s.thin_regimes, "regime")
+    time = time[rows]
+    if len(rows) < s.fitting.min_rows or time[-1] - time[0] < s.regime_days * DAY_MS:
         return None
-    time = shared["known_at"][rows]
     fitted = fit_classifier(
         shared["X"][rows],
         shared["regime"][rows].astype(np.int64),

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from quorum.candles import DAY_MS
+from quorum.candles import DAY_MS, timeframe_ms
+from quorum.consensus import DECIMALS, GRACE, Band, ConsensusSettings, bands
 from quorum.errors import DataError
 from quorum.features import Features
 from quorum.features.predictions import AGE
 from quorum.learning.dataset import feature_matrix, feature_names
 from quorum.learning.manifest import ChainManifest, Expected, compare
 from quorum.learning.settings import LearningSettings
+from quorum.learning.signal_rows import signal_columns, signal_rows
 from quorum.learning.store import ModelStore
-from quorum.learning.vintage import LoadedVintage, VintageFiles
+from quorum.learning.vintage import (
+    LoadedVintage,
+    VintageFiles,
+    calibrated_confidence,
+    weights_by_outcome,
+)
 from quorum.market import Market
+from quorum.signals import SignalTable, decide, read_votes
 from quorum.typing import Floats, Ints
 
 logger = logging.getLogger(__name__)
@@ -134,6 +144,61 @@ class Models:
         for name, values in out.items():
             features.add(name, values, scale_free=False)
 
+    def decide(
+        self,
+        frame: pd.DataFrame,
+        time: Ints,
+        heads: Sequence[str],
+        weights: Mapping[str, float] | Floats,
+        consensus: ConsensusSettings,
+    ) -> SignalTable:
+        """Turn published columns into signals with what was known of the heads by then.
+
+        See :func:`quorum.signals.decide`. Where the settings ask for it, weights follow the
+        outcomes of past votes (C11), and confidences are read as hit rates.
+        """
+        confidence: Floats | None = None
+        vintages = self.vintages
+        if vintages and (consensus.calibrated or consensus.weights == "outcomes"):
+            place = self.live(time + timeframe_ms(self.timeframe))
+            if consensus.weights == "outcomes":
+                weights = weights_by_outcome(vintages, place, heads, weights)
+            if consensus.calibrated:
+                stated = read_votes(frame, heads).confidence
+                confidence = calibrated_confidence(vintages, place, heads, stated)
+        table = decide(frame, time, heads, weights, consensus, confidence=confidence)
+        return self.judge(table, consensus)
+
+    def judge(self, table: SignalTable, consensus: ConsensusSettings) -> SignalTable:
+        """Return the table with what the meta-model of each moment expects of its entries.
+
+        With ``meta.confidence`` its probability, brought to even odds, also takes the place of
+        the consensus confidence: an entry's band, size and gate follow from it.
+
+        Raises
+        ------
+        DataError
+            If the meta-model learned from other heads.
+        """
+        vintages = self.vintages
+        rows = np.flatnonzero(table.entry)
+        if not vintages or not self.settings.meta.enabled:
+            return table
+        n = len(table.time)
+        win_rate, expected, even = (np.full(n, np.nan) for _ in range(3))
+        place = self.live(table.time[rows] + timeframe_ms(self.timeframe))
+        names = signal_columns(table.votes.heads)
+        for i in np.unique(place[place >= 0]):
+            own = rows[place == i]
+            promise = vintages[i].promise(signal_rows(table, own), names)
+            if promise is not None:
+                win_rate[own], expected[own] = promise.win_rate, promise.expected_r
+                even[own] = promise.even_odds
+        judged = replace(table, win_rate=win_rate, expected_r=expected)
+        if self.settings.meta.confidence:
+            return _resized(judged, even, consensus)
+        return judged
+
     def _recall(self, pair: str, at: Ints, place: Ints) -> dict[str, Floats]:
         """Return what is remembered of these moments, and take them off what is to be done."""
         if not self._remember or pair not in self._known:
@@ -159,6 +224,20 @@ class Models:
                 f"the models of {vintage.manifest.key} do not fit: {'; '.join(differences)}; "
                 "train again, or restore the settings they were trained with"
             )
+
+
+def _resized(table: SignalTable, even: Floats, settings: ConsensusSettings) -> SignalTable:
+    """Return the table with the even-odds probability as confidence where it is known."""
+    known = np.isfinite(even)
+    confidence = np.where(known, np.round(even, DECIMALS), table.consensus.confidence)
+    band = bands(confidence, settings)
+    passes = (band > Band.INSUFFICIENT) & (confidence >= settings.gate - GRACE)
+    return replace(
+        table,
+        entry=np.where(passes, table.entry, 0).astype(np.int8),
+        band=band,
+        consensus=replace(table.consensus, confidence=confidence),
+    )
 
 
 def label_settings(settings: LearningSettings) -> dict[str, object]:

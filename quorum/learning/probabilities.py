@@ -94,3 +94,15 @@ def as_matrix(X: Any, n_features: int | None, what: str) -> NDArray[np.float32]:
     if n_features is not None and matrix.shape[1] != n_features:
         raise DataError(f"{what}: {matrix.shape[1]} features, the model has {n_features}")
     return matrix
+
+
+def centred(p: Floats) -> Floats:
+    """Return log probabilities less their mean over the classes: log-odds against all."""
+    logs = np.log(np.maximum(p, SMALLEST))
+    return np.asarray(logs - logs.mean(axis=-1, keepdims=True))
+
+
+def softmax(logits: Floats) -> Floats:
+    """Return the probabilities of log probabilities, whatever was taken off a row."""
+    e = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(e / e.sum(axis=-1, keepdims=True))

@@ -49,7 +49,10 @@ class RegimeLabelSettings(Section):
         0.10, gt=0, le=5, description="drift of a weak trend per candle [usual volatility]"
     )
     pull: float = Field(
-        0.30, ge=0, le=1, description="share of the way to its middle a range goes per candle"
+        0.15, ge=0, le=1, description="share of the way to its middle a range goes per candle"
+    )
+    middle: int = Field(
+        21, ge=2, le=500, description="past whose mean price is a range's middle [candles]"
     )
     strong_volatility: float = Field(
         1.3, gt=0, le=10, description="volatility of a strong trend, over the usual [factor]"
@@ -58,7 +61,7 @@ class RegimeLabelSettings(Section):
         1.0, gt=0, le=10, description="volatility of a weak trend, over the usual [factor]"
     )
     range_volatility: float = Field(
-        0.8, gt=0, le=10, description="volatility of a range, over the usual [factor]"
+        0.85, gt=0, le=10, description="volatility of a range, over the usual [factor]"
     )
     high: float = Field(2.3, gt=1, le=20, description="high volatility, over the usual [factor]")
     low: float = Field(0.42, gt=0, lt=1, description="low volatility, over the usual [factor]")
@@ -99,14 +102,8 @@ class Profiles:
 def regime_reach(settings: RegimeLabelSettings | None = None) -> int:
     """Return how far into the future a label looks from its candle's close [ms]."""
     s = settings or RegimeLabelSettings()
-    # The window's last candle looks further itself: for its own volatility and its middle.
-    beyond = max(s.volatility, _middle(s))
-    return (s.window + beyond) * timeframe_ms(TIMEFRAME)
-
-
-def _middle(s: RegimeLabelSettings) -> int:
-    """Return the candles on each side whose mean price is the middle of a range."""
-    return max(s.window // 2, 1)
+    # The volatility around the window's last candle reaches beyond it.
+    return (s.window + s.volatility) * timeframe_ms(TIMEFRAME)
 
 
 def regime_labels(
@@ -164,9 +161,10 @@ def _evidence(c: Candles, s: RegimeLabelSettings) -> tuple[Floats, Bools]:
     volatility = _centred(variance, s.volatility)
     own = np.sqrt(np.where(volatility > 0, volatility, np.nan))
     usual = _usual(variance, s)
-    middle = _centred(price, _middle(s))
-    step = (price - shifted(price, 1)) / own
-    away = (shifted(price, 1) - middle) / own
+    before = shifted(price, 1)
+    # A middle that knew the future would make every walk look pulled back to it.
+    middle = shifted(window_sum(price, s.middle) / s.middle, 1)
+    step, away = (price - before) / own, (before - middle) / own
     kinds = Profiles.of(s)
     surprise = step[:, None] - (kinds.drift - kinds.pull * away[:, None])
     stress = (np.log(own / usual)[:, None] - np.log(kinds.volatility)) / s.softness

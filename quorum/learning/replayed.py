@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from quorum.features.predictions import AGE
 from quorum.learning.consensus_models import SignalRows, pair_signals
+from quorum.learning.explanation import Probe, probe_pair
 from quorum.learning.prediction import Models
 from quorum.learning.store import ModelStore
 from quorum.learning.vintage import LoadedVintage, VintageFiles
@@ -35,6 +36,8 @@ class PairReplay:
     available : ndarray of shape (n_rows, n_heads), bool
     heads : tuple of str
     signals : SignalRows
+    probe : Probe
+        Of some rows, what the evidence needs beside.
     """
 
     predictions: Mapping[str, NDArray[np.float32]]
@@ -43,6 +46,7 @@ class PairReplay:
     available: NDArray[np.bool_]
     heads: tuple[str, ...]
     signals: SignalRows
+    probe: Probe
 
 
 def replay_pair(
@@ -72,7 +76,8 @@ def replay_pair(
         if (manifest := store.find(key)) is not None
     ]
     market = load(pair)
-    result = evaluate(market, settings, Models(loaded, settings.learning, timeframe))
+    models = Models(loaded, settings.learning, timeframe)
+    result = evaluate(market, settings, models)
     table = signal_table(result, settings)
     rows = np.flatnonzero(market.tradable & np.isfinite(result.features["atr"]))
     predictions = {
@@ -87,4 +92,5 @@ def replay_pair(
         table.votes.available[rows],
         table.votes.heads,
         pair_signals(table, market, settings, index),
+        probe_pair(models, market, result.features, rows),
     )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pydantic import Field
 
 from quorum.learning.folds import FoldSettings
+from quorum.learning.head_calibration import HeadCalibrationSettings
 from quorum.learning.labels import LabelSettings
 from quorum.learning.model_settings import EnsembleSettings, FittingSettings, ModelSettings
+from quorum.learning.outcome_weights import OutcomeWeightSettings
+from quorum.learning.promotion import PromotionSettings
 from quorum.learning.regime_labels import RegimeLabelSettings
 from quorum.section import Section
 
@@ -56,7 +59,22 @@ class LearningSettings(Section):
     regimes: RegimeLabelSettings = Field(
         RegimeLabelSettings(), description="labels of the regime classifier"
     )
+    regime_days: int = Field(
+        365,
+        ge=30,
+        le=10_000,
+        description="history a regime classifier needs, and learns from all of it [days]",
+    )
     folds: FoldSettings = Field(FoldSettings(), description="what trains when")
     fitting: FittingSettings = Field(FittingSettings(), description="classifiers (M4 a-c)")
     ensemble: EnsembleSettings = Field(EnsembleSettings(), description="how they are joined")
     meta: MetaSettings = Field(MetaSettings(), description="the model of consensus signals")
+    head_calibration: HeadCalibrationSettings = Field(
+        HeadCalibrationSettings(), description="hit rates of the heads (consensus.calibrated)"
+    )
+    outcome_weights: OutcomeWeightSettings = Field(
+        OutcomeWeightSettings(), description="weights by outcome (consensus.weights)"
+    )
+    promotion: PromotionSettings = Field(
+        PromotionSettings(), description="what a new vintage must show to be used (M8)"
+    )

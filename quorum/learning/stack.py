@@ -18,12 +18,20 @@ import numpy as np
 from pydantic import ValidationError, model_validator
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from quorum.errors import DataError
 from quorum.learning.model_settings import EnsembleSettings
-from quorum.learning.probabilities import SMALLEST, codes_of, log_loss, normalised
+from quorum.learning.probabilities import (
+    SMALLEST,
+    centred,
+    codes_of,
+    log_loss,
+    normalised,
+    softmax,
+)
 from quorum.section import Section
-from quorum.typing import Floats, Ints
+from quorum.typing import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -173,11 +181,11 @@ class Stack(Section):
     def _proba(self, scores: Floats) -> Floats:
         """Return the joined probabilities of centred log probabilities."""
         if self.method != "stacking":
-            mixed = np.tensordot(np.asarray(self.weights), _softmax(scores), axes=1)
+            mixed = np.tensordot(np.asarray(self.weights), softmax(scores), axes=1)
             return normalised(mixed)
         wide = np.concatenate(list(scores), axis=1)
         logits = wide @ np.asarray(self.coefficients).T + np.asarray(self.intercepts)
-        return normalised(_softmax(logits))
+        return normalised(softmax(logits))
 
     def _odds(self, proba: Floats) -> Floats:
         """Return the log-odds of a rise against a fall."""
@@ -272,13 +280,14 @@ def fit_stack(
     codes = codes_of(y, classes, "ensemble")
     weight = np.ones(len(codes)) if weight is None else np.asarray(weight, np.float64)
     inputs = _stacked(members, settings.members, (len(codes), len(classes)))
-    seen = np.isfinite(inputs).all(axis=(0, 2))
+    seen: Bools = np.asarray(np.isfinite(inputs).all(axis=(0, 2)))
     if not seen.any() or weight[seen].sum() <= 0:
         raise DataError(f"ensemble: no row of {len(codes)} was predicted by every member")
     scores, codes, weight = centred(inputs[:, seen]), codes[seen], weight[seen]
     enough = len(codes) >= settings.min_rows and np.ptp(codes) > 0
     method = settings.method if enough else "voting"
-    parts = _fitted(method, scores, codes, weight, settings.ridge)
+    with threadpool_limits(1, user_api="blas"):
+        parts = _fitted(method, scores, codes, weight, settings.ridge)
     stack = Stack(
         method=method,
         members=settings.members,
@@ -343,7 +352,7 @@ def _regression(scores: Floats, codes: Ints, weight: Floats, ridge: float) -> tu
 
 def _simplex_weights(scores: Floats, codes: Ints, weight: Floats) -> Floats:
     """Return the weights, none below 0 and of sum 1, of least log loss; it is convex in them."""
-    true = _softmax(scores)[:, np.arange(len(codes)), codes]
+    true = softmax(scores)[:, np.arange(len(codes)), codes]
     share = weight / weight.sum()
     n_members = len(scores)
 
@@ -364,7 +373,7 @@ def _simplex_weights(scores: Floats, codes: Ints, weight: Floats) -> Floats:
 
 
 def _mean_returns(
-    returns: Floats | None, seen: np.ndarray, codes: Ints, weight: Floats, n_classes: int
+    returns: Floats | None, seen: Bools, codes: Ints, weight: Floats, n_classes: int
 ) -> tuple[float | None, ...]:
     """Return the mean return where each class came true; None where none is known."""
     if returns is None:
@@ -383,17 +392,6 @@ def _expected(proba: Floats, returns: Sequence[float | None]) -> Floats:
     if all(value is None for value in returns):
         return np.full(len(proba), np.nan)
     return np.asarray(proba @ np.array([value or 0.0 for value in returns]))
-
-
-def centred(p: Floats) -> Floats:
-    """Return log probabilities less their mean over the classes: log-odds against all."""
-    logs = np.log(np.maximum(p, SMALLEST))
-    return np.asarray(logs - logs.mean(axis=-1, keepdims=True))
-
-
-def _softmax(logits: Floats) -> Floats:
-    e = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(e / e.sum(axis=-1, keepdims=True))
 
 
 def _rows(values: Floats) -> tuple[tuple[float, ...], ...]:

@@ -15,6 +15,7 @@ month's training fits one fold.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,6 +30,7 @@ from quorum.learning.backends import BackendSettings, run_tasks
 from quorum.learning.consensus_models import SignalRows, fit_meta, pool_signals
 from quorum.learning.dataset import PairRows, Pool, horizons, pair_rows, pool
 from quorum.learning.folds import Fold, walk_forward
+from quorum.learning.head_standings import VoteRows, fit_standings, vote_rows
 from quorum.learning.manifest import ChainManifest, Vintage, VintageManifest, dated_name
 from quorum.learning.market_models import (
     FoldModels,
@@ -37,11 +39,14 @@ from quorum.learning.market_models import (
     fold_rows,
 )
 from quorum.learning.prediction import label_settings
+from quorum.learning.promotion import PromotionSettings, objections
 from quorum.learning.replayed import PairReplay, replay_pair
 from quorum.learning.store import ModelStore
 from quorum.learning.vintage import VintageFiles
 from quorum.market import Market
 from quorum.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 #: Metric under which a vintage says which market models it holds.
 MARKET_KEY = "market_key"
@@ -85,8 +90,8 @@ class Trained:
 
     Attributes
     ----------
-    chain : ChainManifest or None
-        None where nothing was published.
+    chain : ChainManifest
+        The current chain now.
     vintages : tuple of VintageManifest
     reused : int
         Folds whose market models had been fitted before.
@@ -99,7 +104,7 @@ class Trained:
     signals : SignalRows
     """
 
-    chain: ChainManifest | None
+    chain: ChainManifest
     vintages: tuple[VintageManifest, ...]
     reused: int
     skipped: tuple[str, ...]
@@ -128,13 +133,15 @@ def train(
         rows, pooled = _read_pairs(plan, progress)
         tasks, skipped = _fold_tasks(plan, pooled)
         stages, reused = _fit_folds(plan, store, pooled, tasks, progress)
+        stages, refused = _promoted(stages, plan.settings.learning.promotion)
         pooled = replace(pooled, arrays={})
         replays = _replay_pairs(plan, store, stages, progress)
         signals = pool_signals([r.signals for r in replays])
-        vintages = _finish(plan, store, stages, tasks, signals, progress)
+        votes = vote_rows(rows, replays)
+        vintages = _finish(plan, store, stages, signals, votes, progress)
         chain = store.publish([v.key for v in vintages], reason)
         store.prune()
-    return Trained(chain, vintages, reused, skipped, rows, replays, signals)
+    return Trained(chain, vintages, reused, (*skipped, *refused), rows, replays, signals)
 
 
 # 1. Rows ------------------------------------------------------------------------------------
@@ -225,11 +232,9 @@ class _Digests:
         return digest.digest()
 
     def of(self, fold: Fold) -> str:
-        first = fold.train_start // self._block_ms - self._first
+        """Return the digest of all rows known when a fold is fitted."""
         last = fold.valid_from // self._block_ms - self._first
-        return hashlib.blake2b(
-            b"".join(self._blocks[max(first, 0) : last]), digest_size=16
-        ).hexdigest()
+        return hashlib.blake2b(b"".join(self._blocks[:last]), digest_size=16).hexdigest()
 
 
 def _fit_folds(
@@ -250,6 +255,30 @@ def _fit_folds(
         found[i] = store.write(vintage, fitted.files)
         progress("models", len(found), len(tasks))
     return [found[i] for i in range(len(tasks))], reused
+
+
+def _promoted(
+    stages: Sequence[VintageManifest], settings: PromotionSettings
+) -> tuple[list[VintageManifest], tuple[str, ...]]:
+    """Return the vintages that may speak, and why the others may not.
+
+    Raises
+    ------
+    DataError
+        If none may.
+    """
+    kept: list[VintageManifest] = []
+    refused = []
+    for stage in stages:
+        why = objections(stage, kept[-1] if kept else None, settings)
+        if why:
+            refused.append(f"{stage.key} is not used: {'; '.join(why)}")
+            logger.warning("%s", refused[-1])
+        else:
+            kept.append(stage)
+    if not kept:
+        raise DataError(f"no vintage of {len(stages)} may be used: {refused[-1]}")
+    return kept, tuple(refused)
 
 
 def _market_vintage(plan: Plan, keyed: Keyed, fitted: FoldModels) -> Vintage:
@@ -302,24 +331,27 @@ def _finish(
     plan: Plan,
     store: ModelStore,
     stages: Sequence[VintageManifest],
-    tasks: Sequence[Keyed],
     signals: SignalRows,
+    votes: VoteRows,
     progress: Progress,
 ) -> tuple[VintageManifest, ...]:
     """Add the consensus models to every fold's market models and store the whole."""
     s = plan.settings.learning
+    horizon, _ = horizons(s, plan.step)
+    weights = plan.settings.head_weights()
     out = []
-    for stage, keyed in zip(stages, tasks, strict=True):
-        files, metrics = fit_meta(signals, keyed.task.fold, s) if s.meta.enabled else ({}, {})
-        content = {**_market_files(store, stage), **files}
+    for stage in stages:
+        meta, metrics = fit_meta(signals, stage.valid_from, s) if s.meta.enabled else ({}, {})
+        heads = fit_standings(votes, signals, weights, stage.valid_from, horizon, s)
+        content = {**_market_files(store, stage), **meta, **heads}
         digest = hashlib.blake2b(digest_size=16)
         for name in sorted(content):
             digest.update(name.encode() + hashlib.blake2b(content[name]).digest())
         vintage = Vintage(
             **{
                 **stage.model_dump(include=set(Vintage.model_fields)),
-                "key": dated_name(stage.valid_from, "whole", keyed.key, digest.hexdigest()),
-                "metrics": {**stage.metrics, MARKET_KEY: keyed.key, "meta": metrics},
+                "key": dated_name(stage.valid_from, "whole", stage.key, digest.hexdigest()),
+                "metrics": {**stage.metrics, "meta": metrics},
             }
         )
         out.append(store.write(vintage, content))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from quorum.context.regime import REGIMES
 from quorum.errors import DataError
 from quorum.features import predictions as columns
 from quorum.learning.classifier import FittedClassifier
+from quorum.learning.head_calibration import HeadMap, apply_head_maps
 from quorum.learning.manifest import VintageManifest
 from quorum.learning.market_models import (
     MEMBER,
@@ -23,9 +25,11 @@ from quorum.learning.market_models import (
     SIGNAL_MEMBER,
     STACK_FILE,
 )
+from quorum.learning.model_settings import EnsembleSettings
+from quorum.learning.probabilities import SMALLEST
 from quorum.learning.stack import Stack
 from quorum.learning.store import ModelStore
-from quorum.typing import Floats
+from quorum.typing import Floats, Ints
 
 #: Parts of a vintage that learn from consensus signals.
 META, HEADS = "meta", "heads"
@@ -64,10 +68,14 @@ class Promise:
         Calibrated probability that the trade ends with a profit after costs.
     expected_r : ndarray, float64
         Expected result after costs, in units of the stop's distance.
+    even_odds : ndarray, float64
+        The probability that would be as good a bet at even odds: expected profits over expected
+        profits and losses together. A win rate of 0.35 at 2.5 R is worth 0.57 at 1 R.
     """
 
     win_rate: Floats
     expected_r: Floats
+    even_odds: Floats
 
 
 @dataclass(frozen=True)
@@ -76,13 +84,13 @@ class HeadStandings:
 
     Attributes
     ----------
-    calibration : mapping of head name to JSON
-        Map from confidence to hit rate (:mod:`quorum.learning.head_calibration`).
+    calibration : mapping of head name to HeadMap
+        From confidence to hit rate.
     weights : mapping of head name to float
         Outcome-driven weights (spec C11).
     """
 
-    calibration: Mapping[str, object]
+    calibration: Mapping[str, HeadMap]
     weights: Mapping[str, float]
 
 
@@ -112,8 +120,10 @@ class LoadedVintage:
         """What joins the members."""
         if STACK_FILE not in self._files:
             raise DataError(f"{self.manifest.key}: {STACK_FILE} is missing")
-        names = tuple(str(name) for name in self.manifest.models["ensemble"]["members"])
-        return Stack.from_bytes(self._files[STACK_FILE], members=names, classes=SIGNAL_CLASSES)
+        settings = EnsembleSettings.model_validate(self.manifest.models.get("ensemble"))
+        return Stack.from_bytes(
+            self._files[STACK_FILE], members=settings.members, classes=SIGNAL_CLASSES
+        )
 
     @cached_property
     def meta(self) -> FittedClassifier | None:
@@ -132,13 +142,14 @@ class LoadedVintage:
         if HEADS_FILE not in self._files:
             return None
         document = _document(self._files, HEADS_FILE, ("calibration", "weights"))
-        return HeadStandings(document["calibration"], document["weights"])
+        maps = {str(head): HeadMap.from_json(m) for head, m in document["calibration"].items()}
+        return HeadStandings(maps, {str(k): float(w) for k, w in document["weights"].items()})
 
     def predict(self, X: NDArray[np.float32]) -> dict[str, Floats]:
         """Return the prediction columns of some rows, shape (n_rows,) each."""
         signal = self.signal.predict_proba(X)
         members = {
-            name: signal if name == SIGNAL_MEMBER else self._member(name).predict_proba(X)
+            name: signal if name == SIGNAL_MEMBER else self.member(name).predict_proba(X)
             for name in self.ensemble.members
         }
         joined = self.ensemble.join(members)
@@ -158,7 +169,8 @@ class LoadedVintage:
             out |= {columns.REGIME + name: regimes[:, i] for i, name in enumerate(REGIMES)}
         return out
 
-    def _member(self, name: str) -> FittedClassifier:
+    def member(self, name: str) -> FittedClassifier:
+        """Return a member of the ensemble other than the signal generator."""
         loaded: dict[str, FittedClassifier] = self.__dict__.setdefault("_members", {})
         if name not in loaded:
             loaded[name] = FittedClassifier.from_files(MEMBER + name, self._files)
@@ -182,10 +194,11 @@ class LoadedVintage:
             )
         win_rate = self.meta.predict_proba(X)[:, 1]
         win, loss = self.returns
-        return Promise(win_rate, win_rate * win + (1.0 - win_rate) * loss)
+        gain, pain = win_rate * win, (1.0 - win_rate) * -loss
+        return Promise(win_rate, gain - pain, gain / np.maximum(gain + pain, SMALLEST))
 
 
-def _document(files: Mapping[str, bytes], name: str, keys: tuple[str, ...]) -> dict[str, object]:
+def _document(files: Mapping[str, bytes], name: str, keys: tuple[str, ...]) -> dict[str, Any]:
     try:
         document = json.loads(files[name])
     except (KeyError, ValueError) as error:
@@ -194,3 +207,46 @@ def _document(files: Mapping[str, bytes], name: str, keys: tuple[str, ...]) -> d
     if missing:
         raise DataError(f"{name}: lacks {', '.join(missing)}")
     return dict(document)
+
+
+def weights_by_outcome(
+    vintages: Sequence[LoadedVintage],
+    place: Ints,
+    heads: Sequence[str],
+    fixed: Mapping[str, float] | Floats,
+) -> Floats:
+    """Return each candle's weights of the heads (spec C11), shape (n_candles, n_heads).
+
+    Parameters
+    ----------
+    vintages : sequence of LoadedVintage
+    place : ndarray of shape (n_candles,), int64
+        Vintage that is live, -1 for none: the fixed weights hold there.
+    heads : sequence of str
+    fixed : mapping of head name to weight, or ndarray of shape (n_candles, n_heads)
+    """
+    if isinstance(fixed, Mapping):
+        fixed = np.tile([fixed.get(head, 0.0) for head in heads], (len(place), 1))
+    out = np.array(fixed, dtype=np.float64)
+    for i in np.unique(place[place >= 0]):
+        standings = vintages[i].heads
+        if standings is not None:
+            out[place == i] = [standings.weights.get(head, 0.0) for head in heads]
+    return out
+
+
+def calibrated_confidence(
+    vintages: Sequence[LoadedVintage], place: Ints, heads: Sequence[str], stated: Floats
+) -> Floats:
+    """Return confidences as hit rates (spec C1), as stated where no vintage is live.
+
+    Parameters
+    ----------
+    stated : ndarray of shape (n_candles, n_heads), float64
+    """
+    out = stated.copy()
+    for i in np.unique(place[place >= 0]):
+        standings, rows = vintages[i].heads, place == i
+        if standings is not None:
+            out[rows] = apply_head_maps(standings.calibration, heads, stated[rows])
+    return out

@@ -15,6 +15,9 @@ from quorum.learning.probabilities import as_matrix, log_loss
 from quorum.learning.sealing import seal, unseal
 from quorum.typing import Floats, Ints
 
+#: First byte of a UBJSON object.
+HEADER = b"{"
+
 
 class XgBoost(Booster):
     """Level-wise trees; saved in XGBoost's binary JSON (UBJSON)."""
@@ -99,9 +102,12 @@ class XgBoost(Booster):
     def from_bytes(cls, data: bytes, *, classes: Sequence[int], n_features: int) -> Self:
         """Return the fitted booster, for one thread; see :meth:`Member.from_bytes`."""
         library = optional_library("xgboost")
+        body = unseal(data, cls.name)
+        if not body.startswith(HEADER):
+            raise DataError(f"{cls.name}: the file begins with {body[:20]!r}, want {HEADER!r}")
         booster = library.Booster({"nthread": 1})
         try:
-            booster.load_model(bytearray(unseal(data, cls.name)))
+            booster.load_model(bytearray(body))
         except (library.core.XGBoostError, ValueError) as error:
             raise DataError(f"{cls.name}: cannot be loaded: {_first_line(error)}") from error
         found = int(booster.num_features()), _n_classes(booster)

@@ -13,7 +13,7 @@ import os
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from types import TracebackType
@@ -41,11 +41,41 @@ class Request:
         For example ``"/fapi/v1/exchangeInfo"``.
     parameters : dict of str
         Of the query string and of a form body.
+    query, body : str
+        As they came.
+    headers : dict of str
+        By lower-case name.
     """
 
     method: str
     path: str
     parameters: dict[str, str]
+    query: str = ""
+    body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What is sent back; a handler that returns anything else has it sent as JSON with 200.
+
+    Attributes
+    ----------
+    content : object
+        Sent as JSON.
+    status : int, default=200
+    headers : dict of str
+    kept : float, default=1
+        Share of the text that is sent: less than all is no JSON any more.
+    silent : bool, default=False
+        Send nothing and close the connection.
+    """
+
+    content: object
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    kept: float = 1.0
+    silent: bool = False
 
 
 class HTTPError(QuorumError):
@@ -153,16 +183,17 @@ class LocalServer(Service):
         self._thread.join()
         self._server = self._thread = None
 
-    def answer(self, request: Request) -> tuple[int, object]:
-        """Return status and body for a request, never raising."""
+    def answer(self, request: Request) -> Reply:
+        """Return the reply to a request, never raising."""
         handler = self.routes.get((request.method, request.path), self.unknown)
         try:
-            return 200, handler(request)
+            content = handler(request)
         except HTTPError as error:
-            return error.status, error.body
+            return Reply(error.body, error.status)
         except Exception as error:  # a server answers, whatever happened
             logger.exception("%s %s failed", request.method, request.path)
-            return 500, {"code": -1000, "msg": f"{type(error).__name__}: {error}"}
+            return Reply({"code": -1000, "msg": f"{type(error).__name__}: {error}"}, 500)
+        return content if isinstance(content, Reply) else Reply(content)
 
 
 class _Server(ThreadingHTTPServer):
@@ -170,13 +201,15 @@ class _Server(ThreadingHTTPServer):
 
     daemon_threads = False
     block_on_close = True
+    # Hosts ask for all their pairs at once; connections the queue has no room for wait for seconds.
+    request_queue_size = 512
     # A port just left can be taken again; on Windows this would take one that is in use.
     allow_reuse_address = os.name == "posix"
 
     def __init__(
         self,
         address: tuple[str, int],
-        answer: Callable[[Request], tuple[int, object]],
+        answer: Callable[[Request], Reply],
     ) -> None:
         super().__init__(address, _Connection)
         self.answer = answer
@@ -214,18 +247,31 @@ class _Connection(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     timeout = IDLE_TIMEOUT
+    # Head and body leave together, at once: else each answer may wait for an acknowledgement.
+    wbufsize = -1
+    disable_nagle_algorithm = True
     server: _Server
 
     def _serve(self) -> None:
         parts = urlsplit(self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        text = body.decode("utf-8", "replace")
         parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
-        parameters.update(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
-        status, content = self.server.answer(Request(self.command, parts.path, parameters))
-        data = json.dumps(content).encode()
-        self.send_response(status)
+        if "json" not in self.headers.get("Content-Type", ""):
+            parameters.update(parse_qsl(text, keep_blank_values=True))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Request(self.command, parts.path, parameters, parts.query, text, headers)
+        reply = self.server.answer(request)
+        if reply.silent:
+            self.close_connection = True
+            return
+        data = json.dumps(reply.content).encode()
+        data = data[: round(len(data) * reply.kept)]
+        self.send_response(reply.status)
         self.send_header("Content-Type", "application/json;charset=UTF-8")
         self.send_header("Content-Length", str(len(data)))
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
 

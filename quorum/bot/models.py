@@ -1,0 +1,103 @@
+"""BotModels: the trained models of a strategy, imported only where there are any.
+
+The libraries behind the models take a second to import; a strategy without models must not pay
+for them, nor need them installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from freqtrade.enums import RunMode
+
+from quorum.consensus import ConsensusSettings
+from quorum.errors import DataError
+from quorum.features import Features
+from quorum.market import Market
+from quorum.settings import Settings
+from quorum.signals import SignalTable, decide
+from quorum.typing import Ints
+
+if TYPE_CHECKING:
+    from quorum.learning.prediction import Models
+
+
+class BotModels:
+    """Adds predictions and promises where models have been trained; else nothing.
+
+    Parameters
+    ----------
+    user_data : Path
+        The host's user directory.
+    settings : Settings
+    timeframe : str
+        Base timeframe.
+    remember : bool
+        Keep predictions of earlier candles; for running bots.
+    """
+
+    def __init__(
+        self, user_data: Path, settings: Settings, timeframe: str, *, remember: bool = False
+    ) -> None:
+        self.folder = user_data / settings.learning.folder
+        self._settings = settings
+        self._timeframe = timeframe
+        self._remember = remember
+        self._models: Models | None = None
+
+    def loaded(self) -> Models | None:
+        """Return the models, None where none have been trained or they are switched off.
+
+        Raises
+        ------
+        DataError
+            If there are models but not the libraries to run them.
+        """
+        if self._models is None and self._settings.learning.enabled and self._trained():
+            try:
+                from quorum.learning.prediction import Models
+                from quorum.learning.store import ModelStore
+            except ImportError as error:
+                raise DataError(
+                    f"{self.folder}: models were trained, but {error.name} is not installed; "
+                    'pip install "freqtrade-quorum[learning]", or set quorum.learning.enabled '
+                    "to false"
+                ) from error
+            store = ModelStore(self.folder)
+            self._models = Models(
+                store, self._settings.learning, self._timeframe, remember=self._remember
+            )
+        return self._models
+
+    def _trained(self) -> bool:
+        return (self.folder / "CURRENT").is_file()
+
+    def add_predictions(self, market: Market, features: Features) -> None:
+        """Add the prediction columns, see :meth:`quorum.learning.prediction.Models`."""
+        models = self.loaded()
+        if models is not None:
+            models.add_predictions(market, features)
+
+    def decide(
+        self,
+        frame: pd.DataFrame,
+        time: Ints,
+        heads: Sequence[str],
+        weights: Mapping[str, float],
+        consensus: ConsensusSettings,
+    ) -> SignalTable:
+        """Turn published columns into signals, see :func:`quorum.signals.decide`."""
+        models = self.loaded()
+        if models is None:
+            return decide(frame, time, heads, weights, consensus)
+        return models.decide(frame, time, heads, weights, consensus)
+
+
+def bot_models(config: dict[str, Any], settings: Settings, timeframe: str) -> BotModels:
+    """Return the models of a freqtrade configuration; a running bot keeps what was predicted."""
+    user_data = Path(config.get("user_data_dir") or "user_data")
+    running = config.get("runmode") in (RunMode.LIVE, RunMode.DRY_RUN)
+    return BotModels(user_data, settings, timeframe, remember=running)

@@ -1,0 +1,192 @@
+"""``quorum train``: walk-forward models from the candles of all pairs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from quorum.bot.host import load_config, load_market, read_settings, whitelist
+from quorum.candles import timeframe_ms
+from quorum.cli.app import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    DatadirOption,
+    TimeframeOption,
+    command,
+    console,
+    error_console,
+)
+from quorum.cli.models import ModelsDirOption, models_folder
+from quorum.errors import DataError, QuorumError
+
+logger = logging.getLogger(__name__)
+
+#: What the stages of a training are called on the progress bar.
+STAGES = {
+    "rows": "features and labels",
+    "models": "market models",
+    "signals": "signals they would have given",
+    "meta": "meta-models",
+}
+
+
+@command("train")
+def train_command(
+    config: ConfigOption = DEFAULT_CONFIG,
+    datadir: DatadirOption = None,
+    timeframe: TimeframeOption = None,
+    pair: Annotated[
+        list[str] | None, typer.Option("--pair", "-p", help="may be repeated; default: whitelist")
+    ] = None,
+    models_dir: ModelsDirOption = None,
+    backend: Annotated[
+        Literal["joblib", "dask"], typer.Option(help="where folds are fitted")
+    ] = "joblib",
+    scheduler: Annotated[
+        str | None, typer.Option(help="dask: address, for example tcp://host:8786")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="processes; -1: one per core")] = -1,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="train again whenever a refit is due, until stopped")
+    ] = False,
+    every: Annotated[float, typer.Option(help="with --watch: hours between two looks")] = 6.0,
+) -> None:
+    """Train the models walk-forward; what was fitted before is not fitted again.
+
+    Every refit date gets models that know only what was known an embargo before it. A backtest
+    predicts each candle by the models that were live then; a running bot picks up new ones by
+    itself.
+    """
+    options = (config, datadir, timeframe, pair, models_dir, backend, scheduler, jobs)
+    if not watch:
+        train_once(*options)
+        return
+    while True:
+        try:
+            train_once(*options)
+        except QuorumError as error:
+            # The chain in use stays in use; the next look may find what was missing.
+            error_console.print(f"[bold red]not trained[/] {error}")
+            logger.warning("not trained: %s", error)
+        console.print(f"next look in {every:g} h (Ctrl-C ends)")
+        try:
+            time.sleep(every * 3600)
+        except KeyboardInterrupt:
+            console.print("stopped")
+            return
+
+
+def train_once(
+    config: list[Path],
+    datadir: Path | None,
+    timeframe: str | None,
+    pairs: list[str] | None,
+    models_dir: Path | None,
+    backend: Literal["joblib", "dask"] = "joblib",
+    scheduler: str | None = None,
+    jobs: int = -1,
+    overrides: dict[str, Any] | None = None,
+) -> None:
+    """Train, publish, and print what came of it.
+
+    Parameters
+    ----------
+    overrides : dict, optional
+        Laid over the ``quorum`` section of the configuration.
+    """
+    try:
+        from quorum.learning.backends import BackendSettings
+        from quorum.learning.store import ModelStore
+        from quorum.learning.training import Plan, train
+    except ImportError as error:
+        raise DataError(
+            f'{error.name} is not installed: pip install "freqtrade-quorum[learning]"'
+        ) from error
+    loaded = load_config(config, datadir=datadir, timeframe=timeframe)
+    if overrides:
+        loaded["quorum"] = {**loaded.get("quorum", {}), **overrides}
+    settings = read_settings(loaded, loaded["timeframe"])
+    plan = Plan(
+        pairs=tuple(pairs or _with_candles(loaded, settings)),
+        load=partial(load_market, loaded, settings),
+        settings=settings,
+        timeframe=loaded["timeframe"],
+        step=timeframe_ms(loaded["timeframe"]),
+        backend=BackendSettings(kind=backend, scheduler=scheduler, n_jobs=jobs),
+    )
+    store = ModelStore(models_folder(config, models_dir))
+    with Progress(
+        TextColumn("{task.description:<32}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    ) as bar:
+        bars: dict[str, Any] = {}
+
+        def progress(stage: str, done: int, total: int) -> None:
+            if stage not in bars:
+                bars[stage] = bar.add_task(STAGES[stage], total=total)
+            bar.update(bars[stage], completed=done)
+
+        trained = train(plan, store, progress)
+    console.print(summary(trained))
+    for reason in trained.skipped:
+        error_console.print(f"[yellow]{reason}[/]")
+    console.print(f"chain {trained.chain.id} is in use ({store.root})", soft_wrap=True)
+
+
+def _with_candles(config: dict[str, Any], settings: Any) -> list[str]:
+    """Return the pairs of the whitelist that have candles, telling which do not."""
+    found = []
+    for pair in whitelist(config):
+        try:
+            load_market(config, settings, pair)
+        except DataError as error:
+            error_console.print(f"[yellow]{pair} is left out[/]: {error}")
+        else:
+            found.append(pair)
+    if not found:
+        raise DataError(f"{config['datadir']}: no pair of the whitelist has candles")
+    return found
+
+
+def summary(trained: Any) -> Table:
+    """Return one row per vintage: what it learned from, and what it is worth out of fold."""
+    table = Table(title=f"{len(trained.vintages)} vintages, {trained.reused} fitted before")
+    for name in ("valid from", "cut-off", "rows", "signal", "regime", "meta", "wins", "mean R"):
+        table.add_column(name, justify="left" if name == "valid from" else "right")
+    for vintage in trained.vintages:
+        meta = vintage.metrics.get("meta") or {}
+        table.add_row(
+            _day(vintage.valid_from),
+            _day(vintage.cut_off),
+            f"{vintage.rows:,}",
+            *(_skill(vintage.metrics.get(part)) for part in ("signal", "regime", "meta")),
+            f"{meta['win_rate']:.1%}" if "win_rate" in meta else "",
+            f"{meta['mean_r']:+.3f}" if "mean_r" in meta else "",
+        )
+    table.caption = (
+        "signal, regime, meta: log loss out of fold less that of the base rates [nats]; "
+        "below 0 is skill"
+    )
+    return table
+
+
+def _skill(metrics: Any) -> str:
+    from quorum.learning.promotion import excess_loss
+
+    excess = excess_loss(metrics)
+    return "" if excess is None else f"{excess:+.4f}"
+
+
+def _day(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, tz=UTC).strftime("%Y-%m-%d")

@@ -1,0 +1,107 @@
+"""Trained models: whole, of this timeframe, and not too old."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from quorum.candles import DAY_MS
+from quorum.doctor.base import Finding, Level, Setup
+from quorum.errors import QuorumError
+from quorum.learning.manifest import (
+    ChainManifest,
+    Expected,
+    VintageManifest,
+    compare,
+    library_versions,
+)
+from quorum.learning.prediction import label_settings
+from quorum.learning.store import ModelStore
+
+
+def models(setup: Setup) -> Iterator[Finding]:
+    """Read every file of the chain in use, and compare it with the set-up."""
+    learning = setup.settings.learning
+    root = setup.user_data / learning.folder
+    if not learning.enabled:
+        yield Finding(Level.OK, "the models are switched off", "quorum.learning.enabled = False")
+        return
+    store = ModelStore(root)
+    try:
+        chain = store.current()
+        if chain is None:
+            yield Finding(
+                Level.HINT,
+                "no models are in use: the heads that need them abstain",
+                str(root),
+                "quorum train",
+            )
+            return
+        vintages = [store.verify(key) for key in chain.vintages]
+    except (QuorumError, OSError) as error:
+        yield Finding(
+            Level.PROBLEM,
+            f"the models cannot be used: {error}",
+            str(root),
+            "`quorum models` to roll back, or `quorum train`",
+        )
+        return
+    yield from _fits(setup, chain, vintages[-1], str(root))
+
+
+def _fits(
+    setup: Setup, chain: ChainManifest, newest: VintageManifest, root: str
+) -> Iterator[Finding]:
+    timeframe = setup.strategy.values.get("timeframe") if setup.strategy else None
+    timeframe = str(timeframe or setup.value("timeframe", "1h"))
+    where = f"{root}: chain {chain.id}, newest vintage {newest.key}"
+    good = True
+    # What the strategy itself would refuse them for, before it starts.
+    labels = label_settings(setup.settings.learning)
+    expected = Expected(setup.features or newest.features, timeframe, labels)
+    differences = compare(newest, expected)
+    if differences:
+        good = False
+        yield Finding(
+            Level.PROBLEM,
+            f"the models do not fit and are refused: {'; '.join(differences)}",
+            where,
+            "quorum train, or restore the settings they were trained with",
+        )
+    unknown = [pair for pair in setup.pairs if pair not in newest.pairs]
+    if unknown:
+        yield Finding(
+            Level.WARNING,
+            f"{len(unknown)} pairs were not among those the models were trained on",
+            f"{where}: {', '.join(unknown)}",
+            "quorum train with these pairs",
+        )
+    trained = f"{datetime.fromtimestamp(newest.cut_off / 1000, tz=UTC):%Y-%m-%d}"
+    age = (1000 * setup.now - newest.valid_from) / DAY_MS
+    if age > min(setup.limits.model_age, setup.settings.learning.max_age_days):
+        good = False
+        silent = age > setup.settings.learning.max_age_days
+        yield Finding(
+            Level.PROBLEM if silent else Level.WARNING,
+            f"the newest models are {age:.0f} days old and know nothing after {trained}"
+            + (": they no longer vote" if silent else ""),
+            where,
+            "quorum train, or `quorum train --watch` beside the bot",
+        )
+    here = library_versions()
+    moved = [
+        f"{name} {made} then, {here.get(name, 'not installed')} now"
+        for name, made in newest.libraries.items()
+        if here.get(name) != made and name != "freqtrade-quorum"
+    ]
+    if moved:
+        yield Finding(
+            Level.HINT,
+            "libraries have changed since the training",
+            ", ".join(moved),
+            "quorum train",
+        )
+    if good:
+        yield Finding(
+            Level.OK, f"{len(chain.vintages)} vintages, whole, trained until {trained}", where
+        )

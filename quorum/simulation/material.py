@@ -1,0 +1,132 @@
+"""Material: what one evaluation of a pair leaves behind, from which any variant is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from quorum.candles import Candles
+from quorum.consensus import GRACE, ConsensusSettings
+from quorum.pipeline import Evaluation
+from quorum.settings import Settings
+from quorum.signals import SignalTable, decide, publish
+from quorum.simulation.context import Context, read_context
+from quorum.simulation.venue import Venue
+from quorum.typing import Bools, Ints
+
+#: What a signal is decided from beside the votes.
+DECIDED_FROM = ("tradable", "atr", "close")
+
+
+@dataclass(frozen=True)
+class Material:
+    """The published columns of one pair over the candles of a run.
+
+    Attributes
+    ----------
+    pair : str
+    candles : Candles
+    table : SignalTable
+        Decided with every head.
+    tradable : ndarray of shape (n_candles,), bool
+    venue : Venue
+    settings : Settings
+    frame : DataFrame
+        The votes, as :func:`quorum.signals.decide` takes them.
+    """
+
+    pair: str
+    candles: Candles
+    table: SignalTable
+    tradable: Bools
+    venue: Venue
+    settings: Settings
+    frame: pd.DataFrame
+
+    def decide(
+        self,
+        heads: tuple[str, ...] | None = None,
+        consensus: ConsensusSettings | None = None,
+        weights: Mapping[str, float] | None = None,
+    ) -> SignalTable:
+        """Return the signals that other heads or another consensus would have given."""
+        table = decide(
+            self.frame,
+            self.table.time,
+            heads or self.table.votes.heads,
+            weights or self.settings.head_weights(),
+            consensus or self.settings.consensus,
+        )
+        return replace(table, columns=self.table.columns)
+
+    def context(self, rows: Ints, directions: NDArray[np.int8]) -> Context:
+        """Return the context of entries that at least one valid vote is for."""
+        found, place = self._voted
+        return found.take(place[(directions < 0).astype(np.int64), rows])
+
+    @cached_property
+    def _voted(self) -> tuple[Context, Ints]:
+        """The context of every candle and side with a valid vote, and where it is."""
+        votes, s = self.table.votes, self.settings.consensus
+        valid = votes.available & (votes.probability >= s.min_probability - GRACE)
+        valid &= votes.confidence >= s.min_confidence - GRACE
+        place = np.full((2, len(self.candles)), -1, np.int64)
+        rows, sides = [], []
+        for i, side in enumerate((1, -1)):
+            voted = np.flatnonzero((valid & (votes.direction == side)).any(axis=1) & self.tradable)
+            place[i, voted] = np.arange(len(voted)) + sum(map(len, rows))
+            rows.append(voted)
+            sides.append(np.full(len(voted), side, np.int8))
+        every = np.concatenate(rows)
+        return read_context(self.table, every, np.concatenate(sides), self.settings), place
+
+
+def material_of(
+    result: Evaluation,
+    settings: Settings,
+    venue: Venue,
+    *,
+    start: int | None = None,
+    end: int | None = None,
+    startup: int = 0,
+) -> Material:
+    """Keep of an evaluation what runs over a span of its candles need.
+
+    Parameters
+    ----------
+    result : Evaluation
+    settings : Settings
+    venue : Venue
+        Its funding has one value per candle of the evaluation.
+    start, end : int, optional
+        Opening time of the first and of the last candle, milliseconds since the epoch.
+    startup : int, default 0
+        Candles at the beginning of the history that give no signal [candles].
+    """
+    candles = result.market.candles
+    first = 0 if start is None else int(np.searchsorted(candles.time, start))
+    first = min(max(first, startup), len(candles))
+    last = len(candles) if end is None else int(np.searchsorted(candles.time, end, side="right"))
+    span = slice(first, max(first, last))
+    frame = pd.DataFrame(publish(result)).iloc[span].reset_index(drop=True)
+    # Market columns beside the candles, which the strategy's frame holds too.
+    frame = frame.assign(close=candles.close[span])
+    cut = candles.head(span.stop).tail(first)
+    heads = tuple(result.votes)
+    table = decide(frame, cut.time, heads, settings.head_weights(), settings.consensus)
+    votes = [f"{kind}_{head}" for head in heads for kind in ("vote", "confidence", "reason")]
+    funding = None if venue.funding is None else venue.funding[span]
+    return Material(
+        pair=result.market.pair,
+        candles=cut,
+        table=table,
+        tradable=frame["tradable"].to_numpy(dtype=np.bool_),
+        venue=replace(venue, funding=funding),
+        settings=settings,
+        frame=frame[[*votes, *DECIDED_FROM]],
+    )

@@ -1,0 +1,1 @@
+"""Tuning: walk-forward hyperopt, and whether its result means anything."""

@@ -1,0 +1,95 @@
+"""The simulation beside real freqtrade backtests of the same settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from backtests import TIMERANGE, configuration, run, small_market
+
+from quorum.bot.host import load_market, read_settings
+from quorum.pipeline import evaluate
+from quorum.replay.datadir import DataDirectory
+from quorum.replay.exchange import ExchangeServer
+from quorum.replay.symbols import SymbolSettings, symbol_rules
+from quorum.simulation import (
+    HostTrade,
+    PortfolioSettings,
+    Venue,
+    books_of,
+    compare_runs,
+    funding_paid,
+    material_of,
+    run_portfolio,
+)
+
+HOUR = 3_600_000
+OFF = {"guards": {"preset": "off"}}
+#: Everything that moves a stop or takes a part out, and every kind of sizing.
+CASES = {
+    "guards off": OFF,
+    "guards on": {},
+    "limits at the edge of equilibrium": {**OFF, "context": {"zones": {"entry": "limit_order"}}},
+    "trailing from the first candle": {**OFF, "sizing": {"method": "confluence"}},
+}
+
+
+@pytest.fixture(scope="module")
+def datadir(tmp_path_factory):
+    return small_market(tmp_path_factory.mktemp("data") / "market")
+
+
+def host_trades(result) -> list[HostTrade]:
+    trades = result["trades"]
+    return [
+        HostTrade(
+            t.pair,
+            -1 if t.is_short else 1,
+            int(t.open_date.timestamp() * 1000),
+            int(t.close_date.timestamp() * 1000),
+            t.profit_abs,
+            t.profit_ratio,
+            t.exit_reason,
+        )
+        for t in trades.itertuples()
+    ]
+
+
+def simulated(datadir: Path, folder: Path, quorum):
+    with ExchangeServer(datadir) as exchange:
+        config = configuration(datadir, folder, exchange, quorum=quorum)
+    settings = read_settings(config, "1h")
+    start, end = (int(pd.Timestamp(day, tz="UTC").timestamp() * 1000) for day in TIMERANGE.split("-"))
+    files, symbols = DataDirectory(datadir), SymbolSettings()
+    materials = []
+    for pair in config["exchange"]["pair_whitelist"]:
+        market = load_market(config, settings, pair)
+        rules = symbol_rules(files, pair, "futures", symbols)
+        venue = Venue(
+            fee=symbols.futures_taker,
+            tick=rules.tick_size,
+            lot=rules.step_size,
+            min_order=5 * 1.05 / 0.95,
+            funding=funding_paid(market),
+        )
+        materials.append(
+            material_of(
+                evaluate(market, settings), settings, venue, start=start, end=end, startup=1400
+            )
+        )
+    account = PortfolioSettings(guards=settings.guards.preset != "off")
+    return run_portfolio(books_of(materials, settings), settings, account)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_trades_are_those_of_the_host(case, datadir, tmp_path):
+    quorum = CASES[case]
+    ours = simulated(datadir, tmp_path, quorum)
+    found = compare_runs(ours, host_trades(run(datadir, tmp_path, quorum=quorum)), HOUR)
+    assert found.host > 20, "enough to be told apart from chance"
+    assert found.agrees(guards="guards" not in quorum), found
+    assert found.same_reason >= 0.95 * found.matched
+    assert found.ratio_difference < 2e-4
+    turnover = sum(t.notional for t in ours.trades)
+    assert abs(found.host_profit - found.simulated_profit) < 2e-3 * turnover
