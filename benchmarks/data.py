@@ -21,7 +21,8 @@ from quorum.bot.host import (
     settings_from_config,
 )
 from quorum.bot.source import Series
-from quorum.cli.run import RECORDED_TIMERANGE, USER_DATA, demo_data
+from quorum.cli.demo import RECORDED_TIMERANGE, demo_data
+from quorum.cli.run import USER_DATA
 from quorum.market import Market
 from quorum.replay.link import records_files
 from quorum.replay.synthetic import COINS, SyntheticSettings, make_market

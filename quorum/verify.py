@@ -19,7 +19,7 @@ import numpy as np
 
 from quorum.candles import Candles, timeframe_ms
 from quorum.market import HigherTimeframe, Market, Published
-from quorum.pipeline import Evaluation, evaluate
+from quorum.pipeline import Evaluation, Predictor, evaluate
 from quorum.settings import Settings
 from quorum.signals import signal_table
 from quorum.typing import Floats
@@ -114,6 +114,7 @@ def all_columns(result: Evaluation, settings: Settings) -> dict[str, Floats]:
 def certify(
     market: Market,
     settings: Settings,
+    models: Predictor | None = None,
     *,
     stretch: int = 200,
     warmup: int = 1600,
@@ -128,6 +129,8 @@ def certify(
     market : Market
         Its last ``warmup + stretch`` candles are used.
     settings : Settings
+    models : Predictor, optional
+        Trained models, which must not remember what they predicted.
     stretch : int, default 200
         Prefixes tested: the history grows candle by candle over this many candles.
     warmup : int, default 1600
@@ -145,7 +148,7 @@ def certify(
         warmup = max(warmup, 2 * startup)
     first = max(0, n - stretch - warmup)
     window = market.since(first)
-    evaluation = evaluate(window, settings)
+    evaluation = evaluate(window, settings, models)
     full = all_columns(evaluation, settings)
     lags = _lags(evaluation)
     certificate = Certificate(market.pair, stretch, 0)
@@ -154,7 +157,7 @@ def certify(
     later = _spread(rows, starts) if startup is not None else []
     total = len(rows) + len(later)
     for done, row in enumerate(rows, start=1):
-        part = all_columns(evaluate(window.head(row), settings), settings)
+        part = all_columns(evaluate(window.head(row), settings, models), settings)
         for name in part.keys() | full.keys():
             report = certificate.columns.setdefault(name, ColumnReport(lags.get(name)))
             report.compared += row
@@ -163,7 +166,7 @@ def certify(
     for done, row in enumerate(later, start=len(rows) + 1):
         if startup is not None and row >= startup:
             late = as_live(market.head(first + row), startup)
-            part = all_columns(evaluate(late, settings), settings)
+            part = all_columns(evaluate(late, settings, models), settings)
             certificate.starts += 1
             for name, report in certificate.columns.items():
                 last = float(_rows(part, name, startup)[-1])

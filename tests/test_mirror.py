@@ -162,7 +162,8 @@ def votes_of(head: type[Head]) -> tuple[Votes, Votes]:
     return asked.vote(market, features), asked.vote(image, image_features)
 
 
-@pytest.mark.parametrize("head", HEADS, ids=lambda head: head.name)
+# The heads of trained models read predictions: tests/heads/test_model_heads.py.
+@pytest.mark.parametrize("head", HEADS[:9], ids=lambda head: head.name)
 def test_a_head_votes_the_other_way_on_the_reflected_market(head: type[Head]) -> None:
     votes, image = votes_of(head)
     assert np.any(votes.direction > 0)

@@ -30,7 +30,8 @@ from quorum.bot.host import (
 )
 from quorum.bot.probe import ExchangeProbe, load_strategy
 from quorum.bot.source import FrameSource, Series
-from quorum.doctor.base import DoctorSettings, Layer, Setup, Span, Strategy
+from quorum.doctor.base import Layer, Setup, Span, Strategy
+from quorum.doctor_settings import DoctorSettings
 from quorum.errors import DataError
 from quorum.features import compute_features
 from quorum.learning.dataset import feature_names

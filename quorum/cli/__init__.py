@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from quorum.cli import (
+    ablation,
+    demo,
     doctor,
+    evidence,
     fills,
     guards,
     init,
@@ -19,8 +22,11 @@ from quorum.cli import (
 from quorum.cli.app import app
 
 __all__ = [
+    "ablation",
     "app",
+    "demo",
     "doctor",
+    "evidence",
     "fills",
     "guards",
     "init",

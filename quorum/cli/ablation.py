@@ -14,10 +14,9 @@ from rich.table import Table
 
 from quorum.bot.host import is_futures, load_market
 from quorum.bot.results import load_backtest
-from quorum.candles import timeframe_ms
 from quorum.cli.app import DEFAULT_CONFIG, ConfigOption, DatadirOption, command, console
+from quorum.cli.demo import _span
 from quorum.cli.inspect import PairsOption, _pairs, open_config
-from quorum.cli.run import _span
 from quorum.errors import DataError
 from quorum.pipeline import evaluate
 from quorum.replay.datadir import DataDirectory
@@ -41,8 +40,8 @@ from quorum.simulation import (
     run_portfolio,
     to_json,
 )
-from quorum.simulation.agreement import EXITS, MATCHED, MATCHED_WITH_GUARDS
 from quorum.simulation.ablation import TIERS
+from quorum.simulation.agreement import EXITS, MATCHED, MATCHED_WITH_GUARDS
 
 #: Candles of history the strategy starts with.
 STARTUP = 1400
@@ -72,7 +71,7 @@ def ablation_command(
     configuration files it was made with, and its pairs if they were not those of the whitelist.
     """
     loaded, settings = open_config(config, datadir, None)
-    span = _result_span(result) if result else _timerange(timerange)
+    span = _result_span(result) if result else read_timerange(timerange)
     pairs = _pairs(loaded, pair)
     materials = load_materials(loaded, settings, pairs, span)
     account = account_of(loaded)
@@ -101,7 +100,8 @@ class Span:
     end: int | None = None
 
 
-def _timerange(text: str | None) -> Span:
+def read_timerange(text: str | None) -> Span:
+    """Read a time range of two days, either of which may be left open."""
     first, last = _span(text)
     return Span(
         None if first is None else int(first.timestamp() * 1000),
@@ -156,7 +156,9 @@ def load_materials(
             if len(material.candles) > 1:
                 materials.append(material)
             else:
-                console.print(f"[yellow]{name} is left out[/]: no candles after {STARTUP} of history")
+                console.print(
+                    f"[yellow]{name} is left out[/]: no candles after {STARTUP} of history"
+                )
     if not materials:
         raise DataError(f"{config['datadir']}: no pair has candles in this span")
     return materials
@@ -223,7 +225,19 @@ def _print_agreement(a: Agreement, guards: bool) -> None:
 
 def _print_rows(rows: Sequence[Row]) -> None:
     table = Table(title="what the strategy makes without each part (simulated)")
-    for heading in ("variant", "part", "trades", "profit", "% of wallet", "against full", "profit factor", "win rate", "mean R", "95 %", "drawdown"):  # noqa: E501
+    for heading in (
+        "variant",
+        "part",
+        "trades",
+        "profit",
+        "% of wallet",
+        "against full",
+        "profit factor",
+        "win rate",
+        "mean R",
+        "95 %",
+        "drawdown",
+    ):
         table.add_column(heading, justify="left" if heading in ("variant", "part") else "right")
     base = rows[0]
     kind = base.kind

@@ -19,6 +19,7 @@ from quorum.bot.host import (
     series_on_disk,
     whitelist,
 )
+from quorum.bot.models import bot_models
 from quorum.bot.source import Series
 from quorum.cli.app import (
     DEFAULT_CONFIG,
@@ -107,7 +108,8 @@ def explain_command(
             f"there is none to explain at {moment:%Y-%m-%d %H:%M}"
         )
     market = market.head(end).since(max(0, end - HISTORY))
-    _show(explain(evaluate(market, settings), settings, moment))
+    models = bot_models(loaded, settings, loaded["timeframe"])
+    _show(explain(evaluate(market, settings, models), settings, moment))
 
 
 def _show(e: Explanation) -> None:
@@ -153,6 +155,7 @@ def verify_command(
     """Prove that no column rewrites itself, and print each one's confirmation lag."""
     loaded, settings = open_config(config, datadir, timeframe)
     dirty = 0
+    models = bot_models(loaded, settings, loaded["timeframe"])
     for name in _pairs(loaded, pair):
         market = load_market(loaded, settings, name)
         with console.status(f"{name}: recomputing") as status:
@@ -160,7 +163,9 @@ def verify_command(
             def tell(done: int, total: int, name: str = name, status: Any = status) -> None:
                 status.update(f"{name}: recomputing prefix {done} of {total}")
 
-            result = certify(market, settings, stretch=stretch, startup=startup, on_step=tell)
+            result = certify(
+                market, settings, models, stretch=stretch, startup=startup, on_step=tell
+            )
         table = Table(
             title=f"{name}: {result.prefixes} prefixes, {result.starts} starts of {startup} candles"
         )
@@ -206,9 +211,10 @@ def votes_command(
     """Print each head's valid-vote rate per pair and year: long / short, % of candles."""
     loaded, settings = open_config(config, datadir, timeframe)
     rates: list[Rate] = []
+    models = bot_models(loaded, settings, loaded["timeframe"])
     for name in track(_pairs(loaded, pair), description="voting", console=console, transient=True):
         market = load_market(loaded, settings, name)
-        found = vote_rates(evaluate(market, settings), settings.consensus)
+        found = vote_rates(evaluate(market, settings, models), settings.consensus)
         if not found:
             console.print(
                 f"[yellow]{name} is left out[/]: {len(market)} candles, "

@@ -86,11 +86,8 @@ def serve_live(
             layers += ["--config", str(layer)]
         if arguments:
             command, *rest = arguments
-            call = exchange.command(command, *rest, *layers)
-            try:
-                return subprocess.run(call, check=False).returncode
-            except KeyboardInterrupt:
-                return 130
+            exchange.hold_until_candles()
+            return _run(exchange.command(command, *rest, *layers))
         now = datetime.fromtimestamp(exchange.exchange.clock.now() / 1000, UTC)
         console.print(
             f"serving {datadir} at {exchange.url}, {now:%Y-%m-%d %H:%M} on its clock, "
@@ -106,6 +103,16 @@ def serve_live(
         return 0
 
 
+def _run(call: Sequence[str]) -> int:
+    """Run a command to its end, which it finds itself when Ctrl-C reaches it too."""
+    with subprocess.Popen(call) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                console.print("ending")
+
+
 def write_live_overlay(
     folder: Path, exchange: LiveExchange, mode: TradingMode, *, orders: bool
 ) -> Path:
@@ -114,6 +121,7 @@ def write_live_overlay(
     Its trades are kept in ``folder``: those of another replay would lie in this one's future.
     """
     overlay: dict[str, Any] = exchange.config_overlay(mode, orders=orders)
+    overlay["initial_state"] = "running"
     overlay["db_url"] = f"sqlite:///{folder / 'trades.sqlite'}"
     records = exchange.records_overlay(folder)
     if records:

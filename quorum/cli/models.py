@@ -15,6 +15,7 @@ from quorum.cli.app import DEFAULT_CONFIG, ConfigOption, app, command, console
 from quorum.errors import DataError
 from quorum.learning.manifest import ChainManifest, VintageManifest, flatten
 from quorum.learning.store import ModelStore
+from quorum.settings import load_settings
 
 models = typer.Typer(no_args_is_help=True, help="Show, check and switch the trained models.")
 app.add_typer(models, name="models")
@@ -30,11 +31,12 @@ COLUMNS = 4
 
 
 def models_folder(config: list[Path], models_dir: Path | None) -> Path:
-    """Return the folder of the model store: as given, else in the user directory."""
+    """Return the folder of the model store: as given, else that of the configuration."""
     if models_dir is not None:
         return models_dir
-    user_data = load_files(config).get("user_data_dir") or "user_data"
-    return Path(user_data) / "models" / "quorum"
+    loaded = load_files(config)
+    user_data = Path(loaded.get("user_data_dir") or "user_data")
+    return user_data / load_settings(loaded.get("quorum")).learning.folder
 
 
 @command("list", models)

@@ -8,29 +8,25 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import pandas as pd
 import typer
 from pydantic import ValidationError
 
-from quorum.bot.host import load_files, whitelist
 from quorum.cli.app import (
     DEFAULT_CONFIG,
     ConfigOption,
     DatadirOption,
     command,
     console,
-    error_console,
 )
 from quorum.cli.live import LiveOptions, serve_live
 from quorum.errors import DataError
-from quorum.replay.datadir import DataDirectory, TradingMode
+from quorum.replay.datadir import TradingMode
 from quorum.replay.exchange import ExchangeServer, ExchangeSettings
-from quorum.replay.link import link_datadir, records_files
+from quorum.replay.link import records_files
 from quorum.replay.synthetic import SyntheticSettings, make_market
 
 #: Where the commands below keep markets, inside the user directory.
@@ -39,9 +35,6 @@ SYNTHETIC = USER_DATA / "data" / "synthetic"
 RECORDED = USER_DATA / "data" / "recorded"
 #: Commands of the host that look for bias trade by trade.
 ANALYSIS_COMMANDS = ("lookahead-analysis", "recursive-analysis")
-#: Spans that leave the start-up history before them.
-SYNTHETIC_TIMERANGE = "20230301-20250101"
-RECORDED_TIMERANGE = "20230101-20250430"
 
 
 @command("market")
@@ -182,6 +175,7 @@ def run_freqtrade(
     *,
     pairs: Sequence[str] | None = None,
     log: Path | None = None,
+    shown: bool = True,
 ) -> int:
     """Run a stock freqtrade command against the local exchange and return its status.
 
@@ -195,6 +189,8 @@ def run_freqtrade(
         Whitelist; by default the configuration's own.
     log : Path, optional
         File for the host's log; by default it goes to the terminal.
+    shown : bool, default True
+        Whether the host's tables go to the terminal, or to the log too.
     """
     with tempfile.TemporaryDirectory() as temporary:
         command, *options = arguments
@@ -206,105 +202,5 @@ def run_freqtrade(
             return subprocess.run(call, check=False).returncode
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w", encoding="utf-8") as stream:
-            return subprocess.run(call, check=False, stderr=stream).returncode
-
-
-@dataclass(frozen=True)
-class DemoData:
-    """The candles of a demo: a data directory, the pairs and the span that can be tested."""
-
-    datadir: Path
-    pairs: tuple[str, ...]
-    timerange: str
-
-
-def demo_data(datadir: Path | None, timerange: str | None, config: dict[str, Any]) -> DemoData:
-    """Make the embedded market, or a working copy of recorded candles, and choose pairs.
-
-    Recorded candles are linked, and the series beside them converted, into the user directory;
-    pairs are those of the whitelist that have every series over the span.
-    """
-    first, last = _span(timerange)
-    if datadir is None:
-        write_market(SYNTHETIC)
-        data = DataDirectory(SYNTHETIC)
-        return DemoData(SYNTHETIC, data.pairs("futures"), timerange or SYNTHETIC_TIMERANGE)
-    with console.status(f"linking {datadir}"):
-        link_datadir(datadir, RECORDED)
-    if timerange is None:
-        timerange = RECORDED_TIMERANGE
-        first, last = _span(timerange)
-    selection = DataDirectory(RECORDED).select(start=first, end=last)
-    listed = whitelist(config)
-    pairs = tuple(pair for pair in listed if pair in selection.pairs)
-    for pair in listed:
-        if pair not in pairs:
-            reason = selection.rejected.get(pair, "no candles")
-            error_console.print(f"[yellow]{pair} is left out[/]: {reason}")
-    if not pairs:
-        raise DataError(f"{datadir}: no pair of the whitelist covers {timerange}")
-    return DemoData(RECORDED, pairs, timerange)
-
-
-def _span(timerange: str | None) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
-    """Read a time range of two days, either of which may be left open."""
-    start, dash, end = (timerange or "-").partition("-")
-    try:
-        days = [
-            pd.Timestamp(datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC)) if text else None
-            for text in (start, end)
-        ]
-    except ValueError:
-        days = []
-    if not dash or not days:
-        raise DataError(f"--timerange {timerange!r}: give two days like 20230101-20250430")
-    return days[0], days[1]
-
-
-def _failure(status: int, log: Path) -> str | None:
-    """Return what a host's log says of its failure, None if it succeeded.
-
-    The host ends with status 0 on some errors of the configuration.
-    """
-    lines = log.read_text(encoding="utf-8").splitlines()
-    refused = any(" - ERROR - Configuration error" in line for line in lines)
-    return "\n".join(lines[-15:]) if status or refused else None
-
-
-@command("demo")
-def demo_command(
-    config: ConfigOption = DEFAULT_CONFIG,
-    datadir: DatadirOption = None,
-    timerange: Annotated[str | None, typer.Option(help="for example 20230101-20250430")] = None,
-    only_data: Annotated[
-        bool, typer.Option("--only-data", help="prepare the candles and stop")
-    ] = False,
-    print_datadir: Annotated[
-        bool, typer.Option("--print-datadir", help="with --only-data: print just the folder")
-    ] = False,
-) -> None:
-    """Backtest Quorum offline: on the embedded synthetic market, or on recorded candles."""
-    loaded = load_files(config)
-    data = demo_data(datadir, timerange, loaded)
-    if only_data:
-        # Alone on the line, unwrapped: a script reads it.
-        print(data.datadir if print_datadir else f"candles in {data.datadir}")
-        return
-    log = USER_DATA / "logs" / "demo.log"
-    console.print(
-        f"backtesting {len(data.pairs)} pairs, {data.timerange}, candles in {data.datadir} "
-        f"(log: {log})"
-    )
-    with ExchangeServer(data.datadir) as exchange:
-        status = run_freqtrade(
-            ["backtesting", "--timerange", data.timerange, "--cache", "none"],
-            config,
-            data.datadir,
-            exchange,
-            "futures",
-            pairs=data.pairs,
-            log=log,
-        )
-    failure = _failure(status, log)
-    if failure is not None:
-        raise DataError(f"the backtest failed (log: {log}):\n{failure}")
+            output = None if shown else stream
+            return subprocess.run(call, check=False, stdout=output, stderr=stream).returncode

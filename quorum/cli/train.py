@@ -87,21 +87,14 @@ def train_command(
 def train_once(
     config: list[Path],
     datadir: Path | None,
-    timeframe: str | None,
-    pairs: list[str] | None,
-    models_dir: Path | None,
+    timeframe: str | None = None,
+    pairs: list[str] | None = None,
+    models_dir: Path | None = None,
     backend: Literal["joblib", "dask"] = "joblib",
     scheduler: str | None = None,
     jobs: int = -1,
-    overrides: dict[str, Any] | None = None,
 ) -> None:
-    """Train, publish, and print what came of it.
-
-    Parameters
-    ----------
-    overrides : dict, optional
-        Laid over the ``quorum`` section of the configuration.
-    """
+    """Train, publish, and print what came of it."""
     try:
         from quorum.learning.backends import BackendSettings
         from quorum.learning.store import ModelStore
@@ -111,8 +104,6 @@ def train_once(
             f'{error.name} is not installed: pip install "freqtrade-quorum[learning]"'
         ) from error
     loaded = load_config(config, datadir=datadir, timeframe=timeframe)
-    if overrides:
-        loaded["quorum"] = {**loaded.get("quorum", {}), **overrides}
     settings = read_settings(loaded, loaded["timeframe"])
     plan = Plan(
         pairs=tuple(pairs or _with_candles(loaded, settings)),

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from quorum.doctor.base import (
     Check,
-    DoctorSettings,
     Exchange,
     Finding,
     Layer,
@@ -34,6 +33,7 @@ from quorum.doctor.overrides import overridden, parameter_file, strategy_file
 from quorum.doctor.pricing import custom_prices, order_book
 from quorum.doctor.startup import startup
 from quorum.doctor.versions import versions
+from quorum.doctor_settings import DoctorSettings
 
 __all__ = [
     "CHECKS",

@@ -8,9 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from pydantic import Field
-
-from quorum.section import Section
+from quorum.doctor_settings import DoctorSettings
 from quorum.settings import Settings
 
 
@@ -45,24 +43,6 @@ class Finding:
     where: str = ""
     fix: str = ""
     check: str = ""
-
-
-class DoctorSettings(Section):
-    """Limits of ``quorum doctor``."""
-
-    clock_warning: float = Field(
-        500.0, ge=0, description="deviation from the exchange's clock worth a warning [ms]"
-    )
-    clock_problem: float = Field(
-        1000.0, ge=0, description="deviation with which signed requests are refused [ms]"
-    )
-    model_age: float = Field(45.0, gt=0, description="age at which the models are called old [d]")
-    free_disk: float = Field(
-        1.0, ge=0, description="free space below which there is a warning [GB]"
-    )
-    calls: int = Field(
-        5, ge=1, description="requests per pair the host allows for the start-up history"
-    )
 
 
 class Layer(NamedTuple):

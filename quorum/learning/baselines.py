@@ -45,8 +45,8 @@ def training_rates(
         begin = np.searchsorted(times, a, side="left")
         end = np.searchsorted(times, b, side="right")
         counts[i] += np.bincount(cell[begin:end], minlength=n_cells)
-    counts = counts.reshape(len(first), n_states, n_classes)
-    return np.asarray(counts / counts.sum(axis=2, keepdims=True))
+    by_state = counts.reshape(len(first), n_states, n_classes)
+    return np.asarray(by_state / by_state.sum(axis=2, keepdims=True))
 
 
 def alone(time: Ints, until: Ints, acts: Bools) -> Ints:

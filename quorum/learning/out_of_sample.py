@@ -30,9 +30,8 @@ from quorum.learning.market_models import (
 from quorum.learning.prediction import live_vintage
 from quorum.learning.replayed import PairReplay
 from quorum.learning.settings import LearningSettings
-from quorum.learning.store import ModelStore
 from quorum.learning.training import Trained
-from quorum.learning.vintage import META, LoadedVintage, VintageFiles
+from quorum.learning.vintage import META, LoadedVintage
 from quorum.typing import Bools, Floats, Ints
 
 #: Prediction columns of each model, in the order of its classes; None is what is left of 1.
@@ -145,15 +144,19 @@ class _Trainings:
 
 
 def forecasts(
-    trained: Trained, store: ModelStore, settings: LearningSettings, step: int, threshold: float
+    trained: Trained,
+    loaded: Sequence[LoadedVintage],
+    settings: LearningSettings,
+    step: int,
+    threshold: float,
 ) -> tuple[Forecast, ...]:
     """Return the forecasts of every model that made any.
 
     Parameters
     ----------
     trained : Trained
-    store : ModelStore
-        Where its vintages are.
+    loaded : sequence of LoadedVintage
+        Its vintages.
     settings : LearningSettings
     step : int
         Length of a base candle, ms.
@@ -164,17 +167,13 @@ def forecasts(
         _market_forecast(name, trained, settings, step, threshold)
         for name in (REGIME, SIGNAL, ENSEMBLE)
     ]
-    found.append(_meta_forecast(trained, store, settings))
+    found.append(_meta_forecast(trained, loaded, settings))
     return tuple(f for f in found if f is not None and len(f))
 
 
 def _live(trained: Trained, time: Ints, settings: LearningSettings) -> Ints:
     starts = np.array([v.valid_from for v in trained.vintages], dtype=np.int64)
     return live_vintage(starts, time, settings.max_age_days * DAY_MS)
-
-
-def _joined(parts: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
-    return np.concatenate(parts)
 
 
 def _probabilities(name: str, replay: PairReplay, n: int) -> Floats:
@@ -187,14 +186,14 @@ def _probabilities(name: str, replay: PairReplay, n: int) -> Floats:
     for k, column in enumerate(named):
         if column is None:
             p[:, k] = 1.0 - np.delete(p, k, axis=1).sum(axis=1)
-    return np.clip(p, 0.0, 1.0)
+    return np.asarray(np.clip(p, 0.0, 1.0))
 
 
 def _code(name: str, rows: PairRows) -> Ints:
     """Return the column of what came true, -1 where it is not known."""
     if name == REGIME:
         return rows.regime.astype(np.int64)
-    return np.where(rows.label_known, rows.label.astype(np.int64) + 1, -1)
+    return np.asarray(np.where(rows.label_known, rows.label.astype(np.int64) + 1, -1))
 
 
 def _market_forecast(
@@ -295,7 +294,7 @@ def _openings(
 
 
 def _meta_forecast(
-    trained: Trained, store: ModelStore, settings: LearningSettings
+    trained: Trained, loaded: Sequence[LoadedVintage], settings: LearningSettings
 ) -> Forecast | None:
     """Return the forecasts of consensus signals; a trade of each is known."""
     signals = trained.signals
@@ -305,8 +304,7 @@ def _meta_forecast(
     place = _live(trained, signals.time, settings)
     p, raw, expected = np.full((n, 2), np.nan), np.full((n, 2), np.nan), np.full(n, np.nan)
     for i in np.unique(place[place >= 0]):
-        manifest = trained.vintages[i]
-        vintage = LoadedVintage(manifest, VintageFiles(store, manifest))
+        vintage = loaded[i]
         own = np.flatnonzero(place == i)
         promise = vintage.promise(signals.X[own], signals.names)
         if promise is None or vintage.meta is None:

@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata  # type: ignore[import-untyped]
+from scipy.stats import rankdata
 
 from quorum.candles import DAY_MS
 from quorum.evidence.bootstrap import Interval, block_length, block_rows
 from quorum.learning.probabilities import SMALLEST
 from quorum.typing import Bools, Floats, Ints
+
+#: Rows of fewer days tell no interval: resampling repeats them, and luck looks certain [days].
+LEAST_DAYS = 20
 
 
 @dataclass(frozen=True)
@@ -60,11 +63,16 @@ class Draws:
         return Interval(estimate, float(low), float(high), self.level)
 
     def mean(self, time: Ints, values: Floats) -> Interval:
-        """Return the mean of values with its interval; rows that are not finite are left out."""
+        """Return the mean of values with its interval; rows that are not finite are left out.
+
+        From fewer than ``LEAST_DAYS`` days the interval is unknown.
+        """
         rows = np.isfinite(values)
         if not rows.any():
             return Interval(math.nan, math.nan, math.nan, self.level)
         time, values = time[rows], values[rows]
+        if len(np.unique(time // DAY_MS)) < LEAST_DAYS:
+            return Interval(float(np.mean(values)), math.nan, math.nan, self.level)
         sums = self.totals(time, np.column_stack([values, np.ones(len(values))]))
         return self.interval(float(np.mean(values)), ratio(sums[:, 0], sums[:, 1]))
 
@@ -93,11 +101,21 @@ class Draws:
             samples.append(np.clip(above - estimates[-1], 0.0, 1.0))
         if not estimates:
             return Interval(math.nan, math.nan, math.nan, self.level)
-        return self.interval(float(np.mean(estimates)), np.mean(samples, axis=0))
+        estimate = float(np.mean(estimates))
+        if len(np.unique(time // DAY_MS)) < LEAST_DAYS:
+            return Interval(estimate, math.nan, math.nan, self.level)
+        return self.interval(estimate, np.mean(samples, axis=0))
 
 
 def draw_days(
-    time: Ints, series: Sequence[Floats], shortest: float, runs: int, level: float, seed: int
+    time: Ints,
+    series: Sequence[Floats],
+    shortest: float,
+    runs: int,
+    level: float,
+    seed: int,
+    *,
+    within: Ints | None = None,
 ) -> tuple[Draws, float]:
     """Draw days in blocks of the length that the series need.
 
@@ -109,6 +127,8 @@ def draw_days(
     shortest : float
         Shortest mean block [days].
     runs, level, seed : int, float, int
+    within : ndarray of int64, optional
+        Times whose days are drawn from too, from the first to the last; ms.
 
     Returns
     -------
@@ -117,8 +137,9 @@ def draw_days(
         Mean length of the blocks [days].
     """
     day = time // DAY_MS
-    first = int(day.min())
-    n = int(day.max()) - first + 1
+    days = day if within is None else within // DAY_MS
+    first = int(days.min())
+    n = int(days.max()) - first + 1
     rows = np.bincount(day - first, minlength=n)
     length = min(shortest, max(n / 3, 1.0))
     for values in series:

@@ -16,7 +16,7 @@ LEFT_OPEN = "force_exit"
 #: within one candle of it.
 MATCHED, EXITS = 0.98, 0.99
 #: With guards one trade more or less changes which entries the others are allowed.
-MATCHED_WITH_GUARDS = 0.90
+MATCHED_WITH_GUARDS = 0.95
 
 
 class HostTrade(NamedTuple):

@@ -14,11 +14,12 @@ from quorum.settings import Settings
 from quorum.signals import SignalTable
 from quorum.simulation import follow
 from quorum.simulation.context import Context, read_context
-from quorum.simulation.plans import merge_small
-from quorum.simulation.trades import Asked, Outcomes, ask, market_matrix, outcomes, rules_of
+from quorum.simulation.inputs import market_matrix, rules_of
+from quorum.simulation.plans import Plans, merge_small
+from quorum.simulation.trades import Asked, Outcomes, ask, outcomes
 from quorum.simulation.venue import Venue
 from quorum.sizing import SizeRequest
-from quorum.typing import Floats
+from quorum.typing import Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -114,11 +115,14 @@ class Book:
         return replace(asked, plans=plans, lots=self.venue.lots(value, asked.prices))
 
 
-def _taken(asked: Asked, entries: np.ndarray) -> Asked:
+def _taken(asked: Asked, entries: Ints) -> Asked:
     """Return some of what is asked."""
     p = asked.plans
-    plans = type(p)(
-        *(getattr(p, name)[entries] for name in ("stop", "risk_reward", "targets", "shares")),
+    plans = Plans(
+        p.stop[entries],
+        p.risk_reward[entries],
+        p.targets[entries],
+        p.shares[entries],
         p.rungs[entries],
         p.too_near[entries],
     )

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from quorum.typing import Floats, Ints
+from quorum.typing import Floats
 
 #: How a trade stands or ended, by code.
 (
@@ -47,7 +47,18 @@ from quorum.typing import Floats, Ints
     FUNDING,
 ) = range(11)
 #: Columns of the matrix of what is asked for each entry.
-ROW, DIRECTION, LIMIT, WAITS, STOP, RUNGS, TRAILING, LOTS, TARGET, SHARE = 0, 1, 2, 3, 4, 5, 6, 7, 8, 11
+ROW, DIRECTION, LIMIT, WAITS, STOP, RUNGS, TRAILING, LOTS, TARGET, SHARE = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    11,
+)
 #: Columns of the result.
 (
     FILL_ROW,
@@ -59,9 +70,26 @@ ROW, DIRECTION, LIMIT, WAITS, STOP, RUNGS, TRAILING, LOTS, TARGET, SHARE = 0, 1,
     WORST,
     FILLED_RUNGS,
     ORDER_END,
-    HALVED,
-) = range(10)
-RESULTS = 10
+) = range(9)
+RESULTS = 9
+#: What is kept of a trade between candles: its stop, whether that was moved and as which fraction
+#: of a price it was set, what is left of the position, profit and funding so far, and what the
+#: closed candles said.
+(
+    STOP_NOW,
+    MOVED,
+    AWAY,
+    LEFT,
+    GAIN,
+    PAID_TO,
+    RUNGS_NOW,
+    RUNGS_BEFORE,
+    RESTING,
+    HALVED_NOW,
+    BEST_SEEN,
+    CLOSE,
+) = range(12)
+STANDING = 12
 
 
 class Rules(NamedTuple):
@@ -91,42 +119,32 @@ def _on_tick(price: float, d: float, tick: float) -> float:
     if tick == 0.0:
         return price
     ticks = np.ceil(price / tick - 1e-9) if d > 0 else np.floor(price / tick + 1e-9)
-    return np.round(ticks * tick, 10)
+    return float(np.round(ticks * tick, 10))
 
 
 @njit(cache=True)
-def _wanted_stop(
-    market: Floats,
-    ask: Floats,
-    rules: Rules,
-    k: int,
-    news: bool,
-    stop: float,
-    best: float,
-    close: float,
-    rungs: int,
-) -> float:
+def _wanted_stop(market: Floats, ask: Floats, rules: Rules, k: int, s: Floats) -> float:
     """Return the stop that belongs to a trade at the opening of candle ``k`` (``stop_now``)."""
-    d, entry = ask[DIRECTION], ask[LIMIT]
-    wanted = stop
-    winning = d * (close - entry) > 0
+    d, entry, wanted = ask[DIRECTION], ask[LIMIT], s[STOP_NOW]
+    winning = d * (s[CLOSE] - entry) > 0
+    news = k - 1 > ask[ROW]
     diverges = rules.breakeven_on_divergence and news and winning
     diverges = diverges and market[DIVERGENCE, k - 1] == -d
-    if d * (best / entry - 1.0) * 100.0 >= rules.breakeven_at or diverges:
+    if d * (s[BEST_SEEN] / entry - 1.0) * 100.0 >= rules.breakeven_at or diverges:
         wanted = max(d * wanted, d * entry) * d
-    if rules.trail and rungs > 0:
+    if rules.trail and s[RUNGS_BEFORE] > 0:
         chandelier = market[CHANDELIER_LONG if d > 0 else CHANDELIER_SHORT, k - 1]
         if np.isfinite(chandelier):
             wanted = max(d * wanted, d * chandelier) * d
     if np.isfinite(ask[TRAILING]):
-        wanted = max(d * wanted, d * best * (1.0 - d * ask[TRAILING])) * d
-    return wanted
+        wanted = max(d * wanted, d * s[BEST_SEEN] * (1.0 - d * ask[TRAILING])) * d
+    return float(wanted)
 
 
 @njit(cache=True)
-def _fill_row(market: Floats, ask: Floats, expiry: int, n: int) -> tuple[int, int]:
+def _fill_row(market: Floats, ask: Floats, expiry: int) -> tuple[int, int]:
     """Return the candle an entry fills in (-1: none) and the last one its order stands in."""
-    first = int(ask[ROW]) + 1
+    first, n = int(ask[ROW]) + 1, market.shape[1]
     if ask[WAITS] == 0:
         return (first, first) if first < n else (-1, -1)
     for k in range(first, min(first + expiry, n)):
@@ -136,157 +154,205 @@ def _fill_row(market: Floats, ask: Floats, expiry: int, n: int) -> tuple[int, in
 
 
 @njit(cache=True)
-def _part(left: float, rung: int, ask: Floats) -> float:
-    """Return the part of the position that a rung takes out of what is left, in whole lots."""
-    total = 0.0
+def _part(ask: Floats, s: Floats) -> float:
+    """Return the part of the position that the next rung takes out of what is left."""
+    rung, total = int(s[RUNGS_NOW]), 0.0
     for j in range(rung, int(ask[RUNGS])):
         total += ask[SHARE + j]
-    return _in_lots(left * ask[SHARE + rung] / total, ask[LOTS])
+    return _in_lots(s[LEFT] * ask[SHARE + rung] / total, ask[LOTS])
 
 
 @njit(cache=True)
 def _in_lots(part: float, lots: float) -> float:
     """Round a part of a position of so many lots down to whole ones; 0 lots round nothing."""
-    return part if lots == 0.0 else np.floor(part * lots + 1e-6) / lots
+    return part if lots == 0.0 else float(np.floor(part * lots + 1e-6) / lots)
 
 
 @njit(cache=True)
-def _gain(value: float, share: float, price: float, d: float, entry: float, cost: float) -> float:
-    """Return the profit so far with a share of the position taken out at a price, per unit."""
-    return value + share * (d * (price - entry) - cost * price)
-
-
-@njit(cache=True)
-def _follow(
-    market: Floats, ask: Floats, rules: Rules, n: int, out: Floats, worth: Floats
+def _sell(
+    market: Floats, ask: Floats, k: int, s: Floats, part: float, price: float, cost: float
 ) -> None:
-    """Follow one trade to its end; ``worth`` (if not empty) is its profit per unit by candle."""
-    d, entry = ask[DIRECTION], ask[LIMIT]
-    first = int(ask[ROW]) + 1
-    out[FILL_ROW] = out[EXIT_ROW] = out[ORDER_END] = -1.0
-    out[REASON] = OPEN
-    begin, end_of_order = _fill_row(market, ask, rules.expiry, n)
-    out[ORDER_END] = end_of_order
-    if begin < 0:
-        out[REASON] = EXPIRED if end_of_order >= 0 else OPEN
-        return
-    out[FILL_ROW] = begin
-    count = int(ask[RUNGS])
+    """Take a part of the position out at a price and settle the funding so far."""
+    s[GAIN] += part * (ask[DIRECTION] * (price - ask[LIMIT]) - cost * price)
+    s[GAIN] -= _owed(market, ask, k, s)
+    s[PAID_TO] = k - 1
+    s[LEFT] -= part
+
+
+@njit(cache=True)
+def _owed(market: Floats, ask: Floats, k: int, s: Floats) -> float:
+    """Return the funding of what is left that is due at the opening of candle ``k``."""
+    paid_to = int(s[PAID_TO])
+    due = market[FUNDING, k] - (market[FUNDING, paid_to] if paid_to >= 0 else 0.0)
+    return float(ask[DIRECTION] * s[LEFT] * due)
+
+
+@njit(cache=True)
+def _after_part(market: Floats, ask: Floats, rules: Rules, k: int, s: Floats, price: float) -> None:
+    """Set the stop after a part was taken out.
+
+    The host keeps the stop also as a fraction of the price at which it was set, and after a
+    partial exit lays that fraction off from the entry: after one at a loss the stop is nearer.
+    """
+    d = ask[DIRECTION]
+    if d * (price - s[STOP_NOW]) > 0:
+        wanted = _wanted_stop(market, ask, rules, k, s)
+        if d * (price - wanted) > 0:
+            s[STOP_NOW], s[AWAY] = _on_tick(wanted, d, rules.tick), abs(1.0 - wanted / price)
+    pulled = _on_tick(ask[LIMIT] * (1.0 - d * s[AWAY]), d, rules.tick)
+    if d * (pulled - s[STOP_NOW]) > 0:
+        s[STOP_NOW], s[MOVED] = pulled, 1.0
+
+
+@njit(cache=True)
+def _adjust(market: Floats, ask: Floats, rules: Rules, k: int, s: Floats) -> bool:
+    """Take half out or place the next rung at the opening; return whether an order was placed."""
+    d, low, high = ask[DIRECTION], market[PRICE_LOW, k], market[PRICE_HIGH, k]
+    turned = k - 1 > ask[ROW] and market[NEAR_TURN, k - 1] == -d
+    if rules.half_on_reversal and turned and s[HALVED_NOW] == 0:
+        part, price = _in_lots(s[LEFT] * rules.reversal_share, ask[LOTS]), market[PRICE_OPEN, k]
+        if part > 0:
+            s[HALVED_NOW], s[RESTING] = 1.0, 0.0
+            _sell(market, ask, k, s, part, price, rules.market)
+            _after_part(market, ask, rules, k, s, price)
+        return part > 0
+    if s[RESTING] == 1 or s[RUNGS_NOW] >= ask[RUNGS] - 1:
+        return False
+    price = max(d * ask[TARGET + int(s[RUNGS_NOW])], d * (low if d > 0 else high)) * d
+    if low <= price <= high:
+        _take_rung(market, ask, rules, k, s, price)
+    else:
+        s[RESTING] = 1.0
+    return True
+
+
+@njit(cache=True)
+def _take_rung(market: Floats, ask: Floats, rules: Rules, k: int, s: Floats, price: float) -> None:
+    """Fill the next rung of the ladder."""
+    part = _part(ask, s)
+    s[RUNGS_NOW] += 1
+    s[RESTING] = 0.0
+    _sell(market, ask, k, s, part, price, rules.resting)
+    _after_part(market, ask, rules, k, s, price)
+
+
+@njit(cache=True)
+def _tighten(market: Floats, ask: Floats, rules: Rules, k: int, s: Floats) -> None:
+    """Move the stop by what closed candles tell, unless price is beyond it in this one."""
+    d, high, low = ask[DIRECTION], market[PRICE_HIGH, k], market[PRICE_LOW, k]
+    ahead, behind = (high, low) if d > 0 else (low, high)
+    if d * (behind - s[STOP_NOW]) > 0:
+        wanted = _wanted_stop(market, ask, rules, k, s)
+        if d * (wanted - s[STOP_NOW]) > 0 and d * (ahead - wanted) > 0:
+            s[STOP_NOW], s[MOVED] = _on_tick(wanted, d, rules.tick), 1.0
+            s[AWAY] = abs(1.0 - wanted / ahead)
+
+
+@njit(cache=True)
+def _reached(market: Floats, ask: Floats, k: int, s: Floats) -> bool:
+    """Whether the last target lies in the candle, and did so after the entry."""
+    d, count = ask[DIRECTION], int(ask[RUNGS])
     target = ask[TARGET + count - 1]
-    counts_from = begin if ask[WAITS] == 0 else begin + 1
-    opening = rules.market if ask[WAITS] == 0 else rules.resting
-    stop, moved = ask[STOP], False
+    ahead = market[PRICE_HIGH if d > 0 else PRICE_LOW, k]
+    if s[RUNGS_NOW] < count - 1 or d * (ahead - target) <= 0:
+        return False
+    if k > ask[ROW] + 1 or ask[WAITS] == 0:
+        return True
+    # In a candle against the trade a waiting entry filled after the target had been passed.
+    opened, shut = market[PRICE_OPEN, k], market[PRICE_CLOSE, k]
+    against = d * (opened - shut) > 0 and d * (opened - ask[LIMIT]) > 0
+    return not (against and d * (target - shut) > 0)
+
+
+@njit(cache=True)
+def _why(market: Floats, ask: Floats, rules: Rules, k: int, s: Floats) -> int:
+    """Return why a trade ends in candle ``k``, OPEN if it does not."""
+    d, news, first = ask[DIRECTION], k - 1 > ask[ROW], int(ask[ROW]) + 1
+    if rules.opposite and news and market[SIGNAL, k - 1] == -d:
+        return OPPOSITE
+    if k - first >= rules.time_stop:
+        return TIME_STOP
+    if rules.exit_on_reversal and news and market[FAR_TURN, k - 1] == -d:
+        return REVERSAL
+    hit = d * (s[STOP_NOW] - market[PRICE_LOW if d > 0 else PRICE_HIGH, k]) >= 0
+    if hit and s[MOVED] == 0:
+        return STOP_LOSS
+    if _reached(market, ask, k, s):
+        return LAST_TARGET
+    return TRAILING_STOP if hit else OPEN
+
+
+@njit(cache=True)
+def _price_of_end(market: Floats, ask: Floats, k: int, s: Floats, reason: int) -> float:
+    """Return the price at which a trade ends."""
+    d, opened = ask[DIRECTION], market[PRICE_OPEN, k]
+    high, low = market[PRICE_HIGH, k], market[PRICE_LOW, k]
+    if reason in (STOP_LOSS, TRAILING_STOP):
+        beyond = d * (s[STOP_NOW] - (high if d > 0 else low)) > 0
+        return float(opened if beyond else s[STOP_NOW])
+    if reason == LAST_TARGET:
+        target = ask[TARGET + int(ask[RUNGS]) - 1]
+        if k > ask[ROW] + 1 and d * (opened - target) > 0:
+            target = opened
+        return float(min(max(target, low), high))
+    return float(opened)
+
+
+@njit(cache=True)
+def _opened(ask: Floats, rules: Rules, begin: int) -> Floats:
+    """Return a trade as it stands when its entry has filled."""
+    d, entry, s = ask[DIRECTION], ask[LIMIT], np.zeros(STANDING)
+    s[STOP_NOW] = ask[STOP]
     if np.isfinite(ask[TRAILING]):
-        stop = max(d * stop, d * _on_tick(entry * (1 - d * ask[TRAILING]), d, rules.tick)) * d
-    # The host keeps the stop also as a fraction of the price at which it was set, and after a
-    # partial exit lays that fraction off from the entry: after one at a loss the stop is nearer.
-    distance = abs(1 - stop / entry)
-    left, profit, rungs, before, halved = 1.0, -opening * entry, 0, 0, False
-    resting, best, close, paid_to = False, entry, entry, begin - 1
-    high_water, low_water = entry, entry
-    for k in range(begin, n):
-        opened, high, low = market[PRICE_OPEN, k], market[PRICE_HIGH, k], market[PRICE_LOW, k]
-        ahead, behind = (high, low) if d > 0 else (low, high)
-        news = k - 1 >= first
+        trail = _on_tick(entry * (1.0 - d * ask[TRAILING]), d, rules.tick)
+        s[STOP_NOW] = max(d * ask[STOP], d * trail) * d
+    s[AWAY] = abs(1.0 - s[STOP_NOW] / entry)
+    s[LEFT], s[PAID_TO], s[BEST_SEEN], s[CLOSE] = 1.0, begin - 1, entry, entry
+    s[GAIN] = -(rules.market if ask[WAITS] == 0 else rules.resting) * entry
+    return s
+
+
+@njit(cache=True)
+def _follow(market: Floats, ask: Floats, rules: Rules, out: Floats, worth: Floats) -> None:
+    """Follow one trade to its end; ``worth`` (if not empty) is its profit per unit by candle."""
+    d = ask[DIRECTION]
+    out[EXIT_ROW], out[REASON] = -1.0, OPEN
+    begin, out[ORDER_END] = _fill_row(market, ask, rules.expiry)
+    out[FILL_ROW] = begin
+    if begin < 0:
+        out[REASON] = EXPIRED if out[ORDER_END] >= 0 else OPEN
+        return
+    s = _opened(ask, rules, begin)
+    counts_from = begin if ask[WAITS] == 0 else begin + 1
+    highest, lowest = ask[LIMIT], ask[LIMIT]
+    for k in range(begin, market.shape[1]):
+        high, low = market[PRICE_HIGH, k], market[PRICE_LOW, k]
         if k - 1 >= counts_from:
             seen = market[PRICE_HIGH if d > 0 else PRICE_LOW, k - 1]
-            best = max(d * best, d * seen) * d
-            close = market[PRICE_CLOSE, k - 1]
-        before = rungs
-        placed = False
-        part, price, cost = 0.0, 0.0, rules.resting
-        if rules.half_on_reversal and news and not halved and market[NEAR_TURN, k - 1] == -d:
-            part = _in_lots(left * rules.reversal_share, ask[LOTS])
-            price, cost = opened, rules.market
-            halved, resting, placed = True, False, True
-        elif not resting and rungs < count - 1:
-            price = max(d * ask[TARGET + rungs], d * behind) * d
-            placed = True
-            if low <= price <= high:
-                part = _part(left, rungs, ask)
-                rungs += 1
-            else:
-                resting = True
-        if part > 0.0:
-            profit = _gain(profit, part, price, d, entry, cost)
-            profit -= d * left * _funding(market, paid_to, k)
-            paid_to = k - 1
-            left -= part
-            if d * (price - stop) > 0:
-                wanted = _wanted_stop(market, ask, rules, k, news, stop, best, close, before)
-                if d * (price - wanted) > 0:
-                    stop, distance = _on_tick(wanted, d, rules.tick), abs(1 - wanted / price)
-            pulled = _on_tick(entry * (1 - d * distance), d, rules.tick)
-            if d * (pulled - stop) > 0:
-                stop, moved = pulled, True
-        high_water, low_water = max(high_water, high), min(low_water, low)
-        if d * (behind - stop) > 0:
-            wanted = _wanted_stop(market, ask, rules, k, news, stop, best, close, before)
-            if d * (wanted - stop) > 0 and d * (ahead - wanted) > 0:
-                stop, moved = _on_tick(wanted, d, rules.tick), True
-                distance = abs(1 - wanted / ahead)
-        hit = d * (stop - behind) >= 0
-        reached = rungs >= count - 1 and d * (ahead - target) > 0
-        if k == first and reached and ask[WAITS] != 0:
-            # Within the candle of a waiting entry a target beyond the close came before the fill.
-            shut = market[PRICE_CLOSE, k]
-            against = d * (opened - shut) > 0 and d * (opened - entry) > 0
-            reached = not (against and d * (target - shut) > 0)
-        reason, price, cost = OPEN, opened, rules.market
-        if rules.opposite and news and market[SIGNAL, k - 1] == -d:
-            reason = OPPOSITE
-        elif k - first >= rules.time_stop:
-            reason = TIME_STOP
-        elif rules.exit_on_reversal and news and market[FAR_TURN, k - 1] == -d:
-            reason = REVERSAL
-        elif hit and not moved:
-            reason = STOP_LOSS
-        elif reached:
-            reason, cost = LAST_TARGET, rules.resting
-        elif hit:
-            reason = TRAILING_STOP
-        if reason == STOP_LOSS or reason == TRAILING_STOP:
-            price = opened if d * (stop - ahead) > 0 else stop
-        elif reason == LAST_TARGET:
-            price = target
-            if k > first and d * (opened - target) > 0:
-                price = opened
-            price = min(max(price, low), high)
+            s[BEST_SEEN] = max(d * s[BEST_SEEN], d * seen) * d
+            s[CLOSE] = market[PRICE_CLOSE, k - 1]
+        s[RUNGS_BEFORE] = s[RUNGS_NOW]
+        placed = _adjust(market, ask, rules, k, s)
+        highest, lowest = max(highest, high), min(lowest, low)
+        _tighten(market, ask, rules, k, s)
+        reason = _why(market, ask, rules, k, s)
         if reason != OPEN:
-            profit = _gain(profit, left, price, d, entry, cost)
-            profit -= d * left * _funding(market, paid_to, k)
+            price = _price_of_end(market, ask, k, s, reason)
+            cost = rules.resting if reason == LAST_TARGET else rules.market
+            _sell(market, ask, k, s, s[LEFT], price, cost)
             out[EXIT_ROW], out[REASON], out[EXIT_PRICE] = k, reason, price
-            if len(worth) > 0:
-                worth[k] = profit
-            break
-        if resting and not placed and low <= ask[TARGET + rungs] <= high:
-            part, price = _part(left, rungs, ask), ask[TARGET + rungs]
-            profit = _gain(profit, part, price, d, entry, rules.resting)
-            profit -= d * left * _funding(market, paid_to, k)
-            paid_to = k - 1
-            left -= part
-            rungs, resting = rungs + 1, False
-            if d * (price - stop) > 0:
-                wanted = _wanted_stop(market, ask, rules, k, news, stop, best, close, before)
-                if d * (price - wanted) > 0:
-                    stop, distance = _on_tick(wanted, d, rules.tick), abs(1 - wanted / price)
-            pulled = _on_tick(entry * (1 - d * distance), d, rules.tick)
-            if d * (pulled - stop) > 0:
-                stop, moved = pulled, True
+        elif s[RESTING] == 1 and not placed:
+            rung = ask[TARGET + int(s[RUNGS_NOW])]
+            if low <= rung <= high:
+                _take_rung(market, ask, rules, k, s, rung)
         if len(worth) > 0:
             shut = market[PRICE_CLOSE, k]
-            open_funding = d * left * _funding(market, paid_to, k)
-            worth[k] = _gain(profit, left, shut, d, entry, rules.market) - open_funding
-    out[PROFIT] = profit
-    out[BEST], out[WORST] = (high_water, low_water) if d > 0 else (low_water, high_water)
-    out[FILLED_RUNGS], out[HALVED] = rungs, halved
-
-
-@njit(cache=True)
-def _funding(market: Floats, after: int, until: int) -> float:
-    """Return what a long pays per unit at the openings after one candle, up to another."""
-    total = market[FUNDING, until]
-    return total - market[FUNDING, after] if after >= 0 else total
+            open_part = s[LEFT] * (d * (shut - ask[LIMIT]) - rules.market * shut)
+            worth[k] = s[GAIN] + open_part - (_owed(market, ask, k, s) if s[LEFT] > 0 else 0.0)
+        if reason != OPEN:
+            break
+    out[PROFIT], out[FILLED_RUNGS] = s[GAIN], s[RUNGS_NOW]
+    out[BEST], out[WORST] = (highest, lowest) if d > 0 else (lowest, highest)
 
 
 @njit(cache=True)
@@ -297,18 +363,18 @@ def follow_all(market: Floats, asks: Floats, rules: Rules) -> Floats:
     ----------
     market : ndarray of shape (11, n_candles), float64
         What candles say; funding is summed up to and with each candle.
-    asks : ndarray of shape (n_entries, 13), float64
+    asks : ndarray of shape (n_entries, 14), float64
     rules : Rules
 
     Returns
     -------
-    ndarray of shape (n_entries, 10), float64
+    ndarray of shape (n_entries, 9), float64
         NaN and -1 where the candles end first.
     """
     out = np.full((len(asks), RESULTS), np.nan)
     nothing = np.empty(0)
     for i in range(len(asks)):
-        _follow(market, asks[i], rules, market.shape[1], out[i], nothing)
+        _follow(market, asks[i], rules, out[i], nothing)
     return out
 
 
@@ -317,8 +383,5 @@ def follow_worth(market: Floats, ask: Floats, rules: Rules) -> Floats:
     """Return what one trade is worth at every close, profit per unit; NaN before and after it."""
     worth = np.full(market.shape[1], np.nan)
     out = np.full(RESULTS, np.nan)
-    _follow(market, ask, rules, market.shape[1], out, worth)
+    _follow(market, ask, rules, out, worth)
     return worth
-
-
-__all__ = ["Ints", "Rules", "follow_all", "follow_worth"]

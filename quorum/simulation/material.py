@@ -76,10 +76,11 @@ class Material:
         valid = votes.available & (votes.probability >= s.min_probability - GRACE)
         valid &= votes.confidence >= s.min_confidence - GRACE
         place = np.full((2, len(self.candles)), -1, np.int64)
-        rows, sides = [], []
+        rows: list[Ints] = []
+        sides: list[NDArray[np.int8]] = []
         for i, side in enumerate((1, -1)):
             voted = np.flatnonzero((valid & (votes.direction == side)).any(axis=1) & self.tradable)
-            place[i, voted] = np.arange(len(voted)) + sum(map(len, rows))
+            place[i, voted] = np.arange(len(voted)) + sum(len(found) for found in rows)
             rows.append(voted)
             sides.append(np.full(len(voted), side, np.int8))
         every = np.concatenate(rows)

@@ -58,7 +58,9 @@ class _Levels:
     strength: Floats
 
     @classmethod
-    def read(cls, columns: Mapping[str, Floats], rows: Ints, long: Bools, sides: tuple[str, str]):  # type: ignore[no-untyped-def]  # noqa: E501
+    def read(
+        cls, columns: Mapping[str, Floats], rows: Ints, long: Bools, sides: tuple[str, str]
+    ) -> _Levels:
         """Read the first side for longs, the second for shorts."""
 
         def matrix(what: str) -> Floats:
@@ -69,10 +71,7 @@ class _Levels:
                 return unknown if column is None else column[rows]
 
             return np.column_stack(
-                [
-                    np.where(long, side(sides[0], i), side(sides[1], i))
-                    for i in range(1, LEVELS + 1)
-                ]
+                [np.where(long, side(sides[0], i), side(sides[1], i)) for i in range(1, LEVELS + 1)]
             )
 
         price, edge, strength = matrix(""), matrix("_edge"), matrix("_strength")
@@ -142,7 +141,8 @@ def _stops(
             stop = np.where(taken, price, stop)
             searching = searching & ~taken & ~(valid & (distance > widest))
     moved = entry - d * np.minimum(factor * np.abs(entry - stop), widest)
-    return np.where(factor == 1.0, stop, moved)
+    placed: Floats = np.where(factor == 1.0, stop, moved)
+    return placed
 
 
 def _targets(
@@ -159,7 +159,8 @@ def _targets(
     before = d * (swing * (1 - d * s.swing_margin / 100) - entry) / risk
     nearer = np.isfinite(swing) & (d * (swing - entry) > 0)
     ratio = np.where(nearer, np.minimum(ratio, before), ratio)
-    return entry + d * np.clip(ratio, s.min_risk_reward, s.max_risk_reward) * risk
+    target: Floats = entry + d * np.clip(ratio, s.min_risk_reward, s.max_risk_reward) * risk
+    return target
 
 
 def _ladders(
@@ -210,12 +211,8 @@ def _shares(rungs: Ints, settings: LadderSettings) -> Floats:
 
 def merge_small(plans: Plans, entry: Floats, notional: Floats, venue: Venue) -> Plans:
     """Merge the rungs that the venue's lots and smallest order do not allow (``merge_rungs``)."""
-
-    def in_lots(value: Floats, price: Floats) -> Floats:
-        return value if venue.lot == 0 else np.floor(value / price / venue.lot + 1e-9) * venue.lot * price
-
-    position = in_lots(notional, entry)
-    orders = in_lots(plans.shares * position[:, None], entry[:, None])
+    position = _whole(notional, entry, venue.lot)
+    orders = _whole(plans.shares * position[:, None], entry[:, None], venue.lot)
     smallest = venue.smallest(entry)
     small = (plans.shares > 0) & ((orders < smallest[:, None]) | (orders <= 0))
     affected = np.flatnonzero(small.any(axis=1) & (plans.rungs > 1))
@@ -224,7 +221,7 @@ def merge_small(plans: Plans, entry: Floats, notional: Floats, venue: Venue) -> 
         price, count = float(entry[i]), int(rungs[i])
 
         def cut(value: float, price: float = price) -> float:
-            return float(in_lots(np.float64(value), np.float64(price)))
+            return float(_whole(np.array(value), np.array(price), venue.lot))
 
         kept, parts = merge_rungs(
             targets[i, :count].tolist(),
@@ -237,3 +234,11 @@ def merge_small(plans: Plans, entry: Floats, notional: Floats, venue: Venue) -> 
         targets[i], shares[i] = np.nan, 0.0
         targets[i, : len(kept)], shares[i, : len(kept)] = kept, parts
     return Plans(plans.stop, plans.risk_reward, targets, shares, rungs, plans.too_near)
+
+
+def _whole(value: Floats, price: Floats, lot: float) -> Floats:
+    """Return what whole lots leave of a value; a lot of 0 leaves all of it."""
+    if lot == 0:
+        return value
+    whole: Floats = np.floor(value / price / lot + 1e-9) * lot * price
+    return whole

@@ -9,7 +9,7 @@ is valued at the close before.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -295,11 +295,11 @@ class _Portfolio:
 
 
 def _calendar(
-    books: Sequence[Book] | Mapping[str, Book] | object, start: int | None, end: float
+    books: Iterable[Book], start: int | None, end: float
 ) -> list[tuple[int, dict[str, int]]]:
     """Return, by opening time of the candle entered in, the entry of every pair that has one."""
     by_time: dict[int, dict[str, int]] = {}
-    for book in books:  # type: ignore[attr-defined]
+    for book in books:
         rows: Ints = book.outcomes.row
         inside = rows + 1 < len(book.candles)
         times = book.candles.time[np.minimum(rows + 1, len(book.candles) - 1)]

@@ -1,4 +1,4 @@
-"""The same trades entered at random: is the run better than its exits and its luck?
+"""The same trades entered at random times: what a run owes to its exits and to its luck.
 
 Every run draws, per pair and direction, as many entries as were taken, at random tradable candles
 of the same span, with the same way of entering and of leaving and the bands of the trades that
@@ -112,7 +112,9 @@ def random_entries(
                 continue
             drawn = rng.integers(len(pool), size=(s.runs, len(taken)))
             total_r += pool.r[drawn].sum(axis=1)
-            invested = np.array([t.profit / t.profit_ratio if t.profit_ratio else t.notional for t in taken])
+            invested = np.array(
+                [t.profit / t.profit_ratio if t.profit_ratio else t.notional for t in taken]
+            )
             profit += pool.profit_ratio[drawn] @ invested
             actual_r += sum(t.r for t in taken)
             actual_profit += sum(t.profit for t in taken)

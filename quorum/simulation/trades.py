@@ -16,11 +16,11 @@ from quorum.context.zones import Zones, entry_price
 from quorum.errors import DataError
 from quorum.exits.ladder import FIRST_TARGET_UNDER_MIN_RR
 from quorum.exits.management import REVERSAL_EXIT, TIME_STOP
-from quorum.market import HOUR_MS
 from quorum.settings import Settings
 from quorum.signals import SignalTable
 from quorum.simulation import follow
 from quorum.simulation.context import STRATEGIES, Context, read_context
+from quorum.simulation.inputs import market_matrix, rules_of
 from quorum.simulation.plans import Plans, merge_small, plan_many
 from quorum.simulation.venue import Venue
 from quorum.typing import Bools, Floats, Ints
@@ -36,8 +36,6 @@ REASONS = (
     TIME_STOP,
     REVERSAL_EXIT,
 )
-#: Published columns that open trades are managed by, in the order of the kernel.
-MANAGED = ("chandelier_long", "chandelier_short", "near_reversal", "far_reversal", "divergence")
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,9 @@ class Outcomes:
 
     def take(self, entries: Ints | Bools) -> Outcomes:
         """Return some of the entries."""
-        arrays = {f.name: getattr(self, f.name)[entries] for f in fields(self) if f.name != "vetoes"}
+        arrays = {
+            f.name: getattr(self, f.name)[entries] for f in fields(self) if f.name != "vetoes"
+        }
         return replace(self, **arrays)
 
 
@@ -242,7 +242,7 @@ def _entries(
     directions = np.asarray(directions, dtype=np.int8)
     if len(rows) != len(directions):
         raise DataError(f"simulation: {len(rows)} rows but {len(directions)} directions")
-    if len(rows) and not (0 <= rows.min() and rows.max() < len(candles)):
+    if len(rows) and not (rows.min() >= 0 and rows.max() < len(candles)):
         raise DataError(f"simulation: rows {rows.min()} to {rows.max()} of {len(candles)} candles")
     if not np.isin(directions, (-1, 1)).all():
         raise DataError("simulation: an entry needs a direction, +1 or -1")
@@ -327,42 +327,6 @@ def _prices(
     return prices, waiting
 
 
-def market_matrix(table: SignalTable, candles: Candles, venue: Venue) -> Floats:
-    """Return what candles say as the kernel takes it, shape (11, n_candles)."""
-    n = len(candles)
-    funding = np.zeros(n) if venue.funding is None else np.nan_to_num(venue.funding)
-    return np.vstack(
-        [
-            candles.open,
-            candles.high,
-            candles.low,
-            candles.close,
-            *(table.columns[name] for name in MANAGED),
-            table.entry.astype(np.float64),
-            np.cumsum(funding),
-        ]
-    )
-
-
-def rules_of(settings: Settings, candles: Candles, venue: Venue) -> follow.Rules:
-    """Return the numbers of the kernel."""
-    m = settings.exits.management
-    return follow.Rules(
-        breakeven_at=m.breakeven_at,
-        breakeven_on_divergence=m.breakeven_on_divergence,
-        trail=m.trail,
-        half_on_reversal=m.half_on_reversal,
-        reversal_share=m.reversal_share,
-        exit_on_reversal=m.exit_on_reversal,
-        time_stop=m.time_stop * HOUR_MS / candles.step,
-        opposite=settings.exits.reversal,
-        expiry=settings.context_of(Zones).expiry,
-        tick=venue.tick,
-        market=venue.fee + venue.slippage,
-        resting=venue.fee,
-    )
-
-
 def outcomes(asked: Asked, found: Floats, venue: Venue, context: Context) -> Outcomes:
     """Turn the kernel's result into outcomes."""
     sides = asked.directions.astype(np.float64)
@@ -376,7 +340,9 @@ def outcomes(asked: Asked, found: Floats, venue: Venue, context: Context) -> Out
     invested = asked.prices * (1 + sides * venue.fee)
     best = sides * (found[:, follow.BEST] - asked.prices) / risk
     worst = sides * (asked.prices - found[:, follow.WORST]) / risk
-    known = np.where(reason == follow.EXPIRED, found[:, follow.ORDER_END].astype(np.int64), exit_row)
+    known = np.where(
+        reason == follow.EXPIRED, found[:, follow.ORDER_END].astype(np.int64), exit_row
+    )
     vetoes = (*context.vetoes, FIRST_TARGET_UNDER_MIN_RR)
     veto = context.first_veto()
     veto = np.where((veto == 0) & plans.too_near, len(vetoes) - 1, veto).astype(np.int16)

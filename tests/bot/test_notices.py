@@ -270,10 +270,8 @@ def test_the_websocket_carries_strategy_messages(monkeypatch):
         address = f"ws://127.0.0.1:{port}/api/v1/message/ws?token=ws-token-1"
         with _connected(connect, address) as client:
             client.send(json.dumps({"type": "subscribe", "data": ["strategy_msg"]}))
-            time.sleep(0.3)  # the subscription is taken up by another thread
-            say(dp, "BTC long")
-            deliver(rpc, dp)
-            assert json.loads(client.recv(timeout=5)) == {"type": "strategy_msg", "msg": "BTC long"}
+            heard = _heard(client, lambda: (say(dp, "BTC long"), deliver(rpc, dp)))
+            assert heard == {"type": "strategy_msg", "msg": "BTC long"}
     finally:
         rpc.cleanup()
 
@@ -285,3 +283,14 @@ def _connected(connect, address):
         except OSError:
             time.sleep(0.1)
     raise AssertionError("the host's server did not start")
+
+
+def _heard(client, send):
+    """Send until something is heard: the subscription is taken up by another thread."""
+    for _ in range(50):
+        send()
+        try:
+            return json.loads(client.recv(timeout=0.2))
+        except TimeoutError:
+            continue
+    raise AssertionError("nothing was heard")

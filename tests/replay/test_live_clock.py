@@ -16,8 +16,9 @@ PROGRAM = """
 import asyncio, datetime, time
 from datetime import UTC, datetime as D
 import pandas as pd
-clocks = [time.time(), time.time_ns() / 1e9, D.now(UTC).timestamp(), pd.Timestamp.now("UTC").timestamp()]
-clocks += [D.utcnow().replace(tzinfo=UTC).timestamp(), time.mktime(time.localtime())]
+clocks = [time.time(), time.time_ns() / 1e9, D.now(UTC).timestamp()]
+clocks += [pd.Timestamp.now("UTC").timestamp(), D.utcnow().replace(tzinfo=UTC).timestamp()]
+clocks += [time.mktime(time.localtime())]
 print(max(clocks) - min(clocks), isinstance(D.now(), D), type(D.now()) is D, D.now(UTC).date())
 before = D.now(UTC)
 time.sleep(1800)

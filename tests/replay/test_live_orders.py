@@ -82,7 +82,12 @@ def datadir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trader(datadir: Path, pair: str, **settings: Any) -> Iterator[Trader]:
-    fees = {"futures_maker": 0.001, "futures_taker": 0.002, "spot_maker": 0.001, "spot_taker": 0.002}
+    fees = {
+        "futures_maker": 0.001,
+        "futures_taker": 0.002,
+        "spot_maker": 0.001,
+        "spot_taker": 0.002,
+    }
     with LiveExchange(
         datadir, START, 0.0, settings=LiveSettings(wallet=10_000.0, **fees, **settings)
     ) as exchange:
@@ -255,6 +260,16 @@ def test_an_order_that_only_reduces_never_turns_a_position(perp: Trader):
     perp.at(2)
     assert perp.fetch(target)["filled"] == 10.0
     assert perp.api.fetch_positions() == []
+
+
+def test_a_stop_for_more_than_is_left_is_cut_to_it(perp: Trader):
+    perp.order("market", "buy", 10.0)
+    stop = perp.stop("sell", 10.0, 96.0)
+    perp.order("market", "sell", 7.0, reduceOnly=True)
+    perp.at(2)
+    placed = perp.fetch(stop, stop=True)["info"]["actualOrderId"]
+    done = perp.api.fetch_order(placed, PERP)
+    assert (done["status"], done["amount"], done["filled"]) == ("closed", 3.0, 3.0)
 
 
 def test_the_same_client_id_is_no_second_order(perp: Trader):

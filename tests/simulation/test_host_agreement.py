@@ -26,12 +26,16 @@ from quorum.simulation import (
 
 HOUR = 3_600_000
 OFF = {"guards": {"preset": "off"}}
-#: Everything that moves a stop or takes a part out, and every kind of sizing.
+EVERY_SCORE = {"long_entry": 50, "long_scaling": 60, "short_entry": 50, "short_scaling": 40}
+#: Every kind of entry, and everything that moves a stop or takes a part out.
 CASES = {
     "guards off": OFF,
     "guards on": {},
-    "limits at the edge of equilibrium": {**OFF, "context": {"zones": {"entry": "limit_order"}}},
-    "trailing from the first candle": {**OFF, "sizing": {"method": "confluence"}},
+    "limits at the edge of equilibrium, trailing from the first candle": {
+        **OFF,
+        "context": {"zones": {"entry": "limit_order"}},
+        "sizing": {"method": "confluence", "confluence": {"executor": EVERY_SCORE}},
+    },
 }
 
 
@@ -60,7 +64,9 @@ def simulated(datadir: Path, folder: Path, quorum):
     with ExchangeServer(datadir) as exchange:
         config = configuration(datadir, folder, exchange, quorum=quorum)
     settings = read_settings(config, "1h")
-    start, end = (int(pd.Timestamp(day, tz="UTC").timestamp() * 1000) for day in TIMERANGE.split("-"))
+    start, end = (
+        int(pd.Timestamp(day, tz="UTC").timestamp() * 1000) for day in TIMERANGE.split("-")
+    )
     files, symbols = DataDirectory(datadir), SymbolSettings()
     materials = []
     for pair in config["exchange"]["pair_whitelist"]:
@@ -87,7 +93,7 @@ def test_trades_are_those_of_the_host(case, datadir, tmp_path):
     quorum = CASES[case]
     ours = simulated(datadir, tmp_path, quorum)
     found = compare_runs(ours, host_trades(run(datadir, tmp_path, quorum=quorum)), HOUR)
-    assert found.host > 20, "enough to be told apart from chance"
+    assert found.host >= 15, "enough to be told apart from chance"
     assert found.agrees(guards="guards" not in quorum), found
     assert found.same_reason >= 0.95 * found.matched
     assert found.ratio_difference < 2e-4

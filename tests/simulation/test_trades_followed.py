@@ -58,9 +58,7 @@ def test_a_stopped_trade_loses_one_r_at_the_price_of_the_stop():
 
 def test_shorts_mirror_longs():
     long = story([(100, 100.5, 99, 99.5), (99.5, 105, 99.4, 104), *flat(104)])
-    mirrored = story(
-        [(100, 101, 99.5, 100.5), (100.5, 100.6, 95, 96), *flat(96)], side=-1
-    )
+    mirrored = story([(100, 101, 99.5, 100.5), (100.5, 100.6, 95, 96), *flat(96)], side=-1)
     assert mirrored.r[0] == pytest.approx(long.r[0], nan_ok=True)
     assert mirrored.rungs[0] == long.rungs[0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -41,7 +42,10 @@ def settings_of(**changes):
 
 @pytest.fixture(scope="module")
 def markets():
-    return [full_market(3000, seed=seed, pair=f"{base}/USDT:USDT") for seed, base in ((0, "SOL"), (5, "BTC"))]
+    return [
+        full_market(3000, seed=seed, pair=f"{base}/USDT:USDT")
+        for seed, base in ((0, "SOL"), (5, "BTC"))
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +54,7 @@ def evaluations(markets):
 
 
 def materials_from(evaluations, settings):
-    return [
-        material_of(e, settings, Venue(funding=funding_paid(e.market))) for e in evaluations
-    ]
+    return [material_of(e, settings, Venue(funding=funding_paid(e.market))) for e in evaluations]
 
 
 @pytest.fixture(scope="module")
@@ -145,10 +147,10 @@ def test_one_trade_per_pair_and_no_more_than_allowed(materials):
     run = run_portfolio(books, settings_of())
     for pair in {t.pair for t in run.trades}:
         own = sorted((t for t in run.trades if t.pair == pair), key=lambda t: t.ordered)
-        assert all(a.closed <= b.ordered for a, b in zip(own, own[1:], strict=False))
+        assert all(a.closed <= b.ordered for a, b in pairwise(own))
     single = run_portfolio(books, settings_of(), PortfolioSettings(max_open_trades=1))
     spans = sorted((t.ordered, t.closed) for t in single.trades)
-    assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a[1] <= b[0] for a, b in pairwise(spans))
     assert single.refused["no_free_slot"] > 0
 
 
@@ -203,7 +205,9 @@ def test_a_run_that_knew_the_future_beats_every_random_one(materials):
 def test_a_run_without_trades_has_nothing_to_be_held_against(materials):
     books = books_of(materials, settings_of())
     with pytest.raises(DataError, match="no trades"):
-        random_entries(materials, books, Run((), books and run_portfolio([], settings_of()).refused, 0))
+        random_entries(
+            materials, books, Run((), books and run_portfolio([], settings_of()).refused, 0)
+        )
 
 
 def test_an_ablation_needs_a_pair():

@@ -84,6 +84,8 @@ class Exchange:
         self.secret = settings.secret or secrets.token_hex(32)
         self.lock = RLock()
         self.closing = Event()
+        #: Called once, when candles are asked for the first time.
+        self.on_candles: Callable[[], None] | None = None
         self._venues: dict[TradingMode, Venue] = {}
         self._random = random.Random(settings.seed)
 
@@ -140,6 +142,9 @@ class Exchange:
         """Return a handler with the faults that befall whole requests."""
 
         def run(request: Request) -> object:
+            if self.on_candles is not None and request.path.endswith("klines"):
+                begin, self.on_candles = self.on_candles, None
+                begin()
             now = self.clock.now()
             strike = self.faults.strike
             if latency := strike("latency", now, request):

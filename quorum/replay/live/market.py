@@ -271,6 +271,11 @@ class Listing:
         return self._columns("funding_rate", "funding_rate")
 
     @cached_property
+    def funding_marks(self) -> list[float]:
+        """Mark prices at the funding settlements."""
+        return [self.mark.price(time) for time in self.funding[0].tolist()]
+
+    @cached_property
     def open_interest(self) -> tuple[Ints, Floats, Floats]:
         """Times, amounts and values of open interest on record."""
         time, amount = self._columns("open_interest", "open_interest_amount")

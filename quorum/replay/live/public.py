@@ -270,7 +270,7 @@ class MarketData:
                     "symbol": listing.rules.symbol,
                     "fundingTime": int(times[row]),
                     "fundingRate": plain(rates[row]),
-                    "markPrice": plain(listing.mark.price(int(times[row]))),
+                    "markPrice": plain(listing.funding_marks[row]),
                 }
                 for row in rows
             ],

@@ -100,6 +100,13 @@ class LiveExchange(ExchangeServer):
         if self._temporary is not None:
             self._temporary.cleanup()
 
+    def hold_until_candles(self) -> None:
+        """Let the clock stand until candles are asked for: a bot's start-up takes no time."""
+        clock = self.shared_clock
+        if clock is not None:
+            clock.set(stop=clock.now())
+            self.exchange.on_candles = lambda: clock.set(stop=0)
+
     def pairs(self, mode: TradingMode) -> tuple[str, ...]:
         """Return the pairs the exchange lists; raises ``DataError`` if there are none."""
         listings = self.exchange.market.listings(mode).values()

@@ -127,6 +127,8 @@ class Venue:
         if takes and (order.time_in_force == "GTX" or order.kind == "LIMIT_MAKER"):
             refuse(POST_ONLY, "Due to the order could not be executed as maker, it is rejected.")
         order.updated = now
+        if order.kind == "MARKET":
+            order.quantity = self.account.fillable(order)
         self._register(order, now)
         if takes:
             self._fill(order, price, now, maker=False)
@@ -245,8 +247,11 @@ class Venue:
         order.triggered, order.updated = True, now
         if order.algo:
             quantity = order.quantity
-            if order.close_position and isinstance(self.account, FuturesAccount):
-                quantity = abs(self.account.position(order.symbol).amount)
+            reduces = order.reduce_only or order.close_position
+            if reduces and isinstance(self.account, FuturesAccount):
+                # An order that only reduces is cut to what there is to reduce.
+                held = abs(self.account.position(order.symbol).amount)
+                quantity = held if order.close_position else min(quantity, held)
             active = replace(
                 order,
                 id=self.next_id(),
@@ -254,7 +259,7 @@ class Venue:
                 quantity=quantity,
                 algo=False,
                 created=now,
-                reduce_only=order.reduce_only or order.close_position,
+                reduce_only=reduces,
                 executions=[],
             )
             if active.reduce_only and not self.account.fillable(active):

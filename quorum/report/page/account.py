@@ -19,7 +19,7 @@ from quorum.report.page.blocks import (
     number,
     percent,
 )
-from quorum.report.page.figures import FOURTH, RUN, THIRD, equity_figure, lines_figure
+from quorum.report.page.figures import BAD, FOURTH, RUN, equity_figure, lines_figure
 from quorum.report.page.measures import Measures
 from quorum.report.page.run import Run
 from quorum.typing import Floats, Ints
@@ -109,12 +109,13 @@ def _exposure(m: Measures) -> list[Block]:
         f"once, and the account leaned {'long' if h.net.mean() > 0 else 'short'} by "
         f"{percent(abs(float(h.net.mean())), 2)}."
     )
-    day, gross = h.daily(h.gross)
+    day, long = h.daily(h.long / h.equity)
     series: Sequence[tuple[str, Floats, str]] = (
-        ("at work (gross)", 100 * gross, RUN),
-        ("long less short (net)", 100 * h.daily(h.net)[1], THIRD),
+        ("long", 100 * long, RUN),
+        ("short", -100 * h.daily(h.short / h.equity)[1], BAD),
     )
-    return [Chart("exposure", lines_figure(day, series, " %", "share of equity"), sentence, 260)]
+    figure = lines_figure(day, series, " %", "share of equity", filled=True)
+    return [Chart("exposure", figure, sentence, 260)]
 
 
 def pair_correlation(run: Run) -> tuple[Ints, Floats]:

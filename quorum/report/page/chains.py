@@ -43,14 +43,14 @@ def random_blocks(chance: RandomEntries) -> list[Block]:
     low, high = np.quantile(known, (0.05, 0.95))
     sentence = (
         f"{counted(len(known), 'run')} with the same number of entries per pair and side at random "
-        f"times and the same exits: nine of ten made between {number(float(low), 3, sign=True)} and "
-        f"{number(float(high), 3, sign=True)} {chance.unit}; the run, simulated likewise, made "
-        f"{number(chance.actual, 3, sign=True)} {chance.unit} and stands at the "
-        f"{number(100 * place, 0)}th percentile. {chance.note}"
+        f"times and the same exits: nine of ten made between {number(float(low), 3, sign=True)} "
+        f"and {number(float(high), 3, sign=True)} {chance.unit}; the run, simulated likewise, made "
+        f"{number(chance.actual, 3, sign=True)} {chance.unit}, more than {percent(place, 0)} of "
+        f"them. {chance.note}"
     )
     figure = histogram_figure(
         edges, np.histogram(known, edges)[0], [(chance.actual, "this run")],
-        f"{chance.measure} [{chance.unit}]", "random runs",
+        f"{chance.measure} [{chance.unit}]", "random runs", neutral=True,
     )  # fmt: skip
     return [Chart("random", figure, sentence.strip(), 260)]
 
@@ -72,8 +72,8 @@ def _walk(walk: Walk, place: int) -> list[Block]:
         for i, name in enumerate(walk.measures)
     ]
     sentence = (
-        f"{walk.title}: {counted(len(windows), 'window')}, each trained on the grey span and tested "
-        f"on the blue one after it, {date(windows[0][1])} to {date(windows[-1][2])}."
+        f"{walk.title}: {counted(len(windows), 'window')}, each trained on the grey span and "
+        f"tested on the blue one after it, {date(windows[0][1])} to {date(windows[-1][2])}."
     )
     rows: list[Sequence[Cell | str]] = [
         [
@@ -110,8 +110,8 @@ def _model(model: ModelEvidence, place: int) -> list[Block]:
     if len(model.promised):
         inside = (model.low <= model.promised) & (model.promised <= model.high)
         sentence = (
-            f"{model.name}: {int(inside.sum())} of {len(inside)} groups of predictions came true as "
-            "often as promised."
+            f"{model.name}: {int(inside.sum())} of {len(inside)} groups of predictions came true "
+            "as often as promised."
         )
         figure = promise_figure(
             model.promised, model.realised, model.low, model.high, model.count, "probability"

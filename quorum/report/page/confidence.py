@@ -175,7 +175,7 @@ def _deciles(ledger: Ledger, known: Ints, settings: PageSettings) -> Table:
                 f"{number(lower, 3)} to {number(upper, 3)}",
                 f"{count:,}",
                 percent(float(np.mean(ledger.promised[chosen])), 0),
-                Cell(percent(realised), bar=float(realised)),
+                percent(realised),
                 span(Interval(realised, low, high), 1, share=True),
                 Cell(number(r.estimate, 3, sign=True), tone_of(r)),
                 span(r, 2, sign=True),

@@ -89,6 +89,7 @@ def equity_figure(
         Scatter(
             x=dates, y=-_thin(lost, step, np.maximum), name="drawdown", mode="lines", yaxis="y2",
             line={"color": BAD, "width": 1}, fill="tozeroy", hovertemplate="%{y:.2f} %",
+            fillcolor=f"rgba{(*bytes.fromhex(BAD[1:]), 0.25)}", showlegend=False,
         )
     )  # fmt: skip
     figure.update_layout(hovermode="x unified", showlegend=held is not None)
@@ -96,9 +97,14 @@ def equity_figure(
 
 
 def lines_figure(
-    time: Ints, series: Sequence[tuple[str, Floats, str]], suffix: str = "", title: str = ""
+    time: Ints,
+    series: Sequence[tuple[str, Floats, str]],
+    suffix: str = "",
+    title: str = "",
+    *,
+    filled: bool = False,
 ) -> Figure:
-    """Draw series over time: name, values, colour."""
+    """Draw series over time: name, values, colour; ``filled`` down to zero."""
     from plotly.graph_objects import Scatter
 
     step = max(1, -(-len(time) // POINTS))
@@ -109,6 +115,8 @@ def lines_figure(
             Scatter(
                 x=dates, y=np.float32(_every(values, step)), name=name, mode="lines",
                 line={"color": colour, "width": 1.3}, hovertemplate=f"%{{y:.2f}}{suffix}",
+                fill="tozeroy" if filled else "none",
+                fillcolor=f"rgba{(*bytes.fromhex(colour[1:]), 0.25)}",
             )
         )  # fmt: skip
     figure.update_layout(hovermode="x unified", showlegend=len(series) > 1)
@@ -162,15 +170,13 @@ def points_figure(
     for i, (title, value, low, high) in enumerate(panels):
         axis = "" if i == 0 else str(i + 1)
         clear = (low > 0) | (high < 0)
-        for chosen, colour in (
-            (~clear, OTHER),
-            (clear & (value > 0), GOOD),
-            (clear & (value < 0), BAD),
-        ):
+        groups = ((~clear, OTHER), (clear & (value > 0), GOOD), (clear & (value < 0), BAD))
+        for chosen, colour in groups:
             rows = np.flatnonzero(chosen & np.isfinite(value))
             figure.add_trace(
                 Scatter(
-                    x=value[rows], y=[names[int(row)] for row in rows], xaxis=f"x{axis}", mode="markers",
+                    x=value[rows], y=[names[int(row)] for row in rows], xaxis=f"x{axis}",
+                    mode="markers",
                     marker={"color": colour, "size": 7},
                     error_x={
                         "type": "data", "symmetric": False, "array": (high - value)[rows],
@@ -219,14 +225,21 @@ def scatter_figure(adverse: Floats, favourable: Floats, won: np.ndarray, limit: 
 
 
 def histogram_figure(
-    edges: Floats, counts: Ints, marked: Sequence[tuple[float, str]], title: str, unit: str
+    edges: Floats,
+    counts: Ints,
+    marked: Sequence[tuple[float, str]],
+    title: str,
+    unit: str,
+    *,
+    neutral: bool = False,
 ) -> Figure:
-    """Draw a histogram, bars left of zero as losses, with marked values."""
+    """Draw a histogram with marked values; bars left of zero as losses unless ``neutral``."""
     from plotly.graph_objects import Bar
 
     middle = (edges[1:] + edges[:-1]) / 2
     figure = _figure(xaxis={"title": {"text": title}}, yaxis={"title": {"text": unit}}, bargap=0.06)
-    for rows, colour in ((middle < 0, BAD), (middle >= 0, GOOD)):
+    sides = ((middle < 0, OTHER if neutral else BAD), (middle >= 0, OTHER if neutral else GOOD))
+    for rows, colour in sides:
         figure.add_trace(
             Bar(
                 x=middle[rows], y=counts[rows], width=np.diff(edges)[rows],
@@ -236,7 +249,7 @@ def histogram_figure(
         )  # fmt: skip
     for value, label in marked:
         figure.add_vline(
-            x=value, line={"color": OTHER, "width": 1.5, "dash": "dot"},
+            x=value, line={"color": RUN if neutral else OTHER, "width": 2, "dash": "dot"},
             annotation={"text": label, "yanchor": "bottom", "yref": "paper", "y": 1.0},
         )  # fmt: skip
     figure.update_layout(barmode="overlay")

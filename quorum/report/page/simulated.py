@@ -68,8 +68,11 @@ def ablations(
     found = []
     for kind, of_whole, title in TABLES:
         whole = next((row for row in rows if row.kind == of_whole), None)
-        variants = [_variant(row, alone if kind == "without head" else {})
-                    for row in rows if row.kind == kind]  # fmt: skip
+        variants = [
+            _variant(row, alone if kind == "without head" else {})
+            for row in rows
+            if row.kind == kind and not _silent(row, whole, alone)
+        ]
         if whole is None:
             continue
         if title == "guard":
@@ -81,6 +84,16 @@ def ablations(
         )
         found.append(Ablation(title, _renamed(whole, "nothing"), variants, note))
     return tuple(found)
+
+
+def _silent(row: Row, whole: Row | None, alone: dict[str, Row]) -> bool:
+    """Tell a head that never voted: nothing changes without it, and alone it does nothing."""
+    return (
+        row.kind == "without head"
+        and whole is not None
+        and row.profit == whole.profit
+        and (row.name not in alone or alone[row.name].trades == 0)
+    )
 
 
 def _renamed(row: Row, name: str) -> Variant:

@@ -17,7 +17,6 @@ from quorum.report.page.blocks import (
     number,
     percent,
     span,
-    tone,
     tone_of,
 )
 from quorum.report.page.inputs import Inputs, RandomEntries
@@ -117,11 +116,12 @@ def _sentences(run: Run, m: Measures, inputs: Inputs, settings: PageSettings) ->
 def _against_random(chance: RandomEntries, settings: PageSettings) -> str:
     better = int(np.sum(chance.samples >= chance.actual))
     place = percentile_of(chance.actual, chance.samples)
-    says = (
-        "the timing adds something"
-        if place >= settings.beats_random
-        else "the timing of the entries adds nothing that shows"
-    )
+    if place >= settings.beats_random:
+        says = "the timing adds something"
+    elif place <= 1.0 - settings.beats_random:
+        says = "the timing is worse than chance"
+    else:
+        says = "the timing of the entries adds nothing that shows"
     return (
         f"Of {len(chance.samples):,} runs that entered at random times with the same exits, "
         f"{better:,} did at least as well: {says}."
@@ -181,7 +181,13 @@ def _random(inputs: Inputs, settings: PageSettings) -> Check:
         return Check(question, "unknown", "not simulated for this page")
     place = percentile_of(chance.actual, chance.samples)
     likely = chance_of(chance.actual, chance.samples)
-    verdict = "yes" if place >= settings.beats_random else "unclear" if place > 0.05 else "no"
+    verdict = (
+        "yes"
+        if place >= settings.beats_random
+        else "no"
+        if place <= 1.0 - settings.beats_random
+        else "unclear"
+    )
     return Check(
         question,
         verdict,
@@ -293,7 +299,7 @@ def _table(run: Run, m: Measures, inputs: Inputs, settings: PageSettings) -> Tab
     """Set the run beside its intervals and beside buying and holding."""
     i, r, h = m.intervals, m.run, m.holding
     rows: list[list[Cell | str]] = [
-        ["profit", Cell(percent(r.total, 2, sign=True), tone(r.total)), "",
+        ["profit", Cell(percent(r.total, 2, sign=True), tone_of(i["cagr"])), "",
          percent(h.total, 1, sign=True) if h else ""],
         ["growth per year", Cell(percent(r.cagr, 2, sign=True), tone_of(i["cagr"])),
          span(i["cagr"], 2, share=True, sign=True), percent(h.cagr, 1, sign=True) if h else ""],

@@ -59,8 +59,8 @@ const quorumTrades = (() => {
 
   function list() {
     const table = document.getElementById("trade-list");
-    table.tHead.innerHTML = "<tr>" + COLUMNS.map(([name, label]) =>
-      `<th scope="col" data-sort="${name}"${state.sort === name ? ` aria-sort="${state.down ? "descending" : "ascending"}"` : ""}>${esc(label)}</th>`).join("") + "</tr>";
+    table.tHead.innerHTML = "<tr>" + COLUMNS.map(([name, label, , , kind]) =>
+      `<th scope="col" class="${kind === "word" ? "word" : ""}" data-sort="${name}"${state.sort === name ? ` aria-sort="${state.down ? "descending" : "ascending"}"` : ""}>${esc(label)}</th>`).join("") + "</tr>";
     const rows = shown.slice(state.page * PAGE, (state.page + 1) * PAGE);
     table.tBodies[0].innerHTML = rows.map((t) => `<tr tabindex="0" data-trade="${t.number}">` + COLUMNS.map(([, , text, key, kind], i) => {
       const cls = kind === "word" ? "word" : kind === "tone" ? tone(key(t)) : "";
@@ -146,12 +146,13 @@ const quorumTrades = (() => {
     const n = (v) => v.toFixed(1);
     const end = t.closed ?? packed.end;
     const out = [];
-    for (const v of ticks(low, high, 5)) out.push(`<line x1="${L}" x2="${W - R}" y1="${n(y(v))}" y2="${n(y(v))}" stroke="var(--rule)"/>`);
     for (const m of timeTicks(t0, t1, narrow ? 3 : 6)) out.push(`<text x="${n(x(m))}" y="${H - 7}" text-anchor="middle" fill="var(--faint)">${date(m).slice(5)}</text>`);
     const from = x(t.entered), until = Math.min(x(end), W - R);
     out.push(`<rect x="${n(from)}" y="${T}" width="${n(Math.max(1, until - from))}" height="${H - T - B}" fill="var(--wash)"/>`);
-    if (t.s) for (const [word, a, b] of t.s.zones) out.push(zone(words[word], a, b, x(t.placed), W - R, y, T, H - B));
+    for (const v of ticks(low, high, 5)) out.push(`<line x1="${L}" x2="${W - R}" y1="${n(y(v))}" y2="${n(y(v))}" stroke="var(--rule)"/>`);
+    if (t.s) out.push(zones(t.s.zones, x(t.placed), W - R, y, T, H - B));
     out.push(bodies(candles, x, y, n));
+    for (const v of ticks(low, high, 5)) out.push(`<text x="${L}" y="${n(y(v) - 3)}" fill="var(--faint)">${price(v)}</text>`);
     const labels = [];
     for (const [name, p, colour, dash] of levels) {
       out.push(`<line x1="${n(x(t.placed))}" x2="${n(until)}" y1="${n(y(p))}" y2="${n(y(p))}" stroke="${colour}" stroke-width="1.3" stroke-dasharray="${dash}"/>`);
@@ -180,16 +181,19 @@ const quorumTrades = (() => {
     return `<path d="${paths.up}" stroke="var(--good)" fill="var(--paper)"/><path d="${paths.down}" stroke="var(--bad)" fill="var(--bad)"/>`;
   }
 
-  function zone(name, a, b, left, right, y, top, bottom) {
+  function zones(found, left, right, y, top, bottom) {
     const clip = (v) => Math.max(top, Math.min(bottom, v));
-    const colour = /bull|discount/.test(name) ? "var(--good)" : "var(--bad)";
-    const [y1, y2] = [clip(y(Math.max(a, b))), clip(y(Math.min(a, b)))];
-    if (a === b) {
-      if (y1 <= top || y1 >= bottom) return "";
-      return `<line x1="${left}" x2="${right}" y1="${y1}" y2="${y1}" stroke="${colour}" stroke-opacity=".5" stroke-dasharray="1 4"/><text x="10" y="${y1 - 3}" fill="${colour}" fill-opacity=".8">${esc(name)}</text>`;
+    const out = [], labels = [];
+    for (const [word, a, b] of found) {
+      const name = words[word], colour = /bull|discount/.test(name) ? "var(--good)" : "var(--bad)";
+      const y1 = clip(y(Math.max(a, b))), y2 = clip(y(Math.min(a, b)));
+      if (a === b && y1 > top && y1 < bottom) out.push(`<line x1="${left}" x2="${right}" y1="${y1}" y2="${y1}" stroke="${colour}" stroke-opacity=".55" stroke-dasharray="1 4"/>`);
+      else if (y2 - y1 >= 0.5) out.push(`<rect x="${left}" y="${y1}" width="${right - left}" height="${y2 - y1}" fill="${colour}" fill-opacity=".13"/>`);
+      else continue;
+      labels.push({ y: (y1 + y2) / 2 + 4, text: name, colour });
     }
-    if (y2 - y1 < 0.5) return "";
-    return `<rect x="${left}" y="${y1}" width="${right - left}" height="${y2 - y1}" fill="${colour}" fill-opacity=".1"/><text x="10" y="${Math.min(y1 + 11, bottom)}" fill="${colour}" fill-opacity=".8">${esc(name)}</text>`;
+    for (const l of spread(labels, top + 10, bottom - 2)) out.push(`<text x="${left - 6}" y="${l.y}" text-anchor="end" fill="${l.colour}" fill-opacity=".85">${esc(l.text)}</text>`);
+    return out.join("");
   }
 
   function marker(px, py, entry, tradeSide, n) {
@@ -250,6 +254,7 @@ const quorumTrades = (() => {
       '<button type="button" data-go="-1" aria-label="previous trade">←</button><button type="button" data-go="1" aria-label="next trade">→</button><button type="button" data-go="0" aria-label="close">✕</button></div>' +
       `<div class="inside"><p class="story">${esc(story(t))}</p>${chart(t)}<div class="columns"><div>${votes(t)}</div><div>${facts(t)}</div></div></div>`;
     if (!dialog.open) dialog.showModal();
+    dialog.focus({ preventScroll: true });
     dialog.scrollTop = 0;
     history.replaceState(null, "", `#trade-${number}`);
   }

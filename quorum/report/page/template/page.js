@@ -32,7 +32,10 @@ const quorum = (() => {
 
   function themed(name) {
     let text = JSON.stringify(figures[name]);
-    if (dark()) text = text.replace(/#(0072B2|D55E00|8A8F98|009E73|CC79A7)/g, (hex) => DARK[hex]);
+    if (dark()) text = text.replace(/#(0072B2|D55E00|8A8F98|009E73|CC79A7)/g, (hex) => DARK[hex]).replace(/rgba\((\d+), (\d+), (\d+), /g, (all, r, g, b) => {
+      const hex = DARK["#" + [r, g, b].map((v) => (+v).toString(16).padStart(2, "0").toUpperCase()).join("")];
+      return hex ? `rgba(${parseInt(hex.slice(1, 3), 16)}, ${parseInt(hex.slice(3, 5), 16)}, ${parseInt(hex.slice(5), 16)}, ` : all;
+    });
     const figure = JSON.parse(text);
     const layout = figure.layout;
     const narrow = innerWidth < 700;
@@ -49,7 +52,17 @@ const quorum = (() => {
     return { data: figure.data, layout };
   }
 
+  // The library is five megabytes: it is run when the first chart comes near, not before.
+  function library() {
+    if (typeof Plotly === "undefined") {
+      const script = document.createElement("script");
+      script.textContent = document.getElementById("plotly").textContent;
+      document.head.append(script);
+    }
+  }
+
   function draw(box) {
+    library();
     const { data, layout } = themed(box.dataset.figure);
     drawn.add(box);
     return Plotly.react(box, data, layout, { displayModeBar: false, responsive: true })
@@ -106,7 +119,8 @@ const quorum = (() => {
     const near = new IntersectionObserver((entries) => {
       for (const entry of entries) if (entry.isIntersecting) { near.unobserve(entry.target); if (!drawn.has(entry.target)) draw(entry.target); }
     }, { rootMargin: "500px 0px" });
-    document.querySelectorAll(".plot").forEach((box) => near.observe(box));
+    const watch = () => document.querySelectorAll(".plot").forEach((box) => near.observe(box));
+    (window.requestIdleCallback || setTimeout)(watch);
     addEventListener("beforeprint", drawAll);
     if (document.getElementById("trade-list")) quorumTrades.start();
     root.dataset.ready = "yes";

@@ -1,0 +1,80 @@
+"""Small synthetic markets, and trainings on them that take seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quorum.learning.backends import BackendSettings
+from quorum.learning.training import Plan
+from quorum.market import Frames, Market, build_market
+from quorum.replay.datadir import DataDirectory
+from quorum.replay.synthetic import SyntheticSettings, make_market
+from quorum.settings import Settings, load_settings
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+START = date(2022, 1, 1)
+TREES = {"rounds": 15, "patience": 5, "feature_share": 0.3, "min_rows": 40, "min_hessian": 5.0}
+#: As in earnest, but fewer and smaller models.
+LEARNING: dict[str, Any] = {
+    "folds": {"refit_days": 60, "min_rows": 500, "first_days": 90},
+    "fitting": {"lightgbm": TREES, "xgboost": TREES},
+    "regime_days": 60,
+    "promotion": {"worse_than_prior": 1.0, "worse_than_before": 1.0, "max_drift": 1.0},
+    "meta": {
+        "min_signals": 50,
+        "fitting": {"lightgbm": {**TREES, "min_rows": 10}, "min_rows": 40},
+    },
+}
+
+
+def written(folder: Path, days: int, bases: Sequence[str], **more: Any) -> Path:
+    """Write a synthetic market of some days and return its folder."""
+    end = START + timedelta(days=days)
+    make_market(SyntheticSettings(start=START, end=end, bases=tuple(bases), **more), folder)
+    return folder
+
+
+def settings(**learning: Any) -> Settings:
+    return load_settings({"learning": {**LEARNING, **learning}})
+
+
+def load(pair: str, folder: Path) -> Market:
+    """Read one pair of a synthetic market."""
+    data = DataDirectory(folder)
+    higher = {name: data.find(pair, name, "futures").read() for name in ("4h", "1d")}
+    return build_market(pair, "1h", Frames(data.find(pair, "1h", "futures").read(), higher))
+
+
+def plan(
+    folder: Path | None,
+    bases: Sequence[str],
+    chosen: Settings | None = None,
+    *,
+    source: Callable[[str], Market] | None = None,
+    n_jobs: int = 1,
+) -> Plan:
+    return Plan(
+        pairs=tuple(f"{base}/USDT:USDT" for base in bases),
+        load=source or partial(load, folder=folder),
+        settings=chosen or settings(),
+        timeframe="1h",
+        step=HOUR,
+        backend=BackendSettings(n_jobs=n_jobs),
+    )
+
+
+def live_at(valid_from: Sequence[int], time: int) -> int:
+    """Return the place of the newest vintage that may speak then, by looking at every one."""
+    return max((i for i, at in enumerate(valid_from) if at <= time), default=-1)
+
+
+def counted(values: np.ndarray) -> dict[int, int]:
+    found, counts = np.unique(values, return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))
