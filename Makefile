@@ -10,7 +10,7 @@ CANDLES := user_data/data/$(if $(DATADIR),recorded,synthetic)
 ANALYSIS := $(or $(TIMERANGE),20240101-20241231)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check bench verify votes lookahead recursive docs clean
+.PHONY: help setup demo test lint types check bench verify votes lookahead recursive audit docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -61,6 +61,10 @@ lookahead: setup ## the host's lookahead-analysis
 recursive: setup ## the host's recursive-analysis
 	@$(BIN)/quorum demo --only-data $(DATA)
 	@$(BIN)/quorum replay --datadir $(CANDLES) -- recursive-analysis --timerange $(ANALYSIS)
+
+audit: setup ## known holes in the dependencies; skipped where no database answers
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit || true
+	@$(BIN)/python scripts/audit.py
 
 docs: setup ## regenerate docs/settings.md
 	@$(BIN)/quorum settings --output docs/settings.md

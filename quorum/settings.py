@@ -14,6 +14,7 @@ from quorum.consensus import ConsensusSettings
 from quorum.context import ADJUSTERS, Adjuster
 from quorum.context.base import AdjusterSettings
 from quorum.errors import SettingsError
+from quorum.doctor_settings import DoctorSettings
 from quorum.exits import ExitSettings
 from quorum.features import FeatureSettings
 from quorum.guards.settings import GuardSettings
@@ -83,6 +84,7 @@ class Settings(Section):
     learning: LearningSettings = Field(
         LearningSettings(), description="walk-forward models, where they have been trained"
     )
+    doctor: DoctorSettings = Field(DoctorSettings(), description="limits of quorum doctor")
     leverage: float = Field(
         1.0, ge=1, le=125, description="leverage asked for in futures mode, capped by the exchange"
     )

@@ -25,6 +25,7 @@ from quorum.bot.host import bot_source, is_futures, settings_from_config
 from quorum.bot.journal import keep_journal
 from quorum.bot.keeper import Keeper
 from quorum.bot.models import bot_models
+from quorum.bot.notices import Notices
 from quorum.bot.tuning import tuned_consensus, tuned_weights
 from quorum.bot.watch import Watch
 
@@ -112,11 +113,13 @@ class Quorum(IStrategy):
         """Connect the market data; keep a journal of a backtest."""
         self.source = bot_source(self.dp, self.config, self.desk.settings)
         self.watch = Watch(self, self.desk)
+        self.notices = Notices(self.dp, self.desk)
         keep_journal(self.desk, self.config)
 
     def bot_loop_start(self, current_time: datetime, **kwargs: Any) -> None:
         """Let the guards look at account and market, once per candle (spec G)."""
         self.watch.on_candle(current_time)
+        self.notices.learned(self.desk.models)
 
     def informative_pairs(self) -> list[tuple[str, str, str]]:
         """Ask the host for every series the markets of the whitelist are built from."""
@@ -209,9 +212,10 @@ class Quorum(IStrategy):
     def order_filled(
         self, pair: str, trade: Trade, order: Order, current_time: datetime, **kwargs: Any
     ) -> None:
-        """Store the signal with the trade."""
+        """Store the signal with the trade, and tell those who listen."""
         if order.ft_order_side == trade.entry_side:
             self.desk.filled(trade)
+        self.notices.filled(trade, order)
 
     def custom_stoploss(
         self,

@@ -32,7 +32,7 @@ from quorum.replay.live.exchange import LiveSettings
 from quorum.replay.live.service import LiveExchange
 
 ROOT = Path(__file__).parent.parent
-#: Names of the columns of the trades database that hold numbers of the exchange.
+#: A time: text (UTC), milliseconds since the epoch, or a Timestamp.
 Moment = str | int | pd.Timestamp
 
 

@@ -7,6 +7,7 @@ for them, nor need them installed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,16 @@ class BotModels:
                 store, self._settings.learning, self._timeframe, remember=self._remember
             )
         return self._models
+
+    def in_use(self) -> tuple[str, datetime, str] | None:
+        """Return the chain in use, what it knows up to, and its size; None without models."""
+        models = self.loaded()
+        chain = None if models is None else models.chain
+        if models is None or chain is None:
+            return None
+        newest = models.vintages[-1].manifest
+        cut_off = datetime.fromtimestamp(newest.cut_off / 1000, tz=UTC)
+        return chain.id, cut_off, f"{len(chain.vintages)} vintages"
 
     def _trained(self) -> bool:
         return (self.folder / "CURRENT").is_file()

@@ -16,6 +16,7 @@ from freqtrade.enums import RunMode
 from freqtrade.persistence import Order, Trade
 
 from quorum.bot.desk import Desk
+from quorum.bot.models import BotModels
 from quorum.entry import Signal
 from quorum.exits.management import LADDER_TAG
 
@@ -65,6 +66,14 @@ class Notices:
             say(self._dp, "\n".join(entry_lines(trade, signal)))
         else:
             say(self._dp, "\n".join(exit_lines(trade, order, signal)))
+
+    def learned(self, models: BotModels | None) -> None:
+        """Tell once of each chain of models that a running bot takes up."""
+        if self._silent or models is None:
+            return
+        used = models.in_use()
+        if used is not None:
+            self.models(*used)
 
     def models(self, chain: str, cut_off: datetime, details: str = "") -> None:
         """Tell once that another chain of models votes from now on."""

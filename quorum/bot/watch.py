@@ -20,6 +20,7 @@ from quorum.account import AccountState, OpenPosition
 from quorum.bot.account import AccountReader, LastCloses
 from quorum.bot.desk import Desk
 from quorum.bot.guard_store import durable_store
+from quorum.bot.notices import say
 from quorum.entry import Account, Signal
 from quorum.exits.management import LADDER_TAG
 from quorum.guards import (
@@ -166,7 +167,7 @@ class Watch:
     def _tell(self, text: str) -> None:
         if not self.simulated:
             logger.warning(text)
-            self._strategy.dp.send_msg(text, always_send=True)
+            say(self._strategy.dp, text)
 
     def _fail(self, error: Exception) -> None:
         """Refuse entries until an observation succeeds; log the first failure of a row."""

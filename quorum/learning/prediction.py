@@ -105,6 +105,11 @@ class Models:
                 self._chain = chain
         return self._vintages
 
+    @property
+    def chain(self) -> ChainManifest | None:
+        """The chain in use, None without one."""
+        return self._chain if self.vintages else None
+
     def live(self, at: Ints) -> Ints:
         """Return the place of the vintage that is live at each moment, -1 for none."""
         starts = np.array([v.manifest.valid_from for v in self._vintages], dtype=np.int64)

@@ -67,6 +67,8 @@ class Reply:
     headers : dict of str
     kept : float, default=1
         Share of the text that is sent: less than all is no JSON any more.
+    breaks : bool, default=False
+        Whether what is not kept was promised: the connection breaks off in the middle.
     silent : bool, default=False
         Send nothing and close the connection.
     """
@@ -75,6 +77,7 @@ class Reply:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     kept: float = 1.0
+    breaks: bool = False
     silent: bool = False
 
 
@@ -266,10 +269,15 @@ class _Connection(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         data = json.dumps(reply.content).encode()
+        promised = len(data)
         data = data[: round(len(data) * reply.kept)]
+        if reply.breaks:
+            self.close_connection = True
+        else:
+            promised = len(data)
         self.send_response(reply.status)
         self.send_header("Content-Type", "application/json;charset=UTF-8")
-        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Content-Length", str(promised))
         for name, value in reply.headers.items():
             self.send_header(name, value)
         self.end_headers()

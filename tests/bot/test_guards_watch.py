@@ -377,7 +377,7 @@ def test_a_bot_halts_on_disk_tells_of_it_and_goes_on_after_a_restart(database, t
     watch.on_candle(BEGIN + 21 * HOUR)
     assert watch.must_close(trade) == "emergency_shutdown"
     (told,) = watch._strategy.dp.sent
-    assert "active -> halted (emergency_shutdown)" in told
+    assert "active -> halted (emergency shutdown)" in told
     assert "drawdown from peak 5.50 of 5 %" in told
     again = watch_on({}, runmode=RunMode.DRY_RUN, folder=tmp_path)
     again.on_candle(BEGIN + 22 * HOUR)
@@ -399,7 +399,7 @@ def test_a_bot_whose_state_cannot_be_kept_refuses_and_tells_why(database, tmp_pa
         watch.on_candle(BEGIN + hour * HOUR)
     assert ask(watch, BEGIN + 11 * HOUR).reason is Reason.STORE_UNAVAILABLE
     (told,) = watch._strategy.dp.sent
-    assert "refuse entries (store_unavailable)" in told
+    assert "refuse entries (store unavailable)" in told
     assert "unable to open database file" in told
 
 

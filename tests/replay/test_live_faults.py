@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, IncompleteRead
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +70,11 @@ def test_each_fault_is_the_error_that_the_real_thing_would_be(perp: Trader):
 
 
 def test_an_answer_cut_short_is_no_json(perp: Trader):
-    perp.fault(kind="truncated", count=1)
+    perp.fault(kind="truncated", count=1, breaks=False)
     with pytest.raises(json.JSONDecodeError):
+        call(perp.exchange, "GET", "/fapi/v1/depth?symbol=XUSDT")
+    perp.fault(kind="truncated", count=1)
+    with pytest.raises(IncompleteRead):
         call(perp.exchange, "GET", "/fapi/v1/depth?symbol=XUSDT")
     assert call(perp.exchange, "GET", "/fapi/v1/depth?symbol=XUSDT")[0] == 200
 
@@ -84,14 +87,14 @@ def test_latency_is_real(perp: Trader):
 
 
 def test_an_answer_cut_short_hides_the_order_that_was_placed(perp: Trader):
-    perp.fault(kind="truncated", path="/order", method="POST", count=1)
+    perp.fault(kind="truncated", path="/order", method="POST", count=1, breaks=False)
     # ccxt takes what is no JSON for text, in which it finds nothing.
     assert perp.order("limit", "buy", 1.0, 90.0, newClientOrderId="hidden")["id"] is None
     (order,) = perp.api.fetch_open_orders(PERP)
     assert order["clientOrderId"] == "hidden"
 
 
-@pytest.mark.parametrize("kind", ["timeout", "server_error"])
+@pytest.mark.parametrize("kind", ["timeout", "server_error", "truncated"])
 def test_an_order_whose_answer_is_lost_may_have_been_placed(perp: Trader, kind: str):
     perp.api.timeout = 500
     perp.fault(kind=kind, path="/order", method="POST", executed=True, seconds=1, count=1)
@@ -221,6 +224,18 @@ def test_at_speed_one_candles_are_moved_to_now_by_whole_weeks(datadir: Path):
         assert told["now"] >= before
         assert call(exchange, "POST", "/quorum/clock", {"speed": 2})[0] == 400
         assert "accelerate" not in " ".join(exchange.command("trade"))
+
+
+def test_a_clock_that_is_held_goes_when_candles_are_asked_for(datadir: Path):
+    with LiveExchange(datadir, START, 1000.0) as exchange:
+        assert exchange.shared_clock is not None
+        exchange.hold_until_candles()
+        held = exchange.shared_clock.now()
+        time.sleep(0.02)
+        assert call(exchange, "GET", "/fapi/v1/time")[1] == {"serverTime": held}
+        call(exchange, "GET", "/fapi/v1/klines?symbol=XUSDT&interval=1h")
+        time.sleep(0.02)
+        assert exchange.shared_clock.now() >= held + 20_000
 
 
 def test_a_start_without_candles_is_refused(datadir: Path):

@@ -204,7 +204,7 @@ def database(tmp_path):
 def order(trade: Trade, side: str, price: float, amount: float, hours: int, tag: str) -> Order:
     at = trade.open_date_utc + timedelta(hours=hours)
     return Order(
-        order_id=f"dry_run_{side}_{hours}", ft_pair=trade.pair, symbol=trade.pair,
+        order_id=f"dry_run_{side}_{at:%d%H}", ft_pair=trade.pair, symbol=trade.pair,
         ft_order_side=side, side=side, ft_is_open=False, ft_amount=amount, ft_price=price,
         price=price, average=price, amount=amount, filled=amount, remaining=0.0, status="closed",
         order_date=at, order_filled_date=at, ft_order_tag=tag,
@@ -246,7 +246,7 @@ def test_a_bots_trades_are_read_as_the_host_knows_them(database):
     closed, still_open = run.trades
     assert run.kind == "dry run"
     assert run.capital == 5000.0
-    hosts = Trade.get_trades([]).order_by(Trade.id).all()
+    hosts = sorted(Trade.get_trades([]).all(), key=lambda trade: trade.id)
     assert closed.profit == pytest.approx(hosts[0].close_profit_abs)
     assert closed.closed == hosts[0].close_date_utc
     assert closed.signal == signal_template()

@@ -165,8 +165,8 @@ class Exchange:
             if _places_order(request) and (rejected := strike("reject_order", now, request)):
                 refuse(rejected.code, rejected.message)
             content = handler(request)
-            if strike("truncated", now, request):
-                return Reply(content, kept=0.5)
+            if truncated := strike("truncated", now, request):
+                return Reply(content, kept=0.5, breaks=truncated.breaks)
             return content
 
         return run

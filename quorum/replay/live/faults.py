@@ -56,6 +56,10 @@ class Fault(Section):
         0.5, gt=0, lt=1, description="share filled of a partial fill, or of candles missing"
     )
     factor: float = Field(1.1, gt=0, le=1000, description="price during a spike [market price]")
+    breaks: bool = Field(
+        True,
+        description="truncated: the connection breaks off; else half of the answer poses as all",
+    )
     behind: bool = Field(False, description="clock_skew: the exchange's clock is behind")
 
 

@@ -110,7 +110,8 @@ def ordered(trades: tuple[TradeRecord, ...]) -> tuple[TradeRecord, ...]:
 def entries_inside(run: Run, candles: Mapping[str, Candles]) -> tuple[int, int]:
     """Count the entries whose price lies in the candle they happened in, and all that have one.
 
-    Candles of another market, or of another recording, do not hold the run's prices.
+    Candles of another market, or of another recording, do not hold the run's prices; entries in
+    candles that are missing, or have no volume, are not counted.
     """
     inside = known = 0
     for trade in run.trades:
@@ -120,9 +121,10 @@ def entries_inside(run: Run, candles: Mapping[str, Candles]) -> tuple[int, int]:
             continue
         at = int(fill.at.timestamp() * 1000)
         row = int(np.searchsorted(series.time, at, side="right")) - 1
+        if row < 0 or at - series.time[row] >= series.step or series.volume[row] == 0:
+            continue
         known += 1
-        if row >= 0 and at - series.time[row] < series.step:
-            # Prices are rounded to the exchange's tick.
-            room = 1e-3 * fill.price
-            inside += bool(series.low[row] - room <= fill.price <= series.high[row] + room)
+        # Prices are rounded to the exchange's tick.
+        room = 1e-3 * fill.price
+        inside += bool(series.low[row] - room <= fill.price <= series.high[row] + room)
     return inside, known
