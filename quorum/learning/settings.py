@@ -34,7 +34,9 @@ class MetaSettings(Section):
     )
     fitting: FittingSettings = Field(
         FittingSettings(
-            lightgbm=ModelSettings(leaves=(4,), learning_rate=0.05, min_rows=60, row_share=0.6),
+            lightgbm=ModelSettings(
+                leaves=(4,), learning_rate=0.05, feature_share=0.3, min_rows=60, row_share=0.6
+            ),
             min_rows=300,
         ),
         description="its trees",
