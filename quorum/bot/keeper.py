@@ -111,7 +111,9 @@ class Keeper:
         the same on candles of any length, in a backtest and live.
         """
         signal = self.desk.signal_of(trade)
-        if signal is None:
+        if signal is None or (after_fill and _taken_out(trade)):
+            # After a part is taken out the stop stays: the host would keep it as a fraction of
+            # that price and lay the fraction off from the entry, nearer than it was.
             return None
         best, close = self._closed(trade, signal, at)
         step = timedelta(milliseconds=self.desk.step)
@@ -172,3 +174,8 @@ class Keeper:
             return None
         age = (at - trade.open_date_utc).total_seconds() / 3600
         return exit_now(self._standing(trade, rate), self._candle(trade, at), age, self.settings)
+
+
+def _taken_out(trade: Trade) -> bool:
+    """Whether a part of the trade has been sold."""
+    return any(o.ft_order_side == trade.exit_side and (o.filled or 0) > 0 for o in trade.orders)

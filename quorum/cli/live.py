@@ -18,6 +18,9 @@ from quorum.replay.datadir import TradingMode
 from quorum.replay.live.exchange import LiveSettings
 from quorum.replay.live.service import LiveExchange
 
+#: Time on the exchange's clock between two rounds of an accelerated bot.
+ROUND_SECONDS = 300
+
 
 @dataclass(frozen=True)
 class LiveOptions:
@@ -122,6 +125,9 @@ def write_live_overlay(
     """
     overlay: dict[str, Any] = exchange.config_overlay(mode, orders=orders)
     overlay["initial_state"] = "running"
+    if exchange.shared_clock is not None:
+        # Rounds are what a replay spends its time on.
+        overlay["internals"] = {"process_throttle_secs": ROUND_SECONDS}
     overlay["db_url"] = f"sqlite:///{folder / 'trades.sqlite'}"
     records = exchange.records_overlay(folder)
     if records:

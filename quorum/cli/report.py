@@ -185,16 +185,17 @@ def _gaps(run: Run, candles: Mapping[str, Candles]) -> Iterator[str]:
 
 def _collected(run: Run, user_data: Path, tuning: Path | None) -> Inputs:
     """Read what training and tuning left on disk."""
-    from quorum.report.page.collected import chain_walk, tuning_walk
+    from quorum.report.page.collected import chain_models, chain_walk, tuning_walk
     from quorum.report.page.inputs import Inputs
 
-    chain = chain_walk(user_data / "models" / "quorum", run)
+    store = user_data / "models" / "quorum"
+    chain = chain_walk(store, run)
     walks = [] if chain is None else [chain]
     trials = None
     if tuning is not None:
         walk, trials = tuning_walk(tuning)
         walks.append(walk)
-    return Inputs(walks=walks, trials=trials)
+    return Inputs(walks=walks, models=chain_models(store, run), trials=trials)
 
 
 def _evaluated(

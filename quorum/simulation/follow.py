@@ -188,17 +188,13 @@ def _owed(market: Floats, ask: Floats, k: int, s: Floats) -> float:
 
 
 @njit(cache=True)
-def _after_part(market: Floats, ask: Floats, rules: Rules, k: int, s: Floats, price: float) -> None:
+def _after_part(ask: Floats, rules: Rules, s: Floats) -> None:
     """Set the stop after a part was taken out.
 
     The host keeps the stop also as a fraction of the price at which it was set, and after a
     partial exit lays that fraction off from the entry: after one at a loss the stop is nearer.
     """
     d = ask[DIRECTION]
-    if d * (price - s[STOP_NOW]) > 0:
-        wanted = _wanted_stop(market, ask, rules, k, s)
-        if d * (price - wanted) > 0:
-            s[STOP_NOW], s[AWAY] = _on_tick(wanted, d, rules.tick), abs(1.0 - wanted / price)
     pulled = _on_tick(ask[LIMIT] * (1.0 - d * s[AWAY]), d, rules.tick)
     if d * (pulled - s[STOP_NOW]) > 0:
         s[STOP_NOW], s[MOVED] = pulled, 1.0
@@ -214,7 +210,7 @@ def _adjust(market: Floats, ask: Floats, rules: Rules, k: int, s: Floats) -> boo
         if part > 0:
             s[HALVED_NOW], s[RESTING] = 1.0, 0.0
             _sell(market, ask, k, s, part, price, rules.market)
-            _after_part(market, ask, rules, k, s, price)
+            _after_part(ask, rules, s)
         return part > 0
     if s[RESTING] == 1 or s[RUNGS_NOW] >= ask[RUNGS] - 1:
         return False
@@ -233,7 +229,7 @@ def _take_rung(market: Floats, ask: Floats, rules: Rules, k: int, s: Floats, pri
     s[RUNGS_NOW] += 1
     s[RESTING] = 0.0
     _sell(market, ask, k, s, part, price, rules.resting)
-    _after_part(market, ask, rules, k, s, price)
+    _after_part(ask, rules, s)
 
 
 @njit(cache=True)

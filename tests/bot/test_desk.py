@@ -344,7 +344,7 @@ def test_the_trail_begins_with_the_candle_after_the_first_rung(storage):
     )  # fmt: skip
     if Trade.use_db:
         Trade.commit()
-    assert keeper.stop(trade, filled, after_fill=True) == trade.stop_loss
+    assert keeper.stop(trade, filled, after_fill=True) is None, "the stop stays where it is"
     assert keeper.stop(trade, CLOSED + timedelta(hours=1), after_fill=False) == 99.5
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from quorum.learning.backends import BackendSettings
-from quorum.learning.training import Plan
+from quorum.learning.store import ModelStore
+from quorum.learning.training import Plan, Trained, train
 from quorum.market import Frames, Market, build_market
 from quorum.replay.datadir import DataDirectory
 from quorum.replay.synthetic import SyntheticSettings, make_market
@@ -20,6 +23,8 @@ from quorum.settings import Settings, load_settings
 HOUR = 3_600_000
 DAY = 24 * HOUR
 START = date(2022, 1, 1)
+#: A seed that no setting was chosen on.
+HELD_OUT = 301
 TREES = {"rounds": 15, "patience": 5, "feature_share": 0.3, "min_rows": 40, "min_hessian": 5.0}
 #: As in earnest, but fewer and smaller models.
 LEARNING: dict[str, Any] = {
@@ -75,6 +80,38 @@ def live_at(valid_from: Sequence[int], time: int) -> int:
     return max((i for i, at in enumerate(valid_from) if at <= time), default=-1)
 
 
-def counted(values: np.ndarray) -> dict[int, int]:
-    found, counts = np.unique(values, return_counts=True)
-    return dict(zip(found.tolist(), counts.tolist(), strict=True))
+@dataclass(frozen=True)
+class Training:
+    """A training, and what it was made from.
+
+    Attributes
+    ----------
+    folder : Path
+        The market.
+    plan : Plan
+    store : ModelStore
+    trained : Trained
+    """
+
+    folder: Path
+    plan: Plan
+    store: ModelStore
+    trained: Trained
+
+
+@cache
+def small_training() -> Training:
+    """Train on nine months of two pairs, once for all tests; nobody may write to its store."""
+    folder = Path(tempfile.mkdtemp(prefix="quorum-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    made = written(folder / "market", 270, ("BTC", "ETH"), seed=HELD_OUT)
+    planned = plan(made, ("BTC", "ETH"))
+    store = ModelStore(folder / "store")
+    return Training(made, planned, store, train(planned, store))
+
+
+def model_files(store: ModelStore, key: str) -> dict[str, bytes]:
+    """Return the content of every file of a vintage."""
+    manifest = store.find(key)
+    assert manifest is not None
+    return {name: store.read(key, name) for name in manifest.files}

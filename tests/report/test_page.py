@@ -381,3 +381,25 @@ def test_numbers_are_written_for_readers():
     assert duration(5.25) == "5.2 h"
     assert duration(480) == "20 days"
     assert Cell("x").tone == ""
+
+
+def test_the_evidence_of_models_is_shown_as_it_was_measured(run):
+    from quorum.learning.evidence_document import Bin, Evidence, FeatureWeight, Importance
+    from quorum.learning.evidence_document import ModelEvidence as Measured
+    from quorum.report.page.collected import models_of
+
+    weight = FeatureWeight(name="rsi_14", gain=0.3, shap=None, top=1.0)
+    measured = Measured(
+        name="signal", classes=(-1, 0, 1), covered=1.0, periods={},
+        reliability=(Bin(promised=0.4, realised=0.41, low=0.39, high=0.43, count=900),),
+        importance=Importance(features=(weight,), vintages=3, rank_correlation=0.8),
+        findings=("It has no skill.",),
+    )  # fmt: skip
+    document = Evidence(
+        chain="c1", timeframe="1h", pairs=("BTC/USDT:USDT",), first=0, last=1, threshold=0.65,
+        level=0.95, block_days=5.0, models={"signal": measured}, conclusions=(),
+    )  # fmt: skip
+    text = text_of(lay_out(run, Inputs(models=models_of(document)), SETTINGS))
+    assert "It has no skill." in text
+    assert "1 of 1 groups of predictions came true" in text
+    assert "rsi_14 carries most" in text

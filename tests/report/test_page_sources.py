@@ -19,11 +19,10 @@ from freqtrade.persistence import Order, Trade, init_db
 from page_runs import PAIRS, made_run, signal_template
 from typer.testing import CliRunner
 
-import quorum.cli.report  # noqa: F401  registers the command
 from quorum.bot.desk import SIGNAL_KEY
 from quorum.bot.journal import journal_path
 from quorum.bot.results import load_backtest
-from quorum.cli.app import app
+from quorum.cli import app
 from quorum.errors import DataError
 from quorum.report.page.backtest_file import backtest_run
 from quorum.report.page.collected import tuning_walk

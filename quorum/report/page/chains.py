@@ -107,6 +107,8 @@ def _model(model: ModelEvidence, place: int) -> list[Block]:
     said = ", ".join(f"{name} {number(value, 3)}" for name, value in model.metrics.items())
     if said:
         blocks.append(Text(f"{model.name}, out of sample: {said}."))
+    if model.findings:
+        blocks.append(Text(" ".join(model.findings)))
     if len(model.promised):
         inside = (model.low <= model.promised) & (model.promised <= model.high)
         sentence = (

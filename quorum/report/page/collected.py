@@ -11,9 +11,10 @@ import numpy as np
 
 from quorum.errors import DataError
 from quorum.evidence.performance import sharpe
+from quorum.learning.evidence_document import TOTAL, Evidence, load_evidence
 from quorum.learning.manifest import VintageManifest
-from quorum.learning.store import ModelStore
-from quorum.report.page.inputs import Trials, Walk, Window
+from quorum.learning.stored import StoredModels
+from quorum.report.page.inputs import ModelEvidence, Trials, Walk, Window
 from quorum.report.page.run import Run
 from quorum.tuning.walk import WindowResult
 from quorum.tuning.windows import read_timerange
@@ -39,7 +40,7 @@ def chain_walk(root: Path, run: Run) -> Walk | None:
     """
     if not root.is_dir() or not models_voted(run):
         return None
-    store = ModelStore(root)
+    store = StoredModels(root)
     chain = store.current()
     if chain is None:
         return None
@@ -54,6 +55,55 @@ def chain_walk(root: Path, run: Run) -> Walk | None:
     ]
     measures = [name for name in PARTS.values() if any(name in w.metrics for w in windows)]
     return Walk(f"Models of chain {chain.id}", windows, measures)
+
+
+def chain_models(root: Path, run: Run) -> list[ModelEvidence]:
+    """Return what was measured of the models in use; empty where no model voted in the run.
+
+    Raises
+    ------
+    DataError
+        If the store or its evidence cannot be read.
+    """
+    if not root.is_dir() or not models_voted(run):
+        return []
+    store = StoredModels(root)
+    chain = store.current()
+    found = None if chain is None else load_evidence(store.root, chain.id)
+    return [] if found is None else models_of(found)
+
+
+def models_of(evidence: Evidence) -> list[ModelEvidence]:
+    """Return the models of an evidence document as the page shows them."""
+    found = []
+    for model in evidence.models.values():
+        bins, total = model.reliability, model.periods.get(TOTAL)
+        measured = (
+            ()
+            if total is None
+            else (
+                ("log loss", total.log_loss.estimate),
+                ("gained on the base rates", total.gain_on_majority.estimate),
+                ("Brier", total.brier.estimate),
+                ("AUC", total.auc.estimate),
+                ("calibration error", total.ece_after),
+            )
+        )
+        metrics = {name: value for name, value in measured if value is not None}
+        found.append(
+            ModelEvidence(
+                name=model.name,
+                promised=np.array([b.promised for b in bins]),
+                realised=np.array([b.realised for b in bins]),
+                low=np.array([b.low for b in bins]),
+                high=np.array([b.high for b in bins]),
+                count=np.array([b.count for b in bins], dtype=np.int64),
+                importance=[(f.name, f.gain) for f in model.importance.features],
+                metrics=metrics,
+                findings=model.findings,
+            )
+        )
+    return found
 
 
 def _skills(vintage: VintageManifest) -> dict[str, float]:

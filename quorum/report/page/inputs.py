@@ -109,6 +109,8 @@ class ModelEvidence:
     importance : sequence of (feature, share)
         Largest first.
     metrics : mapping of name to number
+    findings : sequence of str
+        What follows, in sentences.
     """
 
     name: str
@@ -119,6 +121,7 @@ class ModelEvidence:
     count: Ints
     importance: Sequence[tuple[str, float]]
     metrics: Mapping[str, float]
+    findings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
