@@ -77,11 +77,9 @@ def ablations(
             continue
         if title == "guard":
             variants.append(_renamed(rows[0], "any of them"))
-        note = (
-            "Every part stands beside the others; guards are off, so that each signal counts."
-            if title != "guard"
-            else ""
-        )
+        note = "These differences are of one history each and are not tested against luck."
+        if title != "guard":
+            note += " Guards are off here, so that every signal counts."
         found.append(Ablation(title, _renamed(whole, "nothing"), variants, note))
     return tuple(found)
 
