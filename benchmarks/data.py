@@ -6,10 +6,14 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+from freqtrade.configuration import TimeRange
+from freqtrade.misc import deep_merge_dicts
 from freqtrade.resolvers import StrategyResolver
 
 from quorum.bot.host import (
@@ -21,12 +25,16 @@ from quorum.bot.host import (
     settings_from_config,
 )
 from quorum.bot.source import Series
+from quorum.candles import timeframe_ms
 from quorum.cli.demo import RECORDED_TIMERANGE, demo_data
 from quorum.cli.run import USER_DATA
 from quorum.market import Market
 from quorum.replay.link import records_files
 from quorum.replay.synthetic import COINS, SyntheticSettings, make_market
 from quorum.settings import Settings
+
+if TYPE_CHECKING:
+    from quorum.learning.training import Plan
 
 CONFIG = Path("config.json")
 SYNTHETIC = USER_DATA / "data" / "benchmark"
@@ -113,3 +121,35 @@ def open_strategy(data: BenchData) -> tuple[Any, pd.DataFrame]:
     strategy.source = disk_source(config, settings)
     series = Series(data.pairs[0], config["timeframe"], strategy.source.candle_type)
     return strategy, load_candles(Path(data.datadir), series)
+
+
+def learning_plan(data: BenchData, learning: Mapping[str, Any], jobs: int = -1) -> Plan:
+    """Return the training of the data's pairs over its span, with ``learning`` laid over.
+
+    Needs the libraries of the ``learning`` extra.
+    """
+    from quorum.learning.backends import BackendSettings
+    from quorum.learning.training import Plan
+
+    config, _ = configuration(data)
+    section = config.setdefault("quorum", {})
+    section["learning"] = deep_merge_dicts(dict(learning), section.get("learning", {}))
+    timeframe = config["timeframe"]
+    settings = settings_from_config(config, timeframe)
+    return Plan(
+        pairs=data.pairs,
+        load=partial(_span_of, config, settings, data.timerange),
+        settings=settings,
+        timeframe=timeframe,
+        step=timeframe_ms(timeframe),
+        backend=BackendSettings(n_jobs=jobs),
+    )
+
+
+def _span_of(config: dict[str, Any], settings: Settings, timerange: str, pair: str) -> Market:
+    """Return a pair's market over a span, with the candles before it that no signal is given on."""
+    market = load_market(config, settings, pair)
+    span = TimeRange.parse_timerange(timerange)
+    market = market.head(int(np.searchsorted(market.close_time, 1000 * span.stopts, side="right")))
+    first = int(np.searchsorted(market.candles.time, 1000 * span.startts))
+    return market.since(max(0, first - settings.market.min_history))

@@ -13,8 +13,8 @@ from pydantic import Field, ValidationError, create_model
 from quorum.consensus import ConsensusSettings
 from quorum.context import ADJUSTERS, Adjuster
 from quorum.context.base import AdjusterSettings
-from quorum.errors import SettingsError
 from quorum.doctor_settings import DoctorSettings
+from quorum.errors import SettingsError
 from quorum.exits import ExitSettings
 from quorum.features import FeatureSettings
 from quorum.guards.settings import GuardSettings
@@ -24,6 +24,7 @@ from quorum.learning.settings import LearningSettings
 from quorum.market import MarketSettings
 from quorum.section import Section
 from quorum.sizing import SizingSettings
+from quorum.tuning.loss import LossSettings
 
 A = TypeVar("A", bound=AdjusterSettings)
 
@@ -85,6 +86,7 @@ class Settings(Section):
         LearningSettings(), description="walk-forward models, where they have been trained"
     )
     doctor: DoctorSettings = Field(DoctorSettings(), description="limits of quorum doctor")
+    tuning: LossSettings = Field(LossSettings(), description="what the loss of hyperopt weighs")
     leverage: float = Field(
         1.0, ge=1, le=125, description="leverage asked for in futures mode, capped by the exchange"
     )

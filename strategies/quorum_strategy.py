@@ -26,7 +26,8 @@ from quorum.bot.journal import keep_journal
 from quorum.bot.keeper import Keeper
 from quorum.bot.models import bot_models
 from quorum.bot.notices import Notices
-from quorum.bot.tuning import tuned_consensus, tuned_weights
+from quorum.bot.trainer import Trainer
+from quorum.bot.tuning import Tuning
 from quorum.bot.watch import Watch
 
 
@@ -51,23 +52,23 @@ class Quorum(IStrategy):
     # host would cancel pullback entries and resting targets before their time.
     unfilledtimeout: ClassVar[dict[str, Any]] = {"entry": 20160, "exit": 20160, "unit": "minutes"}
 
-    # Hyperopt (space "buy"): they act in populate_entry_trend only. A parameter left at its
-    # default leaves the configuration's value in force.
-    quorum_heads = IntParameter(3, 7, default=4, space="buy")
-    min_probability = DecimalParameter(0.55, 0.75, default=0.60, decimals=2, space="buy")
-    min_confidence = DecimalParameter(0.60, 0.85, default=0.70, decimals=2, space="buy")
-    gate = DecimalParameter(0.60, 0.90, default=0.65, decimals=2, space="buy")
-    weight_technical = DecimalParameter(0.0, 0.3, default=0.13, decimals=2, space="buy")
-    weight_sentiment = DecimalParameter(0.0, 0.3, default=0.09, decimals=2, space="buy")
-    weight_volume = DecimalParameter(0.0, 0.3, default=0.13, decimals=2, space="buy")
-    weight_rules = DecimalParameter(0.0, 0.3, default=0.09, decimals=2, space="buy")
-    weight_ict = DecimalParameter(0.0, 0.3, default=0.13, decimals=2, space="buy")
-    weight_wyckoff = DecimalParameter(0.0, 0.3, default=0.13, decimals=2, space="buy")
-    weight_harmonic = DecimalParameter(0.0, 0.3, default=0.09, decimals=2, space="buy")
-    weight_structure = DecimalParameter(0.0, 0.3, default=0.09, decimals=2, space="buy")
-    weight_crypto = DecimalParameter(0.0, 0.3, default=0.12, decimals=2, space="buy")
-    weight_signal = DecimalParameter(0.0, 0.3, default=0.12, decimals=2, space="buy")
-    weight_ensemble = DecimalParameter(0.0, 0.3, default=0.12, decimals=2, space="buy")
+    # Hyperopt: they act on signals and trades, never on indicators. Each starts at the
+    # configuration's value; a parameter file or an epoch moves it (quorum.bot.tuning).
+    quorum_heads = IntParameter(4, 7, default=4, space="buy")
+    min_probability = DecimalParameter(0.55, 0.70, default=0.60, decimals=2, space="buy")
+    min_confidence = DecimalParameter(0.60, 0.80, default=0.70, decimals=2, space="buy")
+    gate = DecimalParameter(0.65, 0.90, default=0.65, decimals=2, space="buy")
+    stop_atr_multiple = DecimalParameter(1.0, 3.0, default=1.5, decimals=1, space="stops")
+    stop_max_risk = DecimalParameter(2.0, 8.0, default=5.0, decimals=1, space="stops")
+    breakeven_at = DecimalParameter(1.0, 6.0, default=3.0, decimals=1, space="stops")
+    target_scale = DecimalParameter(0.8, 1.6, default=1.0, decimals=1, space="targets")
+    min_first_target = DecimalParameter(1.5, 2.5, default=2.0, decimals=1, space="targets")
+    time_stop = IntParameter(24, 336, default=168, space="targets")
+    # Factors on the configured weights of groups of heads.
+    weight_of_indicators = DecimalParameter(0.0, 2.0, default=1.0, decimals=1, space="weights")
+    weight_of_price_action = DecimalParameter(0.0, 2.0, default=1.0, decimals=1, space="weights")
+    weight_of_crowd = DecimalParameter(0.0, 2.0, default=1.0, decimals=1, space="weights")
+    weight_of_models = DecimalParameter(0.0, 2.0, default=1.0, decimals=1, space="weights")
 
     plot_config: ClassVar[dict[str, Any]] = {
         "main_plot": {
@@ -96,8 +97,10 @@ class Quorum(IStrategy):
     def __init__(self, config: dict[str, Any]) -> None:
         settings = settings_from_config(config, config.get("timeframe", self.timeframe))
         timeframe = config.get("timeframe", self.timeframe)
-        self.desk = Desk(settings, timeframe, bot_models(config, settings, timeframe))
+        self.models = bot_models(config, settings, timeframe)
+        self.desk = Desk(settings, timeframe, self.models)
         self.keeper = Keeper(self.desk)
+        self.tuning = Tuning(self, settings)
         self.can_short = is_futures(config)
         super().__init__(config)
         if settings.fast_callbacks:
@@ -114,12 +117,14 @@ class Quorum(IStrategy):
         self.source = bot_source(self.dp, self.config, self.desk.settings)
         self.watch = Watch(self, self.desk)
         self.notices = Notices(self.dp, self.desk)
+        self.trainer = Trainer(self.config, self.desk.settings, self.models)
         keep_journal(self.desk, self.config)
 
     def bot_loop_start(self, current_time: datetime, **kwargs: Any) -> None:
-        """Let the guards look at account and market, once per candle (spec G)."""
+        """Let the guards look at account and market (spec G); keep the models young."""
         self.watch.on_candle(current_time)
-        self.notices.learned(self.desk.models)
+        self.notices.learned(self.models)
+        self.trainer.on_candle(current_time)
 
     def informative_pairs(self) -> list[tuple[str, str, str]]:
         """Ask the host for every series the markets of the whitelist are built from."""
@@ -130,14 +135,10 @@ class Quorum(IStrategy):
         return self.desk.analyse(self.source, metadata["pair"], dataframe)
 
     def populate_entry_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
-        """Consensus, gate and entry signals."""
-        settings = self.desk.settings
-        return self.desk.enter(
-            metadata["pair"],
-            dataframe,
-            tuned_weights(self, settings),
-            tuned_consensus(self, settings.consensus),
-        )
+        """Consensus, gate and entry signals; what is tuned acts from here on."""
+        settings = self.desk.settings = self.tuning.settings()
+        weights, consensus = settings.head_weights(), settings.consensus
+        return self.desk.enter(metadata["pair"], dataframe, weights, consensus)
 
     def populate_exit_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         """Exit signals: an opposite quorum."""

@@ -17,8 +17,8 @@ from freqtrade.util.dry_run_wallet import get_dry_run_wallet
 
 from quorum.candles import epoch_ms
 from quorum.errors import DataError
-from quorum.settings import Settings, load_settings
-from quorum.tuning.loss import Loss, LossSettings, Outcome, band_of, promised, score
+from quorum.settings import load_settings
+from quorum.tuning.loss import Loss, Outcome, band_of, promised, score
 
 #: Names of parameters by hyperopt space.
 Spaces: TypeAlias = dict[str, list[str]]
@@ -30,7 +30,7 @@ def loss_of_trades(
     """Return the loss of the host's frame of closed trades."""
     settings = load_settings(config.get("quorum"))
     outcome = outcome_of_trades(trades, start, end, capital)
-    return score(outcome, promised(settings.sizing.win_rate), loss_settings(settings))
+    return score(outcome, promised(settings.sizing.win_rate), settings.tuning)
 
 
 def outcome_of_trades(
@@ -98,9 +98,3 @@ def parameter_file(strategy: str, parameters: dict[str, dict[str, Any]]) -> dict
         "ft_stratparam_v": 1,
         "export_time": datetime.now(UTC).isoformat(),
     }
-
-
-def loss_settings(settings: Settings) -> LossSettings:
-    """Return what the loss weighs."""
-    found: LossSettings = getattr(settings, "tuning", LossSettings())
-    return found

@@ -14,6 +14,7 @@ from quorum.exits.management import (
     LADDER_TAG,
     REVERSAL_TAG,
     Candle,
+    ManagementSettings,
     Standing,
     exit_now,
     rung_share,
@@ -32,7 +33,11 @@ class Keeper:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self.settings = desk.settings.exits.management
+
+    @property
+    def settings(self) -> ManagementSettings:
+        """How trades are managed now; hyperopt changes it."""
+        return self.desk.settings.exits.management
 
     def _candle(self, trade: Trade, at: datetime) -> Candle:
         """Return what the last closed candle says, nothing for one before the entry."""

@@ -15,7 +15,6 @@ from freqtrade.exceptions import OperationalException
 from freqtrade.strategy import IStrategy
 from freqtrade.strategy.parameters import BaseParameter
 
-from quorum.consensus import ConsensusSettings
 from quorum.errors import SettingsError
 from quorum.settings import Settings, load_settings
 
@@ -123,40 +122,3 @@ def _scale_weights(weights: dict[str, float], heads: Iterable[str], factor: floa
     for head in heads:
         if head in weights:
             weights[head] = min(1.0, weights[head] * factor)
-
-
-# Until the strategy holds a Tuning ----------------------------------------------------------
-
-_CONSENSUS = {name: path[1] for name, path in SETTINGS.items() if path[0] == "consensus"}
-_DEFAULTS = Settings()
-
-
-def _in_force(strategy: IStrategy, name: str, configured: Any, default: Any) -> Any:
-    parameter = getattr(strategy, name)
-    tuned = parameter.in_space or parameter.value != default
-    return parameter.value if tuned else configured
-
-
-def tuned_consensus(strategy: IStrategy, configured: ConsensusSettings) -> ConsensusSettings:
-    """Return the consensus thresholds in force."""
-    update = {
-        field: _in_force(
-            strategy, name, getattr(configured, field), getattr(_DEFAULTS.consensus, field)
-        )
-        for name, field in _CONSENSUS.items()
-    }
-    return configured.model_copy(update=update)
-
-
-def tuned_weights(strategy: IStrategy, settings: Settings) -> dict[str, float]:
-    """Return the head weights in force, by head name."""
-    defaults = _DEFAULTS.head_weights()
-    return {
-        name: _in_force(strategy, f"weight_{name}", configured, defaults[name])
-        for name, configured in settings.head_weights().items()
-        if hasattr(strategy, f"weight_{name}")
-    } | {
-        name: configured
-        for name, configured in settings.head_weights().items()
-        if not hasattr(strategy, f"weight_{name}")
-    }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from functools import partial
@@ -13,7 +15,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from quorum.bot.host import load_config, load_market, read_settings, whitelist
+from quorum.bot.host import load_config, load_files, load_market, read_settings, whitelist
+from quorum.bot.source import HIGHER
 from quorum.candles import timeframe_ms
 from quorum.cli.app import (
     DEFAULT_CONFIG,
@@ -54,6 +57,9 @@ def train_command(
         str | None, typer.Option(help="dask: address, for example tcp://host:8786")
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="processes; -1: one per core")] = -1,
+    download: Annotated[
+        bool, typer.Option("--download", help="first bring the candles up to date (host)")
+    ] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="train again whenever a refit is due, until stopped")
     ] = False,
@@ -66,12 +72,18 @@ def train_command(
     itself.
     """
     options = (config, datadir, timeframe, pair, models_dir, backend, scheduler, jobs)
-    if not watch:
+
+    def once() -> None:
+        if download:
+            download_candles(config, datadir, timeframe, pair)
         train_once(*options)
+
+    if not watch:
+        once()
         return
     while True:
         try:
-            train_once(*options)
+            once()
         except QuorumError as error:
             # The chain in use stays in use; the next look may find what was missing.
             error_console.print(f"[bold red]not trained[/] {error}")
@@ -82,6 +94,30 @@ def train_command(
         except KeyboardInterrupt:
             console.print("stopped")
             return
+
+
+def download_candles(
+    config: list[Path], datadir: Path | None, timeframe: str | None, pairs: list[str] | None
+) -> None:
+    """Let the host bring every series of the pairs up to date.
+
+    Raises
+    ------
+    DataError
+        If it fails; what is on disk stays as it was.
+    """
+    loaded = load_files(config)
+    base = timeframe or loaded.get("timeframe", "1h")
+    wanted = [base, *(tf for tf in HIGHER if timeframe_ms(tf) > timeframe_ms(base))]
+    call = [sys.executable, "-m", "freqtrade", "download-data", "--timeframes", *wanted]
+    call += ["--pairs", *(pairs or whitelist(loaded))]
+    call += ["--datadir", str(datadir)] if datadir is not None else []
+    for path in config:
+        call += ["--config", str(path)]
+    done = subprocess.run(call, check=False, capture_output=True, text=True)
+    if done.returncode:
+        last = "\n".join((done.stderr or done.stdout).splitlines()[-5:])
+        raise DataError(f"the candles could not be brought up to date:\n{last}")
 
 
 def train_once(

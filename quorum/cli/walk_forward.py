@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from quorum.bot.epochs import loss_settings, outcome_of_result, parameter_file
+from quorum.bot.epochs import outcome_of_result, parameter_file
 from quorum.bot.results import latest_result
 from quorum.cli.app import console
 from quorum.cli.run import write_overlay
@@ -181,7 +181,7 @@ def judge_span(job: Job, window: Window, parameters: Parameters | None, kind: st
         raise DataError(f"the backtest failed (log: {log}):\n{_tail(log)}")
     name = job.config.get("strategy", "Quorum")
     outcome = outcome_of_result(result, name, window.judge_start, window.judge_end, job.config)
-    return Judged.of(outcome, promised(job.settings.sizing.win_rate), loss_settings(job.settings))
+    return Judged.of(outcome, promised(job.settings.sizing.win_rate), job.settings.tuning)
 
 
 @contextmanager

@@ -16,8 +16,8 @@ from pydantic import Field
 
 from quorum.candles import Candles
 from quorum.context.base import Adjuster, AdjusterSettings, Effect
-from quorum.features.series import ratio, shifted, window_sum
 from quorum.features.predictions import REGIME, prediction
+from quorum.features.series import ratio, shifted, window_sum
 from quorum.features.table import Features
 from quorum.features.volatility import GARMAN_KLASS
 from quorum.market import HigherTimeframe, Market

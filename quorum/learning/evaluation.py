@@ -113,7 +113,7 @@ def evaluate_chain(
         level=s.level,
         block_days=longest,
         models=models,
-        conclusions=conclusions(models),
+        conclusions=conclusions(models, s.level),
     )
 
 

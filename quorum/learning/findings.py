@@ -33,7 +33,7 @@ def findings(name: str, periods: Mapping[str, Figures], threshold: float) -> tup
     return tuple(found)
 
 
-def conclusions(models: Mapping[str, ModelEvidence]) -> tuple[str, ...]:
+def conclusions(models: Mapping[str, ModelEvidence], level: float) -> tuple[str, ...]:
     """Return what follows of all models together."""
     totals = {name: model.periods[TOTAL] for name, model in models.items()}
     ranking = [name for name, figures in totals.items() if figures.auc.above(CHANCE)]
@@ -73,7 +73,19 @@ def conclusions(models: Mapping[str, ModelEvidence]) -> tuple[str, ...]:
             if paid
             else "no model's signals are shown to pay after costs"
         )
+    count = sum(_compared(figures) for figures in totals.values())
+    found.append(
+        f"{count} figures were compared with chance: at a confidence of {level:.0%} some "
+        f"{count * (1 - level) / 2:.1f} of them are above it by luck alone"
+    )
     return tuple(found)
+
+
+def _compared(figures: Figures) -> int:
+    """Return how many figures of a model have an interval that is compared with chance."""
+    found = [figures.auc, figures.direction_auc, figures.gain_on_majority, figures.gain_on_momentum]
+    found += [trades.mean_r for trades in (figures.trades, figures.leaning) if trades is not None]
+    return sum(1 for one in found if one is not None and one.low is not None)
 
 
 def _between(found: Range, digits: int = 3) -> str:

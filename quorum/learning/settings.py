@@ -48,6 +48,13 @@ class LearningSettings(Section):
 
     enabled: bool = Field(True, description="use the models of the store, where there are any")
     folder: str = Field("models/quorum", description="store, relative to the user directory [path]")
+    retrain: bool = Field(
+        False,
+        description="a running bot trains again when a refit is due, in a process of its own",
+    )
+    download: bool = Field(
+        True, description="before it does, let the host bring the candles on disk up to date"
+    )
     max_age_days: float = Field(
         75.0, gt=0, le=3650, description="age at which a model no longer speaks [days]"
     )

@@ -14,24 +14,30 @@ from quorum.candles import epoch_ms
 from quorum.context.regime import REGIMES
 from quorum.learning import training
 from quorum.learning.dataset import PairRows
-from quorum.learning.evaluation import evaluate_chain
+from quorum.learning.evaluation import EvidenceSettings, evaluate_chain
 from quorum.learning.evidence_document import TOTAL, Evidence, Figures
 from quorum.learning.scoring import draw_days, row_log_loss
 from quorum.learning.store import ModelStore
 from quorum.learning.training import train
 
-PAIRS = ("BTC", "ETH", "SOL")
+PAIRS = ("BTC", "ETH")
+DAYS = 450
+#: Claims that are looked at below, of all models together.
+CLAIMS = 16
+#: So many intervals together hold the truth with 95 %: alone, one of twenty would not.
+TOGETHER = EvidenceSettings(level=1 - 0.05 / CLAIMS, runs=3000)
 
 
 def judged(folder: Path, store: ModelStore) -> Evidence:
-    planned = plan(folder, PAIRS)
-    return evaluate_chain(train(planned, store), store, planned.settings.learning, HOUR)
+    chosen = settings(folds={**LEARNING["folds"], "refit_days": 90}, max_age_days=91)
+    planned = plan(folder, PAIRS, chosen)
+    return evaluate_chain(train(planned, store), store, chosen.learning, HOUR, TOGETHER)
 
 
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("walk") / "market"
-    return written(folder, 270, PAIRS, mode="random_walk", seed=HELD_OUT)
+    return written(folder, DAYS, PAIRS, mode="random_walk", seed=HELD_OUT)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +67,7 @@ pair_rows = training.pair_rows
 @pytest.fixture(scope="module")
 def of_shuffled(tmp_path_factory) -> Evidence:
     """A market with regimes, whose labels belong to other rows."""
-    folder = written(tmp_path_factory.mktemp("shuffled") / "market", 270, PAIRS, seed=HELD_OUT)
+    folder = written(tmp_path_factory.mktemp("shuffled") / "market", DAYS, PAIRS, seed=HELD_OUT)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "pair_rows", shuffled_rows)
         return judged(folder, ModelStore(tmp_path_factory.mktemp("of_shuffled")))
@@ -84,6 +90,7 @@ def claims(figures: Figures) -> list[str]:
 
 def test_on_a_random_walk_no_metric_of_any_model_beats_chance(of_walk):
     assert {"signal", "ensemble"} <= set(of_walk.models)
+    assert of_walk.models["signal"].periods[TOTAL].days > 250
     for model in of_walk.models.values():
         if model.name != "regime":
             assert claims(model.periods[TOTAL]) == [], model.findings
@@ -118,14 +125,16 @@ def test_probabilities_that_mean_nothing_stay_near_the_base_rates(of_shuffled):
 @pytest.fixture(scope="module")
 def known_regimes(tmp_path_factory):
     """Three years whose regimes are known, and what the classifier said of them."""
-    folder = written(tmp_path_factory.mktemp("known") / "market", 1096, ("BTC", "ETH"), seed=301)
+    folder = written(
+        tmp_path_factory.mktemp("known") / "market", 1096, ("BTC", "ETH"), seed=HELD_OUT
+    )
     chosen = settings(
         folds={**LEARNING["folds"], "refit_days": 180, "first_days": 400},
         regime_days=365,
         max_age_days=181,
         meta={"enabled": False},
     )
-    planned = plan(folder, ("BTC", "ETH"), chosen)
+    planned = plan(folder, PAIRS, chosen)
     store = ModelStore(tmp_path_factory.mktemp("of_known"))
     trained = train(planned, store)
     return folder, trained, evaluate_chain(trained, store, chosen.learning, HOUR)

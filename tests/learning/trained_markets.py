@@ -12,6 +12,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from quorum.learning.backends import BackendSettings
 from quorum.learning.store import ModelStore
 from quorum.learning.training import Plan, Trained, train
@@ -52,9 +54,19 @@ def settings(**learning: Any) -> Settings:
 
 def load(pair: str, folder: Path) -> Market:
     """Read one pair of a synthetic market."""
+    return part(pair, folder, (0, 10_000))
+
+
+def part(pair: str, folder: Path, days: tuple[int, int]) -> Market:
+    """Read some days of one pair, from the first to before the last."""
     data = DataDirectory(folder)
-    higher = {name: data.find(pair, name, "futures").read() for name in ("4h", "1d")}
-    return build_market(pair, "1h", Frames(data.find(pair, "1h", "futures").read(), higher))
+    first, last = (pd.Timestamp(START, tz="UTC") + pd.Timedelta(days=day) for day in days)
+    frames = {}
+    for name in ("1h", "4h", "1d"):
+        frame = data.find(pair, name, "futures").read()
+        kept = (frame["date"] >= first) & (frame["date"] < last)
+        frames[name] = frame[kept].reset_index(drop=True)
+    return build_market(pair, "1h", Frames(frames.pop("1h"), frames))
 
 
 def plan(

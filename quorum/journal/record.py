@@ -1,0 +1,182 @@
+"""What is journaled of one closed candle: its columns, and what they were computed from.
+
+Bot and replay describe a candle by the same functions, so whatever differs between two
+descriptions differs between the two runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quorum.candles import Candles
+from quorum.market import Market
+from quorum.settings import Settings
+from quorum.signals import SignalTable
+from quorum.typing import Ints
+
+#: Rows of a series its digest covers at most: more than a bot's history.
+DEPTH = 1600
+#: Sections that decide columns and entries. Those of the guards and of the account do not, and
+#: may name a database with its password.
+SECTIONS = (
+    "market",
+    "features",
+    "heads",
+    "weights",
+    "consensus",
+    "context",
+    "exits",
+    "sizing",
+    "learning",
+)
+BASE = "base"
+_PRICES = ("open", "high", "low", "close", "volume")
+_VOTE = ("direction", "probability", "confidence", "reason", "available")
+_CONSENSUS = ("direction", "agreeing", "available", "effective", "probability", "confidence")
+
+#: A journaled number; None is NaN.
+Value = float | int | None
+
+
+def column_names(table: SignalTable) -> tuple[str, ...]:
+    """Return the names of a candle's columns in the order of the pipeline."""
+    return (
+        *(f"candle {name}" for name in _PRICES),
+        "tradable",
+        *(f"vote {head} {part}" for head in table.votes.heads for part in _VOTE),
+        *(f"market {name}" for name in _market_columns(table)),
+        *(f"consensus {name}" for name in (*_CONSENSUS, "confluence")),
+        "signal entry",
+        "signal band",
+        "model win_rate",
+        "model expected_r",
+    )
+
+
+def _market_columns(table: SignalTable) -> list[str]:
+    """Return the published columns; a bot's table holds the candles beside them."""
+    return sorted(set(table.columns) - set(_PRICES))
+
+
+def column_values(market: Market, table: SignalTable, row: int) -> list[Value]:
+    """Return the values of one candle's columns, as :func:`column_names` names them."""
+    v, c = table.votes, table.consensus
+    votes = zip(*(getattr(v, part)[row].tolist() for part in _VOTE), strict=True)
+    promise = table.expectation(row) or (math.nan, math.nan)
+    values: list[Any] = [
+        *(getattr(market.candles, name)[row].item() for name in _PRICES),
+        int(market.tradable[row]),
+        *(part for vote in votes for part in vote),
+        *(table.columns[name][row].item() for name in _market_columns(table)),
+        *(getattr(c, name)[row].item() for name in (*_CONSENSUS, "confluence")),
+        int(table.entry[row]),
+        int(table.band[row]),
+        *promise,
+    ]
+    return [_plain(value) for value in values]
+
+
+def _plain(value: Any) -> Value:
+    """Return a value as JSON can hold it: NaN is None, infinity the largest number."""
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else math.copysign(1.7976931348623157e308, value)
+    return value  # type: ignore[no-any-return]
+
+
+class Input(NamedTuple):
+    """One series as it was known at the close of a candle.
+
+    Attributes
+    ----------
+    rows : int
+        Values known by then.
+    newest : int
+        Opening time of the newest candle, or when the newest value became known, ms; 0 for none.
+    digest : int
+        Checksum of the last ``min(rows, DEPTH)`` rows.
+    """
+
+    rows: int
+    newest: int
+    digest: int
+
+
+@dataclass(frozen=True)
+class Known:
+    """A series cut off at the close of a candle: times and values, oldest first."""
+
+    time: Ints
+    values: tuple[NDArray[Any], ...]
+
+    def describe(self, depth: int = DEPTH) -> Input:
+        """Return rows, newest time and the digest of the last ``depth`` rows."""
+        rows = len(self.time)
+        digest = 0
+        if rows:
+            for array in (self.time, *self.values):
+                digest = zlib.crc32(np.ascontiguousarray(array[-min(rows, depth) :]), digest)
+        return Input(rows, int(self.time[-1]) if rows else 0, digest)
+
+
+def _candles(candles: Candles, rows: int) -> Known:
+    values = tuple(getattr(candles, name)[:rows] for name in _PRICES)
+    return Known(candles.time[:rows], values)
+
+
+def _closed(candles: Candles, end: int) -> Known:
+    return _candles(candles, int(np.searchsorted(candles.close_time, end, side="right")))
+
+
+def inputs_known(market: Market, row: int) -> Iterator[tuple[str, Known, object]]:
+    """Yield role, what was known of it at the close of ``row``, and the object it comes from.
+
+    The object stays the same until the series has a new row: it tells what is described already.
+    """
+    end = int(market.close_time[row])
+    yield BASE, _candles(market.candles, row + 1), market.candles
+    for timeframe, series in market.higher.items():
+        yield timeframe, _candles(series.candles, int(series.row[row]) + 1), series.candles
+    for name, published in market.published.items():
+        known = published.until(end)
+        yield name, Known(known.known_at, (known.value,)), published
+    for base, candles in market.context.items():
+        yield f"context {base}", _closed(candles, end), candles
+    for base, candles in market.universe.items():
+        yield f"universe {base}", _closed(candles, end), candles
+    if market.sentiment is not None:
+        records = market.sentiment.until(end)
+        known_values = (records.value, records.weight)
+        yield "sentiment", Known(records.known_at, known_values), market.sentiment
+
+
+def settings_record(settings: Settings) -> dict[str, Any]:
+    """Return the settings that decide columns, as far as they are not the defaults."""
+    return settings.model_dump(mode="json", include=set(SECTIONS), exclude_defaults=True)
+
+
+def settings_digest(settings: Settings) -> str:
+    """Return a digest of all settings that decide columns, defaults included."""
+    content = settings.model_dump(mode="json", include=set(SECTIONS))
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def flat(tree: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Return a tree of settings by dotted path."""
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            found.update(flat(value, f"{path}{name}."))
+        else:
+            found[f"{path}{name}"] = value
+    return found
