@@ -108,6 +108,14 @@ class Signal(BaseModel):
     veto: str | None
 
     @property
+    def promise(self) -> str:
+        """Say what is promised: which win rate at which R:R, and who says so."""
+        promised = f"{self.expected_win_rate:.0%} wins at {self.risk_reward_ratio:.1f} R"
+        if self.expected_r is None:
+            return f"{promised} (rule of the band)"
+        return f"{promised}, {self.expected_r:+.2f} R a trade after costs (meta-model)"
+
+    @property
     def tag(self) -> str:
         """Short entry tag, for example ``"5/9 high"``."""
         return entry_tag(self.agreeing_heads, self.total_heads, self.confidence_band)

@@ -13,7 +13,7 @@ from quorum.errors import DataError
 from quorum.heads import HEADS
 from quorum.pipeline import Evaluation
 from quorum.settings import Settings
-from quorum.signals import SignalTable, signal_table
+from quorum.signals import Decider, SignalTable, signal_table
 
 #: Capital an explanation sizes for: large enough that no smallest order plays a part.
 SAMPLE_CAPITAL = 1e6
@@ -64,7 +64,9 @@ class Explanation:
     verdict: str
 
 
-def explain(result: Evaluation, settings: Settings, at: datetime) -> Explanation:
+def explain(
+    result: Evaluation, settings: Settings, at: datetime, models: Decider | None = None
+) -> Explanation:
     """Explain the last candle that had closed at ``at``.
 
     Raises
@@ -76,7 +78,7 @@ def explain(result: Evaluation, settings: Settings, at: datetime) -> Explanation
     row = int(np.searchsorted(market.close_time, at.timestamp() * 1000, side="right")) - 1
     if row < 0:
         raise DataError(f"{market.pair}: no candle had closed at {at:%Y-%m-%d %H:%M}")
-    table = signal_table(result, settings)
+    table = signal_table(result, settings, models)
     consensus = table.consensus
     signal = None
     if table.entry[row]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -187,9 +187,26 @@ def decide(
     )
 
 
-def signal_table(result: Evaluation, settings: Settings) -> SignalTable:
+class Decider(Protocol):
+    """Decides like :func:`decide`, with what trained models know of the heads and signals."""
+
+    def decide(
+        self,
+        frame: pd.DataFrame,
+        time: NDArray[np.int64],
+        heads: Sequence[str],
+        weights: Mapping[str, float],
+        consensus: ConsensusSettings,
+    ) -> SignalTable:
+        """Turn published columns into signals."""
+
+
+def signal_table(
+    result: Evaluation, settings: Settings, models: Decider | None = None
+) -> SignalTable:
     """Return the signals of an evaluation as the strategy would decide them."""
-    return decide(
+    decided = decide if models is None else models.decide
+    return decided(
         pd.DataFrame(publish(result)),
         result.market.candles.time,
         tuple(result.votes),

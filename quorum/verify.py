@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -21,12 +22,16 @@ from quorum.candles import Candles, timeframe_ms
 from quorum.market import HigherTimeframe, Market, Published
 from quorum.pipeline import Evaluation, Predictor, evaluate
 from quorum.settings import Settings
-from quorum.signals import signal_table
+from quorum.signals import Decider, signal_table
 from quorum.typing import Floats
 
 #: Difference under which a recursive indicator counts as settled, as a share of the column's
 #: mean size. Votes and signals are rounded to what they mean and must be identical.
 STARTUP_TOLERANCE = 1e-4
+
+
+class Models(Predictor, Decider, Protocol):
+    """Trained models: what they predict, and what they make of signals."""
 
 
 @dataclass
@@ -87,7 +92,9 @@ def startup_tolerance(column: str) -> float:
     return STARTUP_TOLERANCE if column.startswith(("feature", "reading")) else 0.0
 
 
-def all_columns(result: Evaluation, settings: Settings) -> dict[str, Floats]:
+def all_columns(
+    result: Evaluation, settings: Settings, models: Decider | None = None
+) -> dict[str, Floats]:
     """Return every column of an evaluation by name: features, votes, readings, signals."""
     out: dict[str, Floats] = {f"feature {name}": v for name, v in result.features.items()}
     for name, votes in result.votes.items():
@@ -99,7 +106,7 @@ def all_columns(result: Evaluation, settings: Settings) -> dict[str, Floats]:
         out.update({f"reading {name} {key}": v for key, v in votes.readings.items()})
     out.update({f"context {name}": values for name, values in result.context.items()})
     out.update({f"management {name}": values for name, values in result.management.items()})
-    table = signal_table(result, settings)
+    table = signal_table(result, settings, models)
     c = table.consensus
     out["signal entry"] = table.entry.astype(np.float64)
     out["signal band"] = table.band.astype(np.float64)
@@ -114,7 +121,7 @@ def all_columns(result: Evaluation, settings: Settings) -> dict[str, Floats]:
 def certify(
     market: Market,
     settings: Settings,
-    models: Predictor | None = None,
+    models: Models | None = None,
     *,
     stretch: int = 200,
     warmup: int = 1600,
@@ -129,7 +136,7 @@ def certify(
     market : Market
         Its last ``warmup + stretch`` candles are used.
     settings : Settings
-    models : Predictor, optional
+    models : Models, optional
         Trained models, which must not remember what they predicted.
     stretch : int, default 200
         Prefixes tested: the history grows candle by candle over this many candles.
@@ -149,7 +156,7 @@ def certify(
     first = max(0, n - stretch - warmup)
     window = market.since(first)
     evaluation = evaluate(window, settings, models)
-    full = all_columns(evaluation, settings)
+    full = all_columns(evaluation, settings, models)
     lags = _lags(evaluation)
     certificate = Certificate(market.pair, stretch, 0)
     certificate.columns = {name: ColumnReport(lags.get(name)) for name in full}
@@ -157,7 +164,7 @@ def certify(
     later = _spread(rows, starts) if startup is not None else []
     total = len(rows) + len(later)
     for done, row in enumerate(rows, start=1):
-        part = all_columns(evaluate(window.head(row), settings, models), settings)
+        part = all_columns(evaluate(window.head(row), settings, models), settings, models)
         for name in part.keys() | full.keys():
             report = certificate.columns.setdefault(name, ColumnReport(lags.get(name)))
             report.compared += row
@@ -166,7 +173,7 @@ def certify(
     for done, row in enumerate(later, start=len(rows) + 1):
         if startup is not None and row >= startup:
             late = as_live(market.head(first + row), startup)
-            part = all_columns(evaluate(late, settings, models), settings)
+            part = all_columns(evaluate(late, settings, models), settings, models)
             certificate.starts += 1
             for name, report in certificate.columns.items():
                 last = float(_rows(part, name, startup)[-1])

@@ -20,6 +20,7 @@ from freqtrade.exchange import amount_to_contract_precision
 from freqtrade.persistence import Order, Trade
 
 from quorum.account import AccountState
+from quorum.bot.candle_journal import CandleJournal
 from quorum.bot.models import BotModels
 from quorum.bot.source import FrameSource
 from quorum.candles import epoch_ms, timeframe_ms
@@ -68,6 +69,7 @@ class Desk:
     def __init__(self, settings: Settings, timeframe: str, models: BotModels | None = None) -> None:
         self.settings = settings
         self.models = models
+        self.journal: CandleJournal | None = None
         self.step = timeframe_ms(timeframe)
         self.heads = tuple(head.name for head in settings.enabled_heads())
         self.tables: dict[str, SignalTable] = {}
@@ -82,7 +84,10 @@ class Desk:
 
     def analyse(self, source: FrameSource, pair: str, frame: pd.DataFrame) -> pd.DataFrame:
         """Return ``frame`` with the published columns of its market beside the candles."""
-        columns = publish(evaluate(source.market(pair, frame), self.settings, self.models))
+        market = source.market(pair, frame)
+        if self.journal is not None:
+            self.journal.saw(market)
+        columns = publish(evaluate(market, self.settings, self.models))
         return pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis=1)
 
     def enter(
@@ -95,6 +100,8 @@ class Desk:
         """Decide the pair's signals, keep its table, and write the host's entry columns."""
         time = epoch_ms(frame["date"])
         table = self.tables[pair] = self._decided(frame, time, weights, consensus)
+        if self.journal is not None:
+            self.journal.candle(pair, table, self.settings, weights, consensus)
         # An optimiser runs the same candles again: what an earlier run stored is not this one's.
         self.signals = {key: s for key, s in self.signals.items() if key[0] != pair}
         frame["enter_long"] = (table.entry > 0).astype(np.int8)
@@ -200,10 +207,12 @@ class Desk:
         if signal is None:
             if pair not in self._vetoed:
                 self.refused[NO_SIGNAL] += 1
+                self._note(pair, None, NO_SIGNAL)
             return False
         refusal = signal.veto
         if refusal is None and permit is not None:
             refusal = permit(signal)
+        self._note(pair, signal, refusal)
         if refusal is not None:
             self.refused[refusal] += 1
             self._vetoed[pair] = int(signal.timestamp.timestamp() * 1000)
@@ -213,6 +222,10 @@ class Desk:
         if signal.sizing:
             logger.info("Entry of %s, size %s", pair, json.dumps(signal.sizing))
         return True
+
+    def _note(self, pair: str, signal: Signal | None, refusal: str | None) -> None:
+        if self.journal is not None:
+            self.journal.entry(pair, signal, refusal)
 
     def expired(self, trade: Trade, order: Order, at: datetime) -> bool:
         """Whether an entry order has waited for its price long enough (spec Z2).

@@ -101,7 +101,7 @@ def entry_lines(trade: Trade, signal: Signal | None) -> Iterator[str]:
         f"{signal.position_size_pct:.2f} % of capital"
     )
     yield (
-        f"promised: {signal.expected_win_rate:.0%} wins at {signal.risk_reward_ratio:.1f} R; "
+        f"promised: {signal.promise}; "
         f"at risk {signal.risk_amount:.2f} for {signal.reward_amount:.2f}"
     )
     risk = abs(signal.entry_price - signal.stop_loss)

@@ -109,7 +109,7 @@ def explain_command(
         )
     market = market.head(end).since(max(0, end - HISTORY))
     models = bot_models(loaded, settings, loaded["timeframe"])
-    _show(explain(evaluate(market, settings, models), settings, moment))
+    _show(explain(evaluate(market, settings, models), settings, moment, models))
 
 
 def _show(e: Explanation) -> None:

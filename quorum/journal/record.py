@@ -125,7 +125,8 @@ class Known:
         digest = 0
         if rows:
             for array in (self.time, *self.values):
-                digest = zlib.crc32(np.ascontiguousarray(array[-min(rows, depth) :]), digest)
+                last = np.ascontiguousarray(array[-min(rows, depth) :])
+                digest = zlib.crc32(last.data, digest)
         return Input(rows, int(self.time[-1]) if rows else 0, digest)
 
 

@@ -147,9 +147,11 @@ def contributions(classifier: FittedClassifier, X: NDArray[np.float32]) -> Float
     model: Any = classifier.model
     n = len(classifier.features)
     if isinstance(model, LightGbm):
-        values = model.booster_.predict(X, pred_contrib=True, num_iteration=model.rounds_)
+        values = model.booster_.predict(
+            X, pred_contrib=True, num_iteration=model.rounds_, num_threads=1
+        )
     elif isinstance(model, XgBoost):
-        data = optional_library("xgboost").DMatrix(X)
+        data = optional_library("xgboost").DMatrix(X, nthread=1)
         values = model.booster_.predict(data, pred_contribs=True)
     else:
         return None

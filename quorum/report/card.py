@@ -54,6 +54,7 @@ def _size(signal: Signal) -> Iterator[str]:
         f"{signal.position_size_quote:.2f}   ({', '.join(signal.reasons)})   at risk "
         f"{signal.risk_amount:.2f} for {signal.reward_amount:.2f}"
     )
+    yield f"[bold]promised[/]  {signal.promise}"
 
 
 def _exits(signal: Signal) -> Iterator[str]:
