@@ -1,8 +1,9 @@
 """Speed and memory of Quorum beside its peers, in one table (``make bench``).
 
-    python benchmarks/run.py [--datadir FOLDER] [--only NAME] [--runs N] [--details]
+    python benchmarks/run.py [--datadir FOLDER] [--only NAME] [--slow] [--runs N] [--details]
 
-Limits are printed beside the figures, never enforced: they mean something on a quiet machine only.
+Those that take minutes run with ``--slow``, or when they are named. Limits are printed beside
+the figures, never enforced: they mean something on a quiet machine only.
 """
 
 from __future__ import annotations
@@ -10,14 +11,11 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
-import backtest
-import columns
-import entry
-import startup
 import typer
 from data import BenchData, bench_data
 from figures import Figure, render
@@ -27,13 +25,18 @@ from quorum.cli.app import console
 from quorum.errors import QuorumError
 
 Measure = Callable[[BenchData, int, Callable[[str], None]], tuple[list[Figure], list[Figure]]]
-#: Benchmarks by name with the runs each is the median of.
-BENCHMARKS: dict[str, tuple[Measure, int]] = {
-    "columns": (columns.figures, 5),
-    "startup": (startup.figures, 3),
-    "backtest": (backtest.figures, 3),
-    "entry": (entry.figures, 9),
+#: Modules beside this one, with the runs each figure is the median of. Each is imported when it
+#: is its turn: what one needs (the ``learning`` extra, FreqAI) the others do without.
+BENCHMARKS = {
+    "columns": 5,
+    "startup": 3,
+    "backtest": 3,
+    "entry": 9,
+    "labels": 5,
+    "prediction": 3,
 }
+#: The same, of those that take minutes; hyperopt and training run once, whatever is asked.
+SLOW = {"latency": 1, "freqai": 1, "hyperopt": 1, "training": 1}
 
 
 def main(
@@ -41,8 +44,12 @@ def main(
         Path | None, typer.Option(help="recorded candles; without it a synthetic market is made")
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(help=f"one of {', '.join(BENCHMARKS)}; may be repeated")
+        list[str] | None,
+        typer.Option(help=f"one of {', '.join((*BENCHMARKS, *SLOW))}; may be repeated"),
     ] = None,
+    slow: Annotated[
+        bool, typer.Option("--slow", help=f"also those that take minutes: {', '.join(SLOW)}")
+    ] = False,
     runs: Annotated[
         int | None, typer.Option(min=1, help="runs each figure is the median of")
     ] = None,
@@ -51,9 +58,10 @@ def main(
     ] = False,
 ) -> None:
     """Measure speed and memory of Quorum beside its peers."""
-    unknown = sorted(set(only or ()) - set(BENCHMARKS))
+    known = {**BENCHMARKS, **SLOW}
+    unknown = sorted(set(only or ()) - set(known))
     if unknown:
-        raise typer.BadParameter(f"{', '.join(unknown)} (known: {', '.join(BENCHMARKS)})")
+        raise typer.BadParameter(f"{', '.join(unknown)} (known: {', '.join(known)})")
     datadir = datadir.absolute() if datadir else None
     os.chdir(ROOT)
     table: list[Figure] = []
@@ -61,15 +69,32 @@ def main(
     with console.status("preparing the candles") as status:
         try:
             data = bench_data(datadir, status.update)
-            for name in only or BENCHMARKS:
-                measure, usual = BENCHMARKS[name]
-                found, below = measure(data, runs or usual, status.update)
+            for name in only or (known if slow else BENCHMARKS):
+                found, below = _measure(name)(data, runs or known[name], status.update)
                 table += found
                 parts += below
         except (BenchmarkError, QuorumError) as error:
             console.print(f"[bold red]error[/] {error}", highlight=False, soft_wrap=True)
             raise typer.Exit(1) from error
     console.print(render(_title(data), table, parts if details else ()))
+
+
+def _measure(name: str) -> Measure:
+    """Return the function of a benchmark.
+
+    Raises
+    ------
+    BenchmarkError
+        If a package it needs is not installed.
+    """
+    try:
+        module = import_module(name)
+    except ModuleNotFoundError as error:
+        raise BenchmarkError(
+            f"{name}: {error.name} is not installed: pip install 'freqtrade-quorum[learning]'"
+        ) from error
+    found: Measure = getattr(module, "table_figures", module.figures)
+    return found
 
 
 def _title(data: BenchData) -> str:

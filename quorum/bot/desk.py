@@ -64,6 +64,8 @@ class Desk:
         Entries by tag, refusals by reason code.
     signals : dict of Signal
         By pair and opening time of the trade, as far as this process knows them.
+    unsettled : bool
+        Whether the exchange may hold orders that the host does not know of.
     """
 
     def __init__(self, settings: Settings, timeframe: str, models: BotModels | None = None) -> None:
@@ -79,6 +81,7 @@ class Desk:
         self._vetoed: dict[str, int] = {}
         self._min_order: dict[str, float] = {}
         self.signals: dict[tuple[str, datetime], Signal] = {}
+        self.unsettled = False
 
     # Columns ------------------------------------------------------------------------------
 
@@ -141,13 +144,14 @@ class Desk:
         row = table.row_at(opened) if table is not None else None
         return None if table is None or row is None else (table, row)
 
-    def _signal_row(self, pair: str, at: datetime) -> tuple[SignalTable, int] | None:
+    def signal_row(self, pair: str, at: datetime) -> tuple[SignalTable, int] | None:
+        """Return the same as :meth:`closed_row` where that candle gives a signal."""
         found = self.closed_row(pair, at)
         return found if found is not None and found[0].entry[found[1]] != 0 else None
 
     def limit_price(self, pair: str, at: datetime, price: float) -> float:
         """Return the price to enter at (spec Z2), ``price`` for an immediate entry."""
-        found = self._signal_row(pair, at)
+        found = self.signal_row(pair, at)
         if found is None:
             return price
         table, row = found
@@ -159,7 +163,7 @@ class Desk:
     def leverage(self, pair: str, at: datetime, price: float) -> float:
         """Return the leverage from the settings, cut until the stop lies before liquidation."""
         wanted = self.settings.leverage
-        found = self._signal_row(pair, at)
+        found = self.signal_row(pair, at)
         if found is None or wanted == 1.0:
             return wanted
         signal = draw_up(*found, pair, price, Account(1.0), self.settings)
@@ -187,7 +191,7 @@ class Desk:
         """
         # First of all: were this to fail, confirm must not find an older signal.
         self._pending.pop(pair, None)
-        found = self._signal_row(pair, at)
+        found = self.signal_row(pair, at)
         candle = None if found is None else int(found[0].time[found[1]])
         if found is None or self._vetoed.get(pair) == candle:
             return None
@@ -292,7 +296,7 @@ class Desk:
         Everything follows from the candle but the capital at that time; the position is the
         order's own. An entry with another tag than the candle's is not ours.
         """
-        found = self._signal_row(trade.pair, trade.open_date_utc)
+        found = self.signal_row(trade.pair, trade.open_date_utc)
         if found is None or trade.enter_tag != found[0].tag(found[1]):
             return None
         notional = trade.stake_amount * trade.leverage

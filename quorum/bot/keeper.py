@@ -146,10 +146,10 @@ class Keeper:
         """Return the stake to take out and the order's tag, None for nothing.
 
         A near reversal takes its part at the market; else the next rung of the ladder rests at
-        its price until it fills.
+        its price until it fills. Nothing while an exit may rest that the host does not know.
         """
         signal = self.desk.signal_of(trade)
-        if signal is None:
+        if signal is None or self.desk.unsettled:
             return None
         standing = self._standing(trade)
         if takes_half(standing, self._candle(trade, at), self.settings):

@@ -21,6 +21,7 @@ from quorum.bot.account import AccountReader, LastCloses
 from quorum.bot.desk import Desk
 from quorum.bot.guard_store import durable_store
 from quorum.bot.notices import say
+from quorum.bot.strays import Strays
 from quorum.entry import Account, Signal
 from quorum.exits.management import LADDER_TAG
 from quorum.guards import (
@@ -111,6 +112,7 @@ class Watch:
         self.account = AccountReader(lambda: strategy.wallets, self.closes, strategy.config)
         # Only for a bot: an optimiser sends the strategy to its workers, a log handler stays.
         self.errors: ErrorTally | None = None
+        self.strays: Strays | None = None
         self._swans: dict[str, tuple[SignalTable, Bools, Bools]] = {}
         self._told: tuple[Reason, str] | None = None
         store: LedgerStore = MemoryStore()
@@ -119,6 +121,8 @@ class Watch:
             self.errors.listen()
             store = durable_store(strategy.config, self.settings)
         self._begin(store)
+        if not self.simulated and not strategy.config.get("dry_run", True):
+            self.strays = Strays(strategy, desk, self.guards.last_seen())
 
     def _begin(self, store: LedgerStore) -> None:
         self.guards = Guards(self.settings, store)
@@ -133,6 +137,9 @@ class Watch:
 
     def on_candle(self, at: datetime) -> None:
         """Observe account and market; call this from ``bot_loop_start``, before anything else."""
+        if self.strays is not None:
+            for text in self.strays.look(at):
+                say(self._strategy.dp, f"Quorum found at the exchange: {text}")
         if self._off:
             return
         try:
@@ -254,7 +261,7 @@ class Watch:
         if self._off:
             return Permission(True)
         try:
-            answer = self._answer(
+            answer = self._unsettled() or self._answer(
                 pair, -1 if side == "short" else 1, at, notional, price, stop, target
             )
         except Exception as error:
@@ -265,6 +272,12 @@ class Watch:
             if not self.simulated:
                 logger.info("Entry of %s refused (%s): %s", pair, answer.reason, answer.detail)
         return answer
+
+    def _unsettled(self) -> Permission | None:
+        """Refuse while the exchange may hold orders the host does not know of."""
+        if self.strays is None or self.strays.unsettled is None:
+            return None
+        return Permission(False, Reason.UNKNOWN_ORDERS, self.strays.unsettled)
 
     def refusal(self, signal: Signal, at: datetime, notional: float) -> str | None:
         """Return the reason code with which a signal's entry is refused, None to let it pass."""

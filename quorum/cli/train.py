@@ -169,6 +169,22 @@ def train_once(
     for reason in trained.skipped:
         error_console.print(f"[yellow]{reason}[/]")
     console.print(f"chain {trained.chain.id} is in use ({store.root})", soft_wrap=True)
+    _judge(trained, store, plan)
+
+
+def _judge(trained: Any, store: Any, plan: Any) -> None:
+    """Save and print what the chain is worth on candles its models had not seen."""
+    from quorum.cli.evidence import print_evidence
+    from quorum.learning.evaluation import evaluate_chain
+    from quorum.learning.evidence_document import save_evidence
+
+    try:
+        evidence = evaluate_chain(trained, store, plan.settings.learning, plan.step)
+    except DataError as error:  # the chain is published; there is nothing to judge it on yet
+        error_console.print(f"[yellow]not judged[/]: {error}")
+        return
+    save_evidence(store.root, evidence)
+    print_evidence(evidence, features=0)
 
 
 def _with_candles(config: dict[str, Any], settings: Any) -> list[str]:

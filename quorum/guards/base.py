@@ -47,6 +47,9 @@ class Reason(StrEnum):
     STALE_DATA = "stale_data"
     CROSSED_DATA = "crossed_data"
     EXCHANGE_ERRORS = "exchange_errors"
+    MISSING_DATA = "missing_data"
+    PRICE_SPIKE = "price_spike"
+    UNKNOWN_ORDERS = "unknown_orders"
     # G4, drawdown rules
     DRAWDOWN_DAY = "drawdown_day"
     DRAWDOWN_TOTAL = "drawdown_total"

@@ -104,6 +104,12 @@ class Guards:
         """Return every limit with what is used of it."""
         return tuple(limit for guard in self.guards for limit in guard.limits(self.ledger))
 
+    def last_seen(self) -> datetime | None:
+        """Return when an account was last observed, by this run or an earlier one."""
+        self._ready()
+        at = self.ledger.last_at
+        return None if at is None else datetime.fromtimestamp(at, tz=UTC)
+
     # Observation --------------------------------------------------------------------------
 
     def observe(self, account: AccountState, flags: MarketFlags = QUIET) -> tuple[Transition, ...]:

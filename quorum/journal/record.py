@@ -101,13 +101,15 @@ class Input(NamedTuple):
     ----------
     rows : int
         Values known by then.
-    newest : int
-        Opening time of the newest candle, or when the newest value became known, ms; 0 for none.
+    first, newest : int
+        Opening time of the first and last candle, or when those values became known, ms; 0 for
+        none.
     digest : int
         Checksum of the last ``min(rows, DEPTH)`` rows.
     """
 
     rows: int
+    first: int
     newest: int
     digest: int
 
@@ -120,14 +122,15 @@ class Known:
     values: tuple[NDArray[Any], ...]
 
     def describe(self, depth: int = DEPTH) -> Input:
-        """Return rows, newest time and the digest of the last ``depth`` rows."""
+        """Return rows, first and newest time, and the digest of the last ``depth`` rows."""
         rows = len(self.time)
+        if rows == 0:
+            return Input(0, 0, 0, 0)
         digest = 0
-        if rows:
-            for array in (self.time, *self.values):
-                last = np.ascontiguousarray(array[-min(rows, depth) :])
-                digest = zlib.crc32(last.data, digest)
-        return Input(rows, int(self.time[-1]) if rows else 0, digest)
+        for array in (self.time, *self.values):
+            last = np.ascontiguousarray(array[-min(rows, depth) :])
+            digest = zlib.crc32(last.data, digest)
+        return Input(rows, int(self.time[0]), int(self.time[-1]), digest)
 
 
 def _candles(candles: Candles, rows: int) -> Known:

@@ -23,6 +23,7 @@ from quorum.learning.evidence_document import (
     Bin,
     Evidence,
     Figures,
+    Importance,
     ModelEvidence,
     Range,
     Trades,
@@ -94,15 +95,8 @@ def evaluate_chain(
     for forecast in found:
         periods, block = _periods(forecast, s)
         longest = max(longest, block)
-        models[forecast.name] = ModelEvidence(
-            name=forecast.name,
-            classes=forecast.classes,
-            covered=forecast.covered,
-            periods=periods,
-            reliability=_reliability(forecast),
-            importance=model_importance(forecast.name, trained, loaded, store, s.top),
-            findings=findings(forecast.name, periods, s.threshold),
-        )
+        importance = model_importance(forecast.name, trained, loaded, store, s.top)
+        models[forecast.name] = _told_of(forecast, periods, importance, s)
     return Evidence(
         chain=trained.chain.id,
         timeframe=trained.chain.timeframe,
@@ -114,6 +108,20 @@ def evaluate_chain(
         block_days=longest,
         models=models,
         conclusions=conclusions(models, s.level),
+    )
+
+
+def _told_of(
+    forecast: Forecast, periods: dict[str, Figures], importance: Importance, s: EvidenceSettings
+) -> ModelEvidence:
+    return ModelEvidence(
+        name=forecast.name,
+        classes=forecast.classes,
+        covered=forecast.covered,
+        periods=periods,
+        reliability=_reliability(forecast),
+        importance=importance,
+        findings=findings(forecast.name, periods, s.threshold),
     )
 
 

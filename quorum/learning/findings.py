@@ -75,7 +75,7 @@ def conclusions(models: Mapping[str, ModelEvidence], level: float) -> tuple[str,
         )
     count = sum(_compared(figures) for figures in totals.values())
     found.append(
-        f"{count} figures were compared with chance: at a confidence of {level:.0%} some "
+        f"{count} figures were compared with chance: at a confidence of {level:.4g} some "
         f"{count * (1 - level) / 2:.1f} of them are above it by luck alone"
     )
     return tuple(found)

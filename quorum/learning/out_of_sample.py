@@ -16,7 +16,7 @@ from quorum.candles import DAY_MS
 from quorum.context.regime import REGIMES
 from quorum.features import predictions as columns
 from quorum.learning.baselines import training_rates
-from quorum.learning.consensus_models import WIN_CLASSES
+from quorum.learning.consensus_models import WIN_CLASSES, SignalRows
 from quorum.learning.dataset import PairRows, horizons
 from quorum.learning.explanation import Probe
 from quorum.learning.manifest import VintageManifest
@@ -213,8 +213,9 @@ def _market_forecast(
     known, size = code >= 0, p.shape[1]
     trainings = _Trainings.of(trained.vintages, name, 0)
     spans = trainings.first, trainings.last
-    usual = training_rates(time[known], code[known], size, np.zeros_like(code[known]), 1, *spans)
-    after = training_rates(time[known], code[known], size, momentum[known], 3, *spans)
+    told = time[known], code[known], size
+    usual = training_rates(*told, np.zeros_like(code[known]), 1, *spans)
+    after = training_rates(*told, momentum[known], 3, *spans)
     offset = np.concatenate([[0], np.cumsum(n)[:-1]])
     sampled, raw = _raw(name, [r.probe for _, r in pairs], offset, size)
     keep = (said & known)[sampled]
@@ -302,18 +303,9 @@ def _meta_forecast(
     if not settings.meta.enabled or n == 0:
         return None
     place = _live(trained, signals.time, settings)
-    p, raw, expected = np.full((n, 2), np.nan), np.full((n, 2), np.nan), np.full(n, np.nan)
-    for i in np.unique(place[place >= 0]):
-        vintage = loaded[i]
-        own = np.flatnonzero(place == i)
-        promise = vintage.promise(signals.X[own], signals.names)
-        if promise is None or vintage.meta is None:
-            continue
-        p[own] = np.column_stack([1.0 - promise.win_rate, promise.win_rate])
-        raw[own] = vintage.meta.raw_proba(signals.X[own])
-        expected[own] = promise.expected_r
+    p, raw, expected = _promises(signals, loaded, place)
     known = np.isfinite(signals.r)
-    said = np.isfinite(p).all(axis=1)
+    said: Bools = np.asarray(np.isfinite(p).all(axis=1))
     at = np.flatnonzero(known & said)
     if len(at) == 0:
         return None
@@ -353,6 +345,24 @@ def _meta_forecast(
     )
 
 
+def _promises(
+    signals: SignalRows, loaded: Sequence[LoadedVintage], place: Ints
+) -> tuple[Floats, Floats, Floats]:
+    """Return calibrated and raw probabilities and expected R of signals, NaN without a model."""
+    n = len(signals)
+    p, raw, expected = np.full((n, 2), np.nan), np.full((n, 2), np.nan), np.full(n, np.nan)
+    for i in np.unique(place[place >= 0]):
+        vintage = loaded[i]
+        own = np.flatnonzero(place == i)
+        promise = vintage.promise(signals.X[own], signals.names)
+        if promise is None or vintage.meta is None:
+            continue
+        p[own] = np.column_stack([1.0 - promise.win_rate, promise.win_rate])
+        raw[own] = vintage.meta.raw_proba(signals.X[own])
+        expected[own] = promise.expected_r
+    return p, raw, expected
+
+
 def _signal_momentum(trained: Trained) -> NDArray[np.int8]:
     """Return the momentum at every consensus signal."""
     signals = trained.signals
@@ -360,6 +370,6 @@ def _signal_momentum(trained: Trained) -> NDArray[np.int8]:
     for k, (rows, replay) in enumerate(zip(trained.rows, trained.replays, strict=True)):
         own = np.flatnonzero(signals.pair == k)
         at = np.minimum(np.searchsorted(rows.known_at, signals.time[own]), len(rows.known_at) - 1)
-        there = rows.known_at[at] == signals.time[own]
+        there = np.equal(rows.known_at[at], signals.time[own])
         out[own] = np.where(there, replay.probe.momentum[at], 0)
     return out

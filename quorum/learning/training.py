@@ -350,7 +350,9 @@ def _finish(
         vintage = Vintage(
             **{
                 **stage.model_dump(include=set(Vintage.model_fields)),
-                "key": dated_name(stage.valid_from, "whole", stage.key, digest.hexdigest()),
+                "key": dated_name(
+                    stage.valid_from, "whole", stage.metrics[MARKET_KEY], digest.hexdigest()
+                ),
                 "metrics": {**stage.metrics, "meta": metrics},
             }
         )

@@ -51,6 +51,9 @@ class VintageFiles(Mapping[str, bytes]):
             raise KeyError(name)
         return self._store.read(self._manifest.key, name)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._manifest.files
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._manifest.files)
 

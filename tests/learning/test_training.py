@@ -55,10 +55,6 @@ def short(folder: Path, **learning: object) -> Plan:
 # Again, and elsewhere -----------------------------------------------------------------------
 
 
-@pytest.mark.xfail(
-    reason="a vintage's key follows from the key it was read under, see training._finish",
-    strict=True,
-)
 def test_training_again_fits_nothing_and_publishes_the_same_vintages(small, tmp_path):
     shutil.copytree(small.store.root, tmp_path / "store")
     store = ModelStore(tmp_path / "store")

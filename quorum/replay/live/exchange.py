@@ -86,6 +86,9 @@ class Exchange:
         self.closing = Event()
         #: Called once, when candles are asked for the first time.
         self.on_candles: Callable[[], None] | None = None
+        #: Called with every request before it is carried out (False), and after, before its
+        #: answer is sent (True): where drills pull the plug.
+        self.on_request: Callable[[Request, bool], None] | None = None
         self._venues: dict[TradingMode, Venue] = {}
         self._random = random.Random(settings.seed)
 
@@ -164,7 +167,11 @@ class Exchange:
                 return Reply(None, silent=True)
             if _places_order(request) and (rejected := strike("reject_order", now, request)):
                 refuse(rejected.code, rejected.message)
+            if self.on_request is not None:
+                self.on_request(request, False)
             content = handler(request)
+            if self.on_request is not None:
+                self.on_request(request, True)
             if truncated := strike("truncated", now, request):
                 return Reply(content, kept=0.5, breaks=truncated.breaks)
             return content
