@@ -102,7 +102,7 @@ def _measure(name: str) -> Measure:
 def _hyperopt(
     data: BenchData, runs: int, tell: Callable[[str], None]
 ) -> tuple[list[Figure], list[Figure]]:
-    """Run the hyperopt benchmark, which is a command of its own too, with what it runs by itself."""
+    """Measure hyperopt, which is also a command of its own, as that does."""
     import hyperopt
 
     tell("hyperopt, votes computed once")

@@ -11,6 +11,7 @@ import pandas as pd
 from live_exchange import Drill
 
 from quorum.guards import Ledger, SqlStore, State
+from quorum.replay.live.orders import OPEN
 
 #: Rounding of amounts, and of prices on their tick.
 GRACE = 1e-9
@@ -136,7 +137,7 @@ def _order_problems(trades: Sequence[dict[str, Any]], account: Mapping[str, Any]
             yield f"order {number} filled {quantity:g}, by the bot {known[number]['filled']}"
     for order in account["orders"]:
         number, name = str(order["id"]), order["symbol"]
-        if order["status"] not in ("NEW", "PARTIALLY_FILLED"):
+        if order["status"] not in OPEN:
             continue
         if order["id"] in placed:
             continue
@@ -194,7 +195,6 @@ def forgotten(before: Ledger | None, after: Ledger | None) -> list[str]:
         "last_at": lambda g: g.last_at or 0.0,
     }
     if before.day_start == after.day_start:
-        grows["day_trades"] = lambda g: g.day_trades
         grows["day_stopped"] = lambda g: g.day_stopped
         if before.day_open != after.day_open:
             found.append(f"guards: the day opened at {before.day_open}, now {after.day_open}")

@@ -30,6 +30,7 @@ BUSY: dict[str, Any] = {
             "gate": 0.3,
             "medium": 0.3,
         },
+        "exits": {"ladder": {"min_first": 0.5}},
         "guards": {
             "position": {
                 "max_correlation": 1.0,

@@ -8,8 +8,8 @@ orders rest. Moments are drawn from a seed.
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -19,13 +19,11 @@ from live_exchange import Bot, Drill
 
 from drills.checks import (
     asked_again,
-    book_problems,
+    entered,
     forgotten,
     ledger,
     loosened,
-    problems,
     settled,
-    symbol,
 )
 from drills.ground import BUSY, PAIRS, Report
 from quorum.guards import State
@@ -103,7 +101,8 @@ class Plug:
         if moment == "order cancelled, not answered":
             return cancels and done
         if moment == "closing by the guards":
-            return places and done and request.parameters.get("reduceOnly") == "true"
+            held = ledger(self.drill) if places and done else None
+            return held is not None and held.state is State.HALTED
         if moment == "right after a fill":
             return done and self._executions() > self._fills
         if done and not request.path.endswith("/ping"):
@@ -153,6 +152,39 @@ def drawn(moments: Mapping[str, int], count: int, dice: random.Random) -> list[s
     return (first + rest)[:count]
 
 
+def run_closing(folder: Path, datadir: Path, *, stops: bool, seed: int, report: Report) -> None:
+    """Kill a bot while its guards close every position, and again once they have.
+
+    The drawdown that ends all trading is set so low that it comes within hours.
+    """
+    busy = deepcopy(BUSY)
+    busy["quorum"]["guards"]["system"] = {"max_drawdown": 0.02}
+    config = {**busy, "order_types": {"stoploss_on_exchange": stops}}
+    with Drill(
+        folder, datadir, BEGIN, orders=True, pairs=PAIRS, throttle=THROTTLE, config=config
+    ) as drill:
+        plug = Plug(drill, random.Random(seed))
+        drill.start_bot(timeout=300)
+        for moment in ("closing by the guards", "while orders rest"):
+            said = kill(drill, plug, moment, pd.Timedelta("48h"))
+            guards = ledger(drill)
+            if guards is None or guards.state is not State.HALTED:
+                report.losses.append(f"{said}: the guards are not halted")
+            report.restarts += restart(drill, plug, die=False)
+            report.kills += 1
+            halted = drill.now
+            found = settled(drill, stops=stops) + forgotten(guards, ledger(drill))
+            drill.run_until(drill.now + pd.Timedelta("2h"), timeout=600)
+            found += [f"{name} is still held" for name in drill.account()["positions"]]
+            found += [
+                f"entered {trade['pair']} although halted"
+                for trade in drill.trades()
+                if pd.Timestamp(trade["open_date"], tz="UTC") > halted
+            ]
+            report.losses += [f"kill {said}: {text}" for text in found]
+        report.trades = sum(entered(trade) > 0 for trade in drill.trades())
+
+
 def run(
     folder: Path,
     datadir: Path,
@@ -196,4 +228,4 @@ def run(
         drill.run_until(drill.now + pd.Timedelta("3h"), timeout=600)
         report.losses += settled(drill, stops=orders and stops)
         report.losses += asked_again((bot.log for bot in drill.bots), drill.trades())
-        report.trades = len([t for t in drill.trades() if t["open_rate"]])
+        report.trades = sum(entered(trade) > 0 for trade in drill.trades())

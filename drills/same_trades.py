@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from backtests import backtesting
+from freqtrade.misc import deep_merge_dicts
 from live_exchange import Drill, ms
 
 from drills.ground import Report
@@ -224,20 +226,17 @@ def run(
 ) -> None:
     """Trade a span in a dry run and in a backtest and compare."""
     hour = timedelta(hours=1)
-    history = str((pd.Timestamp(begin) - 5 * 24 * hour))
+    history = str(pd.Timestamp(begin) - 5 * 24 * hour)
     detailed = with_path(datadir, folder / "path", pairs, history, end)
-    # The backtest's first decision is at the close of its first candle.
-    expected = backtest(detailed, folder, begin, end, {**changes, "pairs": list(pairs)})
     live = folder / "live"
     live.mkdir(parents=True, exist_ok=True)
-    with Drill(
-        live,
-        datadir,
-        pd.Timestamp(begin) + hour / 2,
-        pairs=pairs,
-        throttle=THROTTLE,
-        config=changes,
-    ) as drill:
+    # The backtest's first decision is at the close of its first candle.
+    start = pd.Timestamp(begin) + hour / 2
+    with Drill(live, datadir, start, pairs=pairs, throttle=THROTTLE, config=changes) as drill:
+        # Records lie beside the candles; the bot is given them, so the backtest is, too.
+        records = {"quorum": {"market": drill.exchange.records_overlay(folder)}}
+        same = {**deep_merge_dicts(records, deepcopy(changes)), "pairs": list(pairs)}
+        expected = backtest(detailed, folder, begin, end, same)
         bot = drill.start_bot(timeout=300)
         drill.run_until(end, timeout=3600)
         found = [done for trade in drill.trades() if (done := dry_run(trade)) is not None]

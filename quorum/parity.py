@@ -109,13 +109,10 @@ def compare_pair(pair: str, journal: Journal, replay: Replay, tolerance: float =
     parity = PairParity(pair)
     names = column_names(replay.table)
     faults = [fault for fault in journal.faults if fault.pair == pair]
-    entries: dict[tuple[str, int], list[JournaledEntry]] = {}
-    for entry in journal.entries:
-        if entry.pair == pair:
-            entries.setdefault((entry.run.id, entry.time), []).append(entry)
+    entries = _entries_of(pair, journal)
     agreeing: list[tuple[JournaledCandle, int]] = []
     differing_rows: list[tuple[JournaledCandle, int, dict[str, Value], dict[str, Value]]] = []
-    for live in sorted(_of(pair, journal), key=lambda candle: (candle.time, candle.at)):
+    for live in _candles_of(pair, journal):
         row = replay.table.row_at(live.time)
         if row is None:
             parity.absent += 1
@@ -124,8 +121,8 @@ def compare_pair(pair: str, journal: Journal, replay: Replay, tolerance: float =
         values = column_values(replay.market, replay.table, row)
         here: dict[str, Value] = dict(zip(names, values, strict=True))
         there = dict(live.values)
-        for entry in entries.get((live.run.id, live.time), []):
-            parity.entries += _add_entry(entry, replay, row, there, here)
+        for number, entry in enumerate(entries.get((live.run.id, live.time), []), start=1):
+            parity.entries += _add_entry(entry, f"entry {number}", replay, row, there, here)
         if differing(there, here, tolerance):
             differing_rows.append((live, row, there, here))
         else:
@@ -159,18 +156,30 @@ def _usual(
     }
 
 
-def _of(pair: str, journal: Journal) -> list[JournaledCandle]:
-    return [candle for candle in journal.candles if candle.pair == pair]
+def _candles_of(pair: str, journal: Journal) -> list[JournaledCandle]:
+    """Return the candles of a pair in the order of time; a restarted bot sees one twice."""
+    own = (candle for candle in journal.candles if candle.pair == pair)
+    return sorted(own, key=lambda candle: (candle.time, candle.at))
+
+
+def _entries_of(pair: str, journal: Journal) -> dict[tuple[str, int], list[JournaledEntry]]:
+    """Return the entries of a pair by run and candle."""
+    found: dict[tuple[str, int], list[JournaledEntry]] = {}
+    for entry in journal.entries:
+        if entry.pair == pair:
+            found.setdefault((entry.run.id, entry.time), []).append(entry)
+    return found
 
 
 def _add_entry(
     entry: JournaledEntry,
+    name: str,
     replay: Replay,
     row: int,
     there: dict[str, Value],
     here: dict[str, Value],
 ) -> bool:
-    """Add stop, target and refusal of an entry to both sides; False where there is no signal.
+    """Add an entry's stop, target and refusal to both sides; False where there is no signal.
 
     What the account refuses is not replayed; what the market refuses must be refused live.
     """
@@ -187,12 +196,12 @@ def _add_entry(
         settings.exits,
         context.facts.get("stop_factor", 1.0),
     )
-    there["entry stop"], here["entry stop"] = entry.stop, exits.stop
-    there["entry target"], here["entry target"] = entry.target, exits.targets[0]
+    there[f"{name} stop"], here[f"{name} stop"] = entry.stop, exits.stop
+    there[f"{name} target"], here[f"{name} target"] = entry.target, exits.targets[0]
     veto = context.veto or exits.veto
     if veto is not None:
-        name = f"entry refusal {veto}"
-        there[name], here[name] = int(entry.refusal == veto), 1
+        refused = f"{name} refused {veto}"
+        there[refused], here[refused] = int(entry.refusal == veto), 1
     return True
 
 

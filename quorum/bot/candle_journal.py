@@ -78,6 +78,7 @@ class CandleJournal:
     ) -> None:
         self._facts = {"bot": bot, "timeframe": timeframe, "startup": startup}
         self._models = models
+        self.folder = folder
         self._file = JournalWriter(folder, settings)
         self._run: dict[str, Any] = {}
         self._in_force: InForce | None = None

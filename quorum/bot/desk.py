@@ -23,6 +23,7 @@ from quorum.account import AccountState
 from quorum.bot.candle_journal import CandleJournal
 from quorum.bot.models import BotModels
 from quorum.bot.source import FrameSource
+from quorum.bot.vetoes import Vetoes
 from quorum.candles import epoch_ms, timeframe_ms
 from quorum.consensus import ConsensusSettings
 from quorum.context.liquidation import Liquidation, safe_leverage
@@ -64,6 +65,8 @@ class Desk:
         Entries by tag, refusals by reason code.
     signals : dict of Signal
         By pair and opening time of the trade, as far as this process knows them.
+    rates : dict of float
+        By pair the market's price when an entry was last considered.
     unsettled : bool
         Whether the exchange may hold orders that the host does not know of.
     """
@@ -78,9 +81,10 @@ class Desk:
         self.accepted: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self._pending: dict[str, Signal] = {}
-        self._vetoed: dict[str, int] = {}
+        self._vetoed = Vetoes()
         self._min_order: dict[str, float] = {}
         self.signals: dict[tuple[str, datetime], Signal] = {}
+        self.rates: dict[str, float] = {}
         self.unsettled = False
 
     # Columns ------------------------------------------------------------------------------
@@ -151,6 +155,7 @@ class Desk:
 
     def limit_price(self, pair: str, at: datetime, price: float) -> float:
         """Return the price to enter at (spec Z2), ``price`` for an immediate entry."""
+        self.rates[pair] = price
         found = self.signal_row(pair, at)
         if found is None:
             return price
@@ -193,11 +198,11 @@ class Desk:
         self._pending.pop(pair, None)
         found = self.signal_row(pair, at)
         candle = None if found is None else int(found[0].time[found[1]])
-        if found is None or self._vetoed.get(pair) == candle:
+        if found is None or self._vetoed.holds(pair, candle):
             return None
         # One decision per signal: a host that asks again within the candle, live or on shorter
         # candles, would else take what was refused as soon as the price has moved far enough.
-        self._vetoed.pop(pair, None)
+        self._vetoed.lift(pair)
         self._min_order[pair] = account.min_order
         signal = self._pending[pair] = draw_up(*found, pair, entry, account, self.settings)
         return signal
@@ -219,7 +224,7 @@ class Desk:
         self._note(pair, signal, refusal)
         if refusal is not None:
             self.refused[refusal] += 1
-            self._vetoed[pair] = int(signal.timestamp.timestamp() * 1000)
+            self._vetoed.put(pair, int(signal.timestamp.timestamp() * 1000))
             del self._pending[pair]
             return False
         self.accepted[signal.tag] += 1

@@ -9,13 +9,12 @@ from typing import Any
 
 import pandas as pd
 from freqtrade.data.btanalysis import get_latest_backtest_filename, load_backtest_data
-from freqtrade.persistence import Trade, init_db
 from pydantic import ValidationError
 
-from quorum.bot.desk import SIGNAL_KEY
 from quorum.bot.journal import journal_path
 from quorum.entry import Signal
 from quorum.errors import DataError
+from quorum.report.page.database import database_run
 from quorum.report.trades import Fill, Results, TradeRecord
 
 
@@ -58,22 +57,15 @@ def load_backtest(path: Path) -> Results:
 
 
 def load_database(url: str) -> Results:
-    """Read the trades of a bot's database.
+    """Read the trades of a bot's database, which is not written: the bot may be running.
 
     Raises
     ------
     DataError
-        If the database cannot be opened.
+        If the database cannot be read, or holds only another strategy's trades.
     """
-    _, _, file = url.partition("sqlite:///")
-    if file and not Path(file).is_file():
-        raise DataError(f"{url}: there is no such database file")
-    try:
-        init_db(url)
-        trades = tuple(_from_trade(trade) for trade in Trade.get_trades([]).all())
-    except Exception as error:
-        raise DataError(f"{url}: cannot be read ({error})") from error
-    return Results(url.rsplit("/", 1)[-1], trades, None)
+    run = database_run(url)
+    return Results(run.name, run.trades, None)
 
 
 def _journal(path: Path) -> dict[str, Any]:
@@ -120,37 +112,4 @@ def _from_row(row: dict[str, Any], stored: dict[str, Any] | None) -> TradeRecord
             if o["order_filled_timestamp"]
         ),
         signal=_signal(stored),
-    )
-
-
-def _from_trade(trade: Trade) -> TradeRecord:
-    short = bool(trade.is_short)
-    low, high = trade.min_rate or trade.open_rate, trade.max_rate or trade.open_rate
-    # The close profit of an open trade is that of its last partial exit.
-    profit = trade.realized_profit if trade.is_open else trade.close_profit_abs
-    return TradeRecord(
-        pair=trade.pair,
-        direction=-1 if short else 1,
-        opened=trade.open_date_utc,
-        closed=trade.close_date_utc if trade.close_date else None,
-        open_rate=trade.open_rate,
-        close_rate=trade.close_rate,
-        profit=profit or 0.0,
-        profit_ratio=trade.close_profit or 0.0,
-        funding=trade.funding_fees or 0.0,
-        best=low if short else high,
-        worst=high if short else low,
-        exit_reason=trade.exit_reason or "",
-        fills=tuple(
-            Fill(
-                o.order_filled_utc or trade.open_date_utc,
-                o.safe_price,
-                o.safe_filled,
-                o.ft_order_side == trade.entry_side,
-                o.ft_order_tag or "",
-            )
-            for o in trade.orders
-            if o.safe_filled > 0
-        ),
-        signal=_signal(trade.get_custom_data(SIGNAL_KEY)),
     )

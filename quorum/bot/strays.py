@@ -20,13 +20,11 @@ from freqtrade.persistence import Order, Trade
 from freqtrade.strategy import IStrategy
 
 from quorum.bot.desk import Desk
+from quorum.bot.troubles import OrderTrouble
 from quorum.exits.management import LADDER_TAG, REVERSAL_TAG
 
 logger = logging.getLogger(__name__)
 
-#: Where, and how, the host tells of an order that failed.
-TROUBLE_LOGGERS = ("freqtrade.freqtradebot", "freqtrade.worker")
-TROUBLE_SIGNS = ("Unable to", "retrying in")
 #: After its last sign of life a bot may have placed orders for this long.
 AFTER_LIFE = timedelta(minutes=15)
 #: How exactly clocks agree.
@@ -39,27 +37,6 @@ ALL = 0.98
 PRICE_GRACE = 1e-3
 #: Client ids of orders by which the exchange itself ends positions.
 EXCHANGE_ORDERS = ("autoclose-", "adl_", "settlement_autoclose-")
-
-
-class OrderTrouble(logging.Handler):
-    """Notes that the host has logged a failed order."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.seen = False
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Note a record that tells of a failed order."""
-        if any(sign in record.getMessage() for sign in TROUBLE_SIGNS):
-            self.seen = True
-
-    def listen(self) -> None:
-        """Begin to note, in place of an earlier one of this process."""
-        for name in TROUBLE_LOGGERS:
-            source = logging.getLogger(name)
-            for handler in [h for h in source.handlers if isinstance(h, OrderTrouble)]:
-                source.removeHandler(handler)
-            source.addHandler(self)
 
 
 class Strays:
@@ -126,7 +103,8 @@ class Strays:
         """Give back the unknown orders of a pair; yield what was done."""
         orders = list(self._exchange.fetch_orders(pair, since))
         if self._exchange.get_option("stoploss_query_requires_stop_flag"):
-            stops = self._exchange.fetch_orders(pair, since, params={"stop": True})
+            # The public call drops the parameters where the exchange limits the time span.
+            stops = self._exchange._fetch_orders(pair, since, params={"stop": True})
             orders += [{**order, "conditional": True} for order in stops]
         triggered = self._triggered(pair, orders)
         for order in sorted(orders, key=lambda o: o.get("timestamp") or 0):

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import math
-import time
-from collections import Counter, deque
+from collections import Counter
 from datetime import datetime
 
+import numpy as np
 from freqtrade.enums import RunMode
 from freqtrade.persistence import Order, Trade
 from freqtrade.strategy import IStrategy
@@ -22,6 +22,7 @@ from quorum.bot.desk import Desk
 from quorum.bot.guard_store import durable_store
 from quorum.bot.notices import say
 from quorum.bot.strays import Strays
+from quorum.bot.troubles import ErrorTally
 from quorum.entry import Account, Signal
 from quorum.exits.management import LADDER_TAG
 from quorum.guards import (
@@ -44,44 +45,8 @@ from quorum.typing import Bools, Floats
 
 logger = logging.getLogger(__name__)
 
-#: Where the host reports a call to the exchange that has failed for good.
-ERROR_LOGGERS = ("freqtrade.exchange.common", "freqtrade.worker")
-ERROR_SIGNS = ("Giving up", "retrying in")
 #: Fewest common returns a correlation is measured on.
 LEAST_RETURNS = 30
-
-
-class ErrorTally(logging.Handler):
-    """Counts the exchange errors the host logs; it tells strategies of them in no other way."""
-
-    def __init__(self, window: float) -> None:
-        super().__init__(logging.WARNING)
-        self.window = 60 * window
-        self._times: deque[float] = deque(maxlen=1000)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Count a record that tells of an exchange error."""
-        if any(sign in record.getMessage() for sign in ERROR_SIGNS):
-            self.add()
-
-    def add(self) -> None:
-        """Count one error."""
-        self._times.append(time.monotonic())
-
-    def count(self) -> int:
-        """Return the errors within the window."""
-        oldest = time.monotonic() - self.window
-        while self._times and self._times[0] < oldest:
-            self._times.popleft()
-        return len(self._times)
-
-    def listen(self) -> None:
-        """Begin to count, in place of an earlier tally of this process."""
-        for name in ERROR_LOGGERS:
-            source = logging.getLogger(name)
-            for handler in [h for h in source.handlers if isinstance(h, ErrorTally)]:
-                source.removeHandler(handler)
-            source.addHandler(self)
 
 
 class Watch:
@@ -219,10 +184,20 @@ class Watch:
         found = self.closes.row(pair, at)
         if found is None:
             return MarketFlags(stale=True)
-        high, low, close = (p[found[1] : found[1] + 1] for p in _prices(found[0]))
+        table, row = found
+        s, columns = self.settings.system, table.columns
+        high, low, close = (p[row : row + 1] for p in _prices(table))
         crossed = bool(crossed_candles(high, low, close)[0])
-        stale = self.closes.age(pair, at) >= self.settings.system.max_age
-        return MarketFlags(stale=stale, crossed=crossed)
+        stale = self.closes.age(pair, at) >= s.max_age
+        latest = columns["volume"][: row + 1][-s.untraded_window :] if "volume" in columns else ()
+        missing = int(np.count_nonzero(np.asarray(latest) <= 0)) > s.max_untraded
+        jump = abs(self._desk.rates.get(pair, close[0]) - close[0])
+        return MarketFlags(
+            stale=stale,
+            crossed=crossed,
+            missing=missing,
+            spike=bool(jump > s.max_jump * columns["atr"][row]),
+        )
 
     def _book_crossed(self, pair: str) -> bool:
         """Whether the best bid lies over the best ask; asked of the exchange at an entry."""

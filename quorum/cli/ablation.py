@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 
 from quorum.bot.host import is_futures, load_market
+from quorum.bot.models import bot_models
 from quorum.bot.results import load_backtest
 from quorum.cli.app import DEFAULT_CONFIG, ConfigOption, DatadirOption, command, console
 from quorum.cli.demo import _span
@@ -122,7 +123,7 @@ def _result_span(result: Path) -> Span:
 def load_materials(
     config: dict[str, Any], settings: Settings, pairs: Sequence[str], span: Span
 ) -> list[Material]:
-    """Evaluate every pair once.
+    """Evaluate every pair once, with the trained models where there are any.
 
     Raises
     ------
@@ -132,6 +133,7 @@ def load_materials(
     rules, symbols = DataDirectory(Path(config["datadir"])), SymbolSettings()
     mode = "futures" if is_futures(config) else "spot"
     fee = float(config.get("fee", symbols.fees(mode)[1]))  # type: ignore[arg-type]
+    models = bot_models(config, settings, config["timeframe"])
     materials = []
     with console.status("") as status:
         for name in pairs:
@@ -146,9 +148,10 @@ def load_materials(
                 funding=funding_paid(market),
             )
             material = material_of(
-                evaluate(market, settings),
+                evaluate(market, settings, models),
                 settings,
                 venue,
+                models=models,
                 start=span.start,
                 end=span.end,
                 startup=STARTUP,

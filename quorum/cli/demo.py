@@ -132,7 +132,7 @@ def demo_command(
     layered = [*config, write_layer(data, models=models)]
     if models:
         console.rule("models")
-        train_once(layered, data.datadir, pairs=list(data.pairs))
+        train_once(layered, data.datadir)
     console.rule("backtest")
     result = backtest(data, layered, USER_DATA / "logs" / "demo.log")
     if models:

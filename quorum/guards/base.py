@@ -126,12 +126,18 @@ class MarketFlags:
         Its data is too old; contradicts itself (bid over ask, low over high).
     errors : int
         Exchange errors within the window of the settings.
+    missing : bool
+        Too many of its latest candles saw no trade: they were not delivered.
+    spike : bool
+        It is quoted too far from its last close.
     """
 
     black_swan: bool = False
     stale: bool = False
     crossed: bool = False
     errors: int = 0
+    missing: bool = False
+    spike: bool = False
 
 
 QUIET = MarketFlags()

@@ -285,11 +285,9 @@ class Guards:
             return _refused(Reason.EQUITY_UNKNOWN, "the account has not been observed yet")
         if ledger.state is not State.ACTIVE:
             return _refused(ledger.reason, self._describe(ledger.reason))
-        system = self.settings.system
-        if system.enabled and flags.crossed:
-            return _refused(Reason.CROSSED_DATA, request.pair)
-        if system.enabled and flags.stale:
-            return _refused(Reason.STALE_DATA, request.pair)
+        doubt = _doubt(flags) if self.settings.system.enabled else None
+        if doubt is not None:
+            return _refused(doubt, request.pair)
         moment = Moment(max(request.at.timestamp(), ledger.last_at), account, ledger, flags)
         return self._ask_entry(request, moment)
 
@@ -307,6 +305,17 @@ class Guards:
 
 def _refused(reason: Reason | None, detail: str) -> Permission:
     return Permission(False, reason or Reason.EMERGENCY_SHUTDOWN, detail)
+
+
+def _doubt(flags: MarketFlags) -> Reason | None:
+    """Return what is wrong with the data of a pair that is to be entered."""
+    if flags.crossed:
+        return Reason.CROSSED_DATA
+    if flags.stale:
+        return Reason.STALE_DATA
+    if flags.missing:
+        return Reason.MISSING_DATA
+    return Reason.PRICE_SPIKE if flags.spike else None
 
 
 def _opened_since(account: AccountState, start: float) -> int:

@@ -37,6 +37,18 @@ class SystemLimits(GuardTier):
     swan_pause: float = Field(60.0, ge=0, description="no entries after a black swan [min]")
     flatten: bool = Field(False, description="whether a black swan closes every position")
     max_age: float = Field(3.0, ge=1, description="age at which data is stale [candles]")
+    max_untraded: int = Field(
+        2, ge=0, description="candles without trades in the window that are not yet missing data"
+    )
+    untraded_window: int = Field(
+        24, ge=1, le=1000, description="latest candles searched for missing ones [candles]"
+    )
+    max_jump: float = Field(
+        3.0,
+        gt=0,
+        description="distance of the quoted price from the last close at which it is a spike, no "
+        "price to enter at [ATR]",
+    )
     max_errors: int = Field(5, ge=1, description="exchange errors that stop entries [errors]")
     error_window: float = Field(15.0, gt=0, description="within how long they count [min]")
 

@@ -285,7 +285,7 @@ def _software(live: JournaledCandle, replay: Replay, closed: int) -> Iterator[Re
         yield Reason(Cause.VERSION, f"Quorum {live.run.version} live, {replay.version} replayed")
 
 
-def _unexplained(live: JournaledCandle, replay: Replay, row: int, columns: Sequence[str]) -> Reason:
+def _unexplained(live: JournaledCandle, columns: Sequence[str]) -> Reason:
     """Say what is left where everything a candle follows from is the same."""
     silent = [
         name.split()[1]

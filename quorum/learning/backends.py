@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 import warnings
@@ -37,6 +38,8 @@ Call: TypeAlias = Callable[[Task, Shared], Result]
 MAPPED_FROM = 1 << 20
 #: How often a worker looks whether the process it works for is still there [s].
 WATCH = 1.0
+#: One entry per ``kept_workers`` that is entered.
+_kept: list[bool] = []
 #: How often all is sent again to a cluster whose workers lost it.
 ROUNDS = 3
 
@@ -175,6 +178,21 @@ def _joblib(
         _end_workers(results)
 
 
+@contextmanager
+def kept_workers() -> Iterator[None]:
+    """Let the processes of this machine serve every ``run_tasks`` within; end them at its end.
+
+    A process takes seconds to import what it works with.
+    """
+    _kept.append(True)
+    try:
+        yield
+    finally:
+        _kept.pop()
+        if not _kept:
+            _end_processes()
+
+
 def _end_with(parent: int) -> None:
     """Let this worker end when ``parent`` does, also if that was killed and could not say so."""
 
@@ -187,12 +205,19 @@ def _end_with(parent: int) -> None:
 
 
 def _end_workers(results: Any) -> None:
-    """End the processes now, whatever they are doing, and not when they have idled for long."""
+    """Drop what was not done, and end the processes now, not when they have idled for long."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # joblib remarks that not all results were taken
         results.close()
-    loky = _imported("joblib.externals.loky")
-    loky.get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+    if not _kept:
+        _end_processes()
+
+
+def _end_processes() -> None:
+    loky = sys.modules.get("joblib.externals.loky.reusable_executor")
+    # Asked for where there is none, one would be started.
+    if loky is not None and loky._executor is not None:
+        loky.get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
 
 # -- a cluster -----------------------------------------------------------------------------------

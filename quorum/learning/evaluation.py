@@ -119,7 +119,8 @@ def _told_of(
         classes=forecast.classes,
         covered=forecast.covered,
         periods=periods,
-        reliability=_reliability(forecast),
+        reliability=_reliability(forecast, forecast.p),
+        reliability_before=_reliability(forecast, forecast.raw),
         importance=importance,
         findings=findings(forecast.name, periods, s.threshold),
     )
@@ -223,10 +224,11 @@ def _ece(p: Floats, code: Ints) -> float | None:
     return float(np.mean([calibration_error(p[rows, k], code[rows] == k) for k in there]))
 
 
-def _reliability(f: Forecast) -> tuple[Bin, ...]:
+def _reliability(f: Forecast, p: Floats) -> tuple[Bin, ...]:
     columns = list(f.acts)
-    promised = f.p[:, columns].ravel()
-    happened = (f.code[:, None] == np.asarray(columns)[None, :]).ravel()
+    rows = np.isfinite(p).all(axis=1)
+    promised = p[rows][:, columns].ravel()
+    happened = (f.code[rows, None] == np.asarray(columns)[None, :]).ravel()
     found = reliability(promised, happened)
     fields = ("promised", "realised", "low", "high", "count")
     rows = zip(*(getattr(found, name).tolist() for name in fields), strict=True)

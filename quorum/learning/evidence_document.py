@@ -126,6 +126,7 @@ class ModelEvidence(Section):
     covered: float = Field(description="share of the candles since the first vintage it spoke on")
     periods: dict[str, Figures] = Field(description="by calendar year, and in total")
     reliability: tuple[Bin, ...] = Field(description="in total, over the classes it acts on")
+    reliability_before: tuple[Bin, ...] = Field((), description="the same before calibration")
     importance: Importance
     findings: tuple[str, ...] = Field(description="what follows, in sentences")
 

@@ -89,7 +89,11 @@ class StoredModels:
         DataError
             There is no such vintage or file, or its content is not what was written.
         """
-        manifest = self._known(key)
+        return self.content(self._known(key), name)
+
+    def content(self, manifest: VintageManifest, name: str) -> bytes:
+        """Return a file of a vintage whose manifest has been read, as ``read`` does."""
+        key = manifest.key
         if name not in manifest.files:
             raise DataError(f"vintage {key}: has no file {name!r}, only {sorted(manifest.files)}")
         return self._checked(key, name, manifest.files[name])

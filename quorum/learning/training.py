@@ -26,7 +26,7 @@ import numpy as np
 
 from quorum.candles import DAY_MS
 from quorum.errors import DataError
-from quorum.learning.backends import BackendSettings, run_tasks
+from quorum.learning.backends import BackendSettings, kept_workers, run_tasks
 from quorum.learning.consensus_models import SignalRows, fit_meta, pool_signals
 from quorum.learning.dataset import PairRows, Pool, horizons, pair_rows, pool
 from quorum.learning.folds import Fold, walk_forward
@@ -129,7 +129,7 @@ def train(
     StoreError
         If the store cannot be written; the chain in use stays.
     """
-    with store.writing():
+    with store.writing(), kept_workers():
         rows, pooled = _read_pairs(plan, progress)
         tasks, skipped = _fold_tasks(plan, pooled)
         stages, reused = _fit_folds(plan, store, pooled, tasks, progress)

@@ -49,7 +49,7 @@ class VintageFiles(Mapping[str, bytes]):
     def __getitem__(self, name: str) -> bytes:
         if name not in self._manifest.files:
             raise KeyError(name)
-        return self._store.read(self._manifest.key, name)
+        return self._store.content(self._manifest, name)
 
     def __contains__(self, name: object) -> bool:
         return name in self._manifest.files

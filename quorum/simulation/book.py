@@ -67,6 +67,8 @@ class Book:
         sizing = self.settings.sizing
         very_high, high, medium = sizing.win_rate
         band = Band(int(self.table.band[row]))
+        expectation = self.table.expectation(row)
+        promised = {Band.VERY_HIGH: very_high, Band.HIGH: high}.get(band, medium)
         return SizeRequest(
             float(self.confidence[entry]),
             float(o.entry_price[entry]),
@@ -79,7 +81,7 @@ class Book:
             confluence=float(c.confluence[row]),
             reliability=float(c.confidence[row]),
             risk_reward=float(o.risk_reward[entry]),
-            win_rate={Band.VERY_HIGH: very_high, Band.HIGH: high}.get(band, medium),
+            win_rate=promised if expectation is None else expectation[0],
             regime_factor=named.get("regime", 1.0),
         )
 

@@ -14,7 +14,7 @@ from quorum.candles import Candles
 from quorum.consensus import GRACE, ConsensusSettings
 from quorum.pipeline import Evaluation
 from quorum.settings import Settings
-from quorum.signals import SignalTable, decide, publish
+from quorum.signals import Decider, SignalTable, decide, publish
 from quorum.simulation.context import Context, read_context
 from quorum.simulation.venue import Venue
 from quorum.typing import Bools, Ints
@@ -37,7 +37,9 @@ class Material:
     venue : Venue
     settings : Settings
     frame : DataFrame
-        The votes, as :func:`quorum.signals.decide` takes them.
+        The votes, as :func:`quorum.signals.decide` takes them; with ``models`` every column.
+    models : Decider or None
+        Trained models, where they decide which entries there are or how large they become.
     """
 
     pair: str
@@ -47,6 +49,7 @@ class Material:
     venue: Venue
     settings: Settings
     frame: pd.DataFrame
+    models: Decider | None = None
 
     def decide(
         self,
@@ -55,10 +58,19 @@ class Material:
         weights: Mapping[str, float] | None = None,
     ) -> SignalTable:
         """Return the signals that other heads or another consensus would have given."""
-        table = decide(
-            self.frame,
+        frame, known = self.frame, self.table.votes.heads
+        heads = heads or known
+        if self.models is not None:
+            # Models know every head: one that is left out abstains, to the consensus the same.
+            frame = frame.assign(
+                **{f"vote_{h}": np.float32("nan") for h in known if h not in heads}
+            )
+            heads = known
+        decided = decide if self.models is None else self.models.decide
+        table = decided(
+            frame,
             self.table.time,
-            heads or self.table.votes.heads,
+            heads,
             weights or self.settings.head_weights(),
             consensus or self.settings.consensus,
         )
@@ -92,6 +104,7 @@ def material_of(
     settings: Settings,
     venue: Venue,
     *,
+    models: Decider | None = None,
     start: int | None = None,
     end: int | None = None,
     startup: int = 0,
@@ -104,6 +117,8 @@ def material_of(
     settings : Settings
     venue : Venue
         Its funding has one value per candle of the evaluation.
+    models : Decider, optional
+        The trained models whose predictions are in the evaluation.
     start, end : int, optional
         Opening time of the first and of the last candle, milliseconds since the epoch.
     startup : int, default 0
@@ -119,7 +134,9 @@ def material_of(
     frame = frame.assign(close=candles.close[span])
     cut = candles.head(span.stop).tail(first)
     heads = tuple(result.votes)
-    table = decide(frame, cut.time, heads, settings.head_weights(), settings.consensus)
+    decided = decide if models is None else models.decide
+    table = decided(frame, cut.time, heads, settings.head_weights(), settings.consensus)
+    kept = models if _models_decide(settings) else None
     votes = [f"{kind}_{head}" for head in heads for kind in ("vote", "confidence", "reason")]
     funding = None if venue.funding is None else venue.funding[span]
     return Material(
@@ -129,5 +146,13 @@ def material_of(
         tradable=frame["tradable"].to_numpy(dtype=np.bool_),
         venue=replace(venue, funding=funding),
         settings=settings,
-        frame=frame[[*votes, *DECIDED_FROM]],
+        frame=frame[[*votes, *DECIDED_FROM]] if kept is None else frame,
+        models=kept,
     )
+
+
+def _models_decide(settings: Settings) -> bool:
+    """Tell whether models decide more than the votes that are in the columns already."""
+    consensus, sized = settings.consensus, settings.sizing.method == "elite"
+    judged = settings.learning.meta.enabled and (settings.learning.meta.confidence or sized)
+    return consensus.calibrated or consensus.weights == "outcomes" or judged

@@ -64,7 +64,7 @@ def watch_on(tables, *, runmode=RunMode.BACKTEST, folder=None, **guards) -> Watc
         config["db_url"] = f"sqlite:///{folder / 'trades.sqlite'}"
     strategy = SimpleNamespace(dp=Messages(runmode), config=config, wallets=None)
     settings = load_settings({"guards": guards})
-    return Watch(strategy, SimpleNamespace(settings=settings, tables=tables, step=STEP))
+    return Watch(strategy, SimpleNamespace(settings=settings, tables=tables, step=STEP, rates={}))
 
 
 @pytest.fixture(params=["memory", "database"])
@@ -417,7 +417,7 @@ def test_a_crossed_order_book_and_repeated_exchange_errors_refuse_entries(databa
 
 def test_errors_the_host_logs_are_counted_within_their_window(monkeypatch):
     clock = [1000.0]
-    monkeypatch.setattr("quorum.bot.watch.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("quorum.bot.troubles.time.monotonic", lambda: clock[0])
     tally = ErrorTally(15.0)
     tally.listen()
     ErrorTally(15.0).listen()

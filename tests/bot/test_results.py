@@ -338,7 +338,7 @@ def test_a_closed_trade_has_all_its_profit_and_a_foreign_one_no_signal(database)
 
 def test_an_empty_database_has_no_trades_and_a_bad_address_is_named(database):
     assert load_database(database).trades == ()
-    with pytest.raises(DataError, match="nothing://: cannot be read"):
+    with pytest.raises(DataError, match="nothing://: no usable database URL"):
         load_database("nothing://")
     with pytest.raises(DataError, match=r"no/such/folder.*no such database"):
         load_database("sqlite:////no/such/folder/t.sqlite")

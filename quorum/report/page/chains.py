@@ -1,36 +1,33 @@
-"""What was learned and tuned: random entries, walks forward, models. Hidden while absent."""
+"""What was simulated and tuned: random entries and walks forward. Hidden while absent."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from quorum.evidence.bootstrap import percentile_of
+from quorum.evidence.bootstrap import Interval, percentile_of
 from quorum.report.page.blocks import (
     Block,
     Cell,
     Chart,
     Section,
     Table,
-    Text,
     counted,
     date,
     number,
     percent,
+    tone_of,
 )
 from quorum.report.page.figures import (
     FOURTH,
     RUN,
     THIRD,
     histogram_figure,
-    promise_figure,
     windows_figure,
 )
-from quorum.report.page.inputs import Inputs, ModelEvidence, RandomEntries, Walk
-
-#: Features of a model named at most.
-FEATURES = 15
+from quorum.report.page.inputs import Inputs, RandomEntries, Walk
 
 
 def random_blocks(chance: RandomEntries) -> list[Block]:
@@ -65,69 +62,49 @@ def walk_section(inputs: Inputs) -> Section | None:
 
 
 def _walk(walk: Walk, place: int) -> list[Block]:
-    windows = [(w.train_start, w.test_start, w.test_end) for w in walk.windows]
-    colours = (RUN, THIRD, FOURTH)
-    series = [
-        (name, np.array([w.metrics.get(name, np.nan) for w in walk.windows]), colours[i % 3])
-        for i, name in enumerate(walk.measures)
-    ]
+    spans = [(w.train_start, w.test_start, w.test_end) for w in walk.windows]
     sentence = (
-        f"{walk.title}: {counted(len(windows), 'window')}, each trained on the grey span and "
-        f"tested on the blue one after it, {date(windows[0][1])} to {date(windows[-1][2])}."
+        f"{walk.title}: {counted(len(spans), 'window')}, each trained on the grey span and "
+        f"tested on the blue one after it, {date(spans[0][1])} to {date(spans[-1][2])}."
     )
+    unknown = Interval(math.nan, math.nan, math.nan)
+    panels = [
+        (
+            panel.title,
+            [(name, [w.metrics.get(name, unknown) for w in walk.windows], colour)
+             for name, colour in zip(panel.measures, (RUN, THIRD, FOURTH), strict=False)],
+        )
+        for panel in walk.panels
+    ]  # fmt: skip
+    names = [name for panel in walk.panels for name in panel.measures]
     rows: list[Sequence[Cell | str]] = [
         [
             f"{date(w.test_start)} to {date(w.test_end)}",
-            *(number(w.metrics.get(name, float("nan")), 3) for name in walk.measures),
+            *(_metric(w.metrics.get(name, unknown)) for name in names),
         ]
         for w in walk.windows
     ]
-    middle = [
-        f"{name} {number(float(np.nanmedian(values)), 3)}"
-        for name, values, _ in series
-        if np.isfinite(values).any()
-    ]
-    table = Table(
-        [("test window", ""), *((name, "") for name in walk.measures)],
-        rows,
-        f"Medians over the windows: {', '.join(middle)}." if middle else "",
-    )
-    height = 220 + 14 * len(windows)
-    return [Chart(f"walk-{place}", windows_figure(windows, series), sentence, height), table]
+    table = Table([("test window", ""), *((name, "") for name in names)], rows, _middle(walk))
+    height = 60 + 13 * len(spans) + 130 * len(panels)
+    return [Chart(f"walk-{place}", windows_figure(spans, panels), sentence, height), table]
 
 
-def models_section(inputs: Inputs) -> Section | None:
-    """Show calibration and what the models read; None without models."""
-    blocks = [block for i, model in enumerate(inputs.models) for block in _model(model, i)]
-    return Section("models", "What did the models learn?", blocks) if blocks else None
+def _metric(interval: Interval) -> Cell:
+    if math.isnan(interval.low):
+        return Cell(number(interval.estimate, 3, sign=True))
+    return Cell(number(interval.estimate, 3, sign=True), tone_of(interval))
 
 
-def _model(model: ModelEvidence, place: int) -> list[Block]:
-    blocks: list[Block] = []
-    said = ", ".join(f"{name} {number(value, 3)}" for name, value in model.metrics.items())
-    if said:
-        blocks.append(Text(f"{model.name}, out of sample: {said}."))
-    if model.findings:
-        blocks.append(Text(" ".join(model.findings)))
-    if len(model.promised):
-        inside = (model.low <= model.promised) & (model.promised <= model.high)
-        sentence = (
-            f"{model.name}: {int(inside.sum())} of {len(inside)} groups of predictions came true "
-            "as often as promised."
-        )
-        figure = promise_figure(
-            model.promised, model.realised, model.low, model.high, model.count, "probability"
-        )
-        blocks.append(Chart(f"model-{place}", figure, sentence))
-    if model.importance:
-        top = list(model.importance)[:FEATURES]
-        largest = top[0][1] or 1.0
-        rows: list[Sequence[Cell | str]] = [
-            [name, Cell(percent(share), bar=share / largest)] for name, share in top
-        ]
-        caption = (
-            f"{model.name}: {top[0][0]} carries most; the {len(top)} features shown carry "
-            f"{percent(sum(share for _, share in top), 0)}."
-        )
-        blocks.append(Table([("feature", ""), ("share of importance", "")], rows, caption))
-    return blocks
+def _middle(walk: Walk) -> str:
+    """Say what is typical of the windows, and in how many of them it is better than nothing."""
+    said = []
+    for panel in walk.panels:
+        for name in panel.measures:
+            found = np.array([w.metrics[name].estimate for w in walk.windows if name in w.metrics])
+            found = found[np.isfinite(found)]
+            if len(found):
+                said.append(
+                    f"{name}: median {number(float(np.median(found)), 3, sign=True)}, above zero "
+                    f"in {int(np.sum(found > 0))} of {len(found)} windows"
+                )
+    return "; ".join(said) + ("." if said else "")

@@ -10,55 +10,63 @@ from typing import Any
 import numpy as np
 
 from quorum.errors import DataError
+from quorum.evidence.bootstrap import Interval
 from quorum.evidence.performance import sharpe
-from quorum.learning.evidence_document import TOTAL, Evidence, load_evidence
-from quorum.learning.manifest import VintageManifest
+from quorum.learning.evidence_document import load_evidence
+from quorum.learning.manifest import ChainManifest, VintageManifest
 from quorum.learning.stored import StoredModels
-from quorum.report.page.inputs import ModelEvidence, Trials, Walk, Window
-from quorum.report.page.run import Run
+from quorum.report.page.heads import head_skills
+from quorum.report.page.inputs import Learned, Panel, Trials, Walk, Window
+from quorum.report.page.ledger import read_ledger
+from quorum.report.page.confidence import outcome
+from quorum.report.page.run import PageSettings, Run
 from quorum.tuning.walk import WindowResult
 from quorum.tuning.windows import read_timerange
 
 #: Heads that only a trained model can vote for.
-MODEL_HEADS = frozenset({"signal", "ensemble"})
-#: Parts of a vintage with a loss of their own, and how the page calls it.
-PARTS = {"signal": "signal skill", "ensemble": "ensemble skill", "meta": "meta skill"}
+MODEL_HEADS = ("signal", "ensemble")
+#: Models whose loss each vintage knows.
+PARTS = (*MODEL_HEADS, "meta")
+#: Probabilities of a stored vote and of one computed again that are the same.
+SAME = 1e-3
 
 
 def models_voted(run: Run) -> bool:
     """Tell whether any trade of a run was opened with the vote of a model."""
-    return any(t.signal is not None and MODEL_HEADS & set(t.signal.votes) for t in run.trades)
+    return any(t.signal is not None and set(MODEL_HEADS) & set(t.signal.votes) for t in run.trades)
 
 
-def chain_walk(root: Path, run: Run) -> Walk | None:
-    """Return the walk of the chain of models in use; None where no model voted in the run.
+def votes_changed(run: Run) -> tuple[int, int]:
+    """Count the trades whose models vote otherwise today, and all that can be compared.
 
-    Raises
-    ------
-    DataError
-        If the store cannot be read.
+    Models were trained again since, or another chain is in use: what the tables of the run say of
+    them is not what the run traded on.
     """
-    if not root.is_dir() or not models_voted(run):
-        return None
-    store = StoredModels(root)
-    chain = store.current()
-    if chain is None:
-        return None
-    known = {manifest.key: manifest for manifest in store.vintages()}
-    vintages = [known[key] for key in chain.vintages if key in known]
-    if not vintages:
-        return None
-    ends = [*(v.valid_from for v in vintages[1:]), max(run.last, vintages[-1].valid_from + 1)]
-    windows = [
-        Window(v.train_start, v.valid_from, end, _skills(v))
-        for v, end in zip(vintages, ends, strict=True)
-    ]
-    measures = [name for name in PARTS.values() if any(name in w.metrics for w in windows)]
-    return Walk(f"Models of chain {chain.id}", windows, measures)
+    changed = known = 0
+    for trade in run.trades:
+        table, signal = run.tables.get(trade.pair), trade.signal
+        if table is None or signal is None:
+            continue
+        row = table.row_at(int(signal.timestamp.timestamp() * 1000))
+        if row is None:
+            continue
+        known += 1
+        for name in MODEL_HEADS:
+            then, now = math.nan, math.nan
+            if name in signal.votes:
+                then = signal.votes[name].direction * signal.votes[name].probability
+            if name in table.votes.heads:
+                h = table.votes.heads.index(name)
+                if table.votes.available[row, h]:
+                    now = float(table.votes.direction[row, h] * table.votes.probability[row, h])
+            if math.isnan(then) != math.isnan(now) or abs(then - now) > SAME:
+                changed += 1
+                break
+    return changed, known
 
 
-def chain_models(root: Path, run: Run) -> list[ModelEvidence]:
-    """Return what was measured of the models in use; empty where no model voted in the run.
+def learned(root: Path, run: Run, settings: PageSettings) -> tuple[Learned | None, Walk | None]:
+    """Return what is known of the chain of models in use, and its walk; None without votes of any.
 
     Raises
     ------
@@ -66,55 +74,66 @@ def chain_models(root: Path, run: Run) -> list[ModelEvidence]:
         If the store or its evidence cannot be read.
     """
     if not root.is_dir() or not models_voted(run):
-        return []
+        return None, None
     store = StoredModels(root)
     chain = store.current()
-    found = None if chain is None else load_evidence(store.root, chain.id)
-    return [] if found is None else models_of(found)
+    if chain is None:
+        return None, None
+    evidence = load_evidence(store.root, chain.id)
+    found = Learned(chain.id, len(chain.vintages), evidence)
+    return found, _walk(store, chain, run, settings)
 
 
-def models_of(evidence: Evidence) -> list[ModelEvidence]:
-    """Return the models of an evidence document as the page shows them."""
-    found = []
-    for model in evidence.models.values():
-        bins, total = model.reliability, model.periods.get(TOTAL)
-        measured = (
-            ()
-            if total is None
-            else (
-                ("log loss", total.log_loss.estimate),
-                ("gained on the base rates", total.gain_on_majority.estimate),
-                ("Brier", total.brier.estimate),
-                ("AUC", total.auc.estimate),
-                ("calibration error", total.ece_after),
-            )
-        )
-        metrics = {name: value for name, value in measured if value is not None}
-        found.append(
-            ModelEvidence(
-                name=model.name,
-                promised=np.array([b.promised for b in bins]),
-                realised=np.array([b.realised for b in bins]),
-                low=np.array([b.low for b in bins]),
-                high=np.array([b.high for b in bins]),
-                count=np.array([b.count for b in bins], dtype=np.int64),
-                importance=[(f.name, f.gain) for f in model.importance.features],
-                metrics=metrics,
-                findings=model.findings,
-            )
-        )
-    return found
+def _walk(
+    store: StoredModels, chain: ChainManifest, run: Run, settings: PageSettings
+) -> Walk | None:
+    known = {manifest.key: manifest for manifest in store.vintages()}
+    vintages = [known[key] for key in chain.vintages if key in known]
+    if not vintages:
+        return None
+    ends = [*(v.valid_from for v in vintages[1:]), max(run.last, vintages[-1].valid_from + 1)]
+    horizon = settings.horizons[len(settings.horizons) // 2]
+    ledger = read_ledger(run.trades)
+    windows = []
+    for vintage, end in zip(vintages, ends, strict=True):
+        metrics = _skills(vintage, settings.level)
+        first, last = max(run.first, vintage.valid_from), min(run.last, end - 1)
+        for skill in head_skills(run, settings, first, last, (horizon,)) if last > first else ():
+            if skill.name in MODEL_HEADS:
+                metrics[f"{skill.name}, IC {horizon}"] = skill.skill[horizon]
+        taken = (ledger.opened >= vintage.valid_from) & (ledger.opened < end)
+        if taken.any():
+            metrics["trades, R"] = outcome(ledger.multiple[taken], settings)
+        windows.append(Window(vintage.train_start, vintage.valid_from, end, metrics))
+    panels = (
+        Panel("removed of the loss, training", [f"{part}, loss removed" for part in PARTS]),
+        Panel("IC in the test", [f"{name}, IC {horizon}" for name in MODEL_HEADS]),
+        Panel("mean trade, R", ["trades, R"]),
+    )
+    return Walk(f"Models of chain {chain.id}", windows, _drawn(panels, windows))
 
 
-def _skills(vintage: VintageManifest) -> dict[str, float]:
+def _drawn(panels: Sequence[Panel], windows: Sequence[Window]) -> list[Panel]:
+    """Leave out what no window knows."""
+    there = {name for window in windows for name in window.metrics}
+    kept = [Panel(p.title, [name for name in p.measures if name in there]) for p in panels]
+    return [panel for panel in kept if panel.measures]
+
+
+def _skills(vintage: VintageManifest, level: float) -> dict[str, Interval]:
     """Return how much of the prior's log loss each part removes, out of fold (share)."""
     found = {}
-    for part, name in PARTS.items():
+    for part in PARTS:
         metrics = vintage.metrics.get(part)
         loss, prior = _loss(metrics, "calibrated"), _loss(metrics, "prior")
         if loss is not None and prior is not None and prior > 0:
-            found[name] = 1.0 - loss / prior
+            found[f"{part}, loss removed"] = _alone(1.0 - loss / prior, level)
     return found
+
+
+def _alone(value: float, level: float) -> Interval:
+    """Return an estimate whose interval is not known."""
+    return Interval(value, math.nan, math.nan, level)
 
 
 def _loss(metrics: Any, kind: str) -> float | None:
@@ -136,8 +155,8 @@ def tuning_walk(folder: Path) -> tuple[Walk, Trials | None]:
         raise DataError(f"{folder}: holds no finished window of quorum tune")
     results = [WindowResult.read(path) for path in files]
     windows = [_window(result) for result in results]
-    walk = Walk(f"Tuning {folder.name}", windows, ["tuned, Sharpe", "configured, Sharpe"])
-    return walk, _trials(results)
+    panel = Panel("Sharpe in the test", ["tuned, Sharpe", "configured, Sharpe"])
+    return Walk(f"Tuning {folder.name}", windows, [panel]), _trials(results)
 
 
 def _window(result: WindowResult) -> Window:
@@ -147,8 +166,8 @@ def _window(result: WindowResult) -> Window:
         int(judged.timestamp() * 1000),
         int(end.timestamp() * 1000),
         {
-            "tuned, Sharpe": float(sharpe(np.array(result.tuned.daily))),
-            "configured, Sharpe": float(sharpe(np.array(result.configured.daily))),
+            "tuned, Sharpe": _alone(float(sharpe(np.array(result.tuned.daily))), 0.95),
+            "configured, Sharpe": _alone(float(sharpe(np.array(result.configured.daily))), 0.95),
         },
     )
 

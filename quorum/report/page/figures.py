@@ -7,11 +7,12 @@ the light ones; the page exchanges them, and puts in fonts and grid, when it is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quorum.evidence.bootstrap import Interval
 from quorum.report.page.blocks import date
 from quorum.typing import Floats, Ints
 
@@ -28,6 +29,21 @@ THIRD = "#009E73"
 FOURTH = "#CC79A7"
 #: Points of a line at most: a page is some thousand pixels wide.
 POINTS = 2400
+
+
+class Promised(Protocol):
+    """Promised and realised rates by group, as :class:`quorum.evidence.forecasts.Reliability`."""
+
+    @property
+    def promised(self) -> Floats: ...
+    @property
+    def realised(self) -> Floats: ...
+    @property
+    def low(self) -> Floats: ...
+    @property
+    def high(self) -> Floats: ...
+    @property
+    def count(self) -> Ints: ...
 
 
 def _figure(**layout: Any) -> Figure:
@@ -124,18 +140,25 @@ def lines_figure(
 
 
 def promise_figure(
-    promised: Floats, realised: Floats, low: Floats, high: Floats, count: Ints, x_title: str
+    curve: Promised, x_title: str, y_title: str = "won", before: Promised | None = None
 ) -> Figure:
-    """Draw realised against promised rates with intervals; the diagonal is a promise kept."""
+    """Draw realised against promised rates with intervals; the diagonal is a promise kept.
+
+    ``before`` is drawn in grey behind it, for example the same before calibration.
+    """
     from plotly.graph_objects import Scatter
 
-    lowest = float(np.min([np.min(promised), np.min(low)], initial=0.4)) - 0.04
-    highest = max(100 * float(np.max(high)), 100 * float(np.max(promised))) + 4
+    promised, realised, low, high = curve.promised, curve.realised, curve.low, curve.high
+    across = promised if before is None else np.concatenate([promised, before.promised])
+    up = np.concatenate([low, high, promised])
+    if before is not None:
+        up = np.concatenate([up, before.realised])
     figure = _figure(
-        xaxis={"range": [100 * (np.min(promised) - 0.05), 100 * (np.max(promised) + 0.05)],
+        xaxis={"range": [100 * max(-0.02, np.min(across) - 0.05), 100 * (np.max(across) + 0.05)],
                "ticksuffix": " %", "title": {"text": x_title}},
-        yaxis={"range": [100 * max(0.0, lowest), highest],
-               "ticksuffix": " %", "title": {"text": "won"}},
+        yaxis={"range": [100 * max(-0.02, np.min(up) - 0.04), 100 * (np.max(up) + 0.04)],
+               "ticksuffix": " %", "title": {"text": y_title}},
+        showlegend=before is not None,
     )  # fmt: skip
     figure.add_trace(
         Scatter(
@@ -143,10 +166,21 @@ def promise_figure(
             hoverinfo="skip", name="promise kept",
         )
     )  # fmt: skip
+    if before is not None:
+        figure.add_trace(
+            Scatter(
+                x=100 * before.promised, y=100 * before.realised, mode="lines+markers",
+                name="before calibration", line={"color": OTHER, "width": 1},
+                marker={"color": OTHER, "size": 6, "symbol": "circle-open"},
+                customdata=before.count,
+                hovertemplate="before calibration: promised %{x:.1f} %, came true %{y:.1f} %, "
+                "%{customdata} cases<extra></extra>",
+            )
+        )  # fmt: skip
     figure.add_trace(
         Scatter(
-            x=100 * promised, y=100 * realised, mode="markers",
-            marker={"color": RUN, "size": 8}, customdata=count,
+            x=100 * promised, y=100 * realised, mode="markers", name="calibrated",
+            marker={"color": RUN, "size": 8}, customdata=curve.count,
             error_y={
                 "type": "data", "symmetric": False, "array": 100 * (high - realised),
                 "arrayminus": 100 * (realised - low), "color": RUN, "thickness": 1.2, "width": 3,
@@ -257,17 +291,30 @@ def histogram_figure(
 
 
 def windows_figure(
-    windows: Sequence[tuple[int, int, int]], series: Sequence[tuple[str, Floats, str]]
+    windows: Sequence[tuple[int, int, int]],
+    panels: Sequence[tuple[str, Sequence[tuple[str, Sequence[Interval], str]]]],
 ) -> Figure:
-    """Draw training and test windows as bars and what was measured in each test window."""
+    """Draw training and test windows as bars over what was measured of each.
+
+    Parameters
+    ----------
+    windows : sequence of (int, int, int)
+        Beginning of the training, of the test, and the test's end, milliseconds.
+    panels : sequence of (title, series)
+        Each with an axis of its own; a series is a name, one interval per window, a colour.
+    """
     from plotly.graph_objects import Bar, Scatter
 
     train, valid, end = (np.array(part, dtype=np.int64) for part in zip(*windows, strict=True))
     number = np.arange(1, len(windows) + 1)
+    heights = np.array([60 + 13 * len(windows), *[130] * len(panels)], dtype=np.float64)
+    edges = 1.0 - np.concatenate([[0.0], np.cumsum(heights)]) / heights.sum()
+    gap = 0.0 if len(panels) == 0 else 28 / heights.sum()
     figure = _figure(
-        yaxis={"domain": [0.56, 1.0], "autorange": "reversed", "title": {"text": "window"}},
-        yaxis2={"domain": [0.0, 0.44], "title": {"text": series[0][0] if series else ""}},
-        xaxis={"type": "date", "anchor": "y2"}, barmode="overlay", bargap=0.35,
+        yaxis={"domain": [edges[1] + gap, 1.0], "autorange": "reversed", "dtick": 1,
+               "showticklabels": False, "title": {"text": "windows"}},
+        xaxis={"type": "date", "anchor": f"y{len(panels) + 1}" if panels else "y"},
+        barmode="overlay", bargap=0.35,
     )  # fmt: skip
     for name, start, stop, colour in (("training", train, valid, OTHER), ("test", valid, end, RUN)):
         figure.add_trace(
@@ -277,12 +324,33 @@ def windows_figure(
                 hovertemplate=f"{name}, window %{{y}}<extra></extra>",
             )
         )  # fmt: skip
-    for name, values, colour in series:
-        figure.add_trace(
-            Scatter(
-                x=_dates((valid + end) // 2), y=values, yaxis="y2", mode="lines+markers", name=name,
-                line={"color": colour, "width": 1.4}, hovertemplate="%{y:.3f}",
-            )
-        )  # fmt: skip
+    for i, (title, series) in enumerate(panels):
+        bottom = 0.0 if i + 1 == len(panels) else edges[i + 2] + gap
+        axis = {"domain": [bottom, edges[i + 1]], "title": {"text": title}, "nticks": 4,
+                "zeroline": True}  # fmt: skip
+        figure.update_layout({f"yaxis{i + 2}": axis})
+        # Those of one window stand beside each other, so that their intervals can be told apart.
+        for k, (name, found, colour) in enumerate(series):
+            middle = valid + ((end - valid) * (k + 1)) // (len(series) + 1)
+            value = np.array([one.estimate for one in found])
+            low, high = (np.array([getattr(one, side) for one in found]) for side in ("low", "high"))
+            error = np.isfinite(low).any()
+            figure.add_trace(
+                Scatter(
+                    x=_dates(middle), y=value, yaxis=f"y{i + 2}", name=name,
+                    mode="markers" if error else "lines+markers",
+                    line={"color": colour, "width": 1.4}, marker={"color": colour, "size": 6},
+                    error_y={
+                        "type": "data", "symmetric": False, "array": _or_zero(high - value),
+                        "arrayminus": _or_zero(value - low), "color": colour, "thickness": 1.2,
+                        "width": 0,
+                    } if error else None,
+                    hovertemplate="%{y:.3f}",
+                )
+            )  # fmt: skip
     figure.update_layout(showlegend=True)
     return figure
+
+
+def _or_zero(values: Floats) -> Floats:
+    return np.where(np.isfinite(values), values, 0.0)

@@ -85,19 +85,37 @@ def forward_returns(candles: Candles, time: Ints, horizon: int) -> Floats:
     return np.where(known, gone, np.nan)
 
 
-def head_skills(run: Run, settings: PageSettings) -> list[HeadSkill]:
-    """Measure every head, and the consensus of all, on every candle of the span."""
+def head_skills(
+    run: Run,
+    settings: PageSettings,
+    first: int | None = None,
+    last: int | None = None,
+    horizons: Sequence[int] | None = None,
+) -> list[HeadSkill]:
+    """Measure every head, and the consensus of all, on every candle of a span.
+
+    Parameters
+    ----------
+    run : Run
+    settings : PageSettings
+    first, last : int, default the run's
+        Opening times of the first and the last candle, milliseconds since the epoch.
+    horizons : sequence of int, default those of the settings
+        Candles ahead.
+    """
+    first = run.first if first is None else first
+    last = run.last if last is None else last
     spans = {}
     for pair, table in run.tables.items():
-        lo, hi = np.searchsorted(table.time, [run.first, run.last + 1])
+        lo, hi = np.searchsorted(table.time, [first, last + 1])
         if hi > lo and pair in run.candles:
             spans[pair] = slice(int(lo), int(hi))
     if not spans:
         return []
-    first = min(int(run.tables[pair].time[rows.start]) for pair, rows in spans.items())
+    begin = min(int(run.tables[pair].time[rows.start]) for pair, rows in spans.items())
     step = next(iter(run.candles.values())).step
     candles = _Candles(
-        np.concatenate([(run.tables[p].time[r] - first) // step for p, r in spans.items()]),
+        np.concatenate([(run.tables[p].time[r] - begin) // step for p, r in spans.items()]),
         {
             h: np.concatenate(
                 [
@@ -105,7 +123,7 @@ def head_skills(run: Run, settings: PageSettings) -> list[HeadSkill]:
                     for p, r in spans.items()
                 ]
             )
-            for h in settings.horizons
+            for h in horizons or settings.horizons
         },
     )
     c = run.settings.consensus

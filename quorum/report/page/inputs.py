@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from quorum.typing import Floats, Ints
+from quorum.evidence.bootstrap import Interval
+from quorum.learning.evidence_document import Evidence
+from quorum.typing import Floats
 
 
 @dataclass(frozen=True)
@@ -85,43 +87,41 @@ class Window:
     train_start: int
     test_start: int
     test_end: int
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, Interval] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Walk:
-    """A walk forward: its windows in order and what it was of."""
+class Panel:
+    """Metrics of a walk that share a scale: what they measure, and their names."""
 
     title: str
-    windows: Sequence[Window]
     measures: Sequence[str]
 
 
 @dataclass(frozen=True)
-class ModelEvidence:
-    """How a model's calibrated probabilities fared out of sample, and what it reads.
+class Walk:
+    """A walk forward: its windows in order, what it was of, and what is drawn of it."""
+
+    title: str
+    windows: Sequence[Window]
+    panels: Sequence[Panel]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The models of a run: what was measured of their chain on candles they had not seen.
 
     Attributes
     ----------
-    name : str
-    promised, realised, low, high : ndarray of shape (n_groups,), float64
-    count : ndarray of shape (n_groups,), int64
-    importance : sequence of (feature, share)
-        Largest first.
-    metrics : mapping of name to number
-    findings : sequence of str
-        What follows, in sentences.
+    chain : str
+    vintages : int
+    evidence : Evidence or None
+        None where none was saved with the chain.
     """
 
-    name: str
-    promised: Floats
-    realised: Floats
-    low: Floats
-    high: Floats
-    count: Ints
-    importance: Sequence[tuple[str, float]]
-    metrics: Mapping[str, float]
-    findings: Sequence[str] = ()
+    chain: str
+    vintages: int
+    evidence: Evidence | None
 
 
 @dataclass(frozen=True)
@@ -147,5 +147,5 @@ class Inputs:
     random: RandomEntries | None = None
     ablations: Sequence[Ablation] = ()
     walks: Sequence[Walk] = ()
-    models: Sequence[ModelEvidence] = ()
+    models: Learned | None = None
     trials: Trials | None = None

@@ -1,0 +1,261 @@
+"""A bot that is killed and started again: refusals hold, lost orders are found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from freqtrade.persistence import Order, Trade, init_db
+
+from quorum.bot.strays import FOUND, Strays
+from quorum.bot.vetoes import Vetoes
+from quorum.exits.management import LADDER_TAG, REVERSAL_TAG
+
+SOL = "SOL/USDT:USDT"
+NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+CANDLE = int(NOW.timestamp() * 1000)
+
+
+@pytest.fixture(autouse=True)
+def _database() -> Iterator[None]:
+    init_db("sqlite://")
+    yield
+    Trade.session.rollback()
+
+
+def test_a_refusal_holds_over_a_restart_for_its_candle_only():
+    Vetoes().put(SOL, CANDLE)
+    again = Vetoes()
+    assert again.holds(SOL, CANDLE)
+    assert not Vetoes().holds(SOL, CANDLE + 3_600_000)
+    assert not Vetoes().holds("ETH/USDT:USDT", CANDLE)
+
+
+def test_a_newer_refusal_takes_the_place_of_an_older_one():
+    first = Vetoes()
+    first.put(SOL, CANDLE)
+    first.lift(SOL)
+    assert not first.holds(SOL, CANDLE)
+    first.put(SOL, CANDLE + 3_600_000)
+    assert Vetoes().holds(SOL, CANDLE + 3_600_000)
+
+
+class Exchange:
+    """The host's exchange as far as Strays knows it."""
+
+    id = "binance"
+    precisionMode = precision_mode_price = 4
+
+    def __init__(self) -> None:
+        self.plain: list[dict[str, Any]] = []
+        self.stops: list[dict[str, Any]] = []
+        self.cancelled: list[str] = []
+        self.down = False
+
+    def _fetch_orders(self, pair: str, since: datetime, params: Any = None) -> list[Any]:
+        if self.down:
+            raise ConnectionError("no route")
+        return [dict(o) for o in (self.stops if params else self.plain) if o["symbol"] == pair]
+
+    fetch_orders = _fetch_orders
+
+    def fetch_stoploss_order(self, number: str, pair: str) -> dict[str, Any]:
+        return {"id": number, "id_stop": f"{number}-placed"}
+
+    def cancel_order(self, number: str, pair: str) -> None:
+        self.cancelled.append(number)
+
+    cancel_stoploss_order = cancel_order
+
+    def get_option(self, name: str) -> Any:
+        return {"stoploss_algo_order_info_id": "actualOrderId"}.get(name, True)
+
+    def get_fee(self, **_: Any) -> float:
+        return 0.0002
+
+    def get_pair_base_currency(self, pair: str) -> str:
+        return pair.split("/")[0]
+
+    def get_precision_amount(self, pair: str) -> float:
+        return 0.1
+
+    def get_contract_size(self, pair: str) -> float:
+        return 1.0
+
+    get_precision_price = get_precision_amount
+
+
+def order(number: str, side: str, **changes: Any) -> dict[str, Any]:
+    """Return an order as ccxt tells it."""
+    return {
+        "id": number,
+        "symbol": SOL,
+        "side": side,
+        "type": "limit",
+        "price": 100.0,
+        "amount": 10.0,
+        "filled": 0.0,
+        "remaining": 10.0,
+        "status": "open",
+        "timestamp": int((NOW + MINUTE).timestamp() * 1000),
+        "reduceOnly": False,
+        "clientOrderId": "x-1",
+        "info": {},
+        **changes,
+    }
+
+
+def bot(exchange: Exchange, *, alive: datetime | None = NOW) -> Strays:
+    table = SimpleNamespace(entry=[1], tag=lambda row: "5/9 high")
+    signal = SimpleNamespace(ladder=(110.0, 115.0, 120.0))
+    desk = SimpleNamespace(
+        tables={SOL: table},
+        signal_row=lambda pair, at: (table, 0),
+        signal_of=lambda trade: signal,
+        leverage=lambda pair, at, price: 2.0,
+        unsettled=False,
+    )
+    strategy = SimpleNamespace(
+        dp=SimpleNamespace(_exchange=exchange, current_whitelist=lambda: [SOL]),
+        wallets=SimpleNamespace(update=lambda: None, get_all_positions=dict),
+        config={"stake_currency": "USDT", "trading_mode": "futures"},
+        can_short=True,
+        stoploss=-0.2,
+        timeframe="1h",
+        get_strategy_name=lambda: "Quorum",
+    )
+    return Strays(strategy, desk, alive)  # type: ignore[arg-type]
+
+
+def opened(exchange: Exchange) -> Trade:
+    """Return the trade of an entry that filled before."""
+    exchange.plain = [order("1", "buy", status="closed", filled=10.0)]
+    bot(exchange).look(NOW + 2 * MINUTE)
+    trade = Trade.get_open_trades()[0]
+    entry = trade.orders[0]
+    entry.ft_is_open, entry.status, entry.filled = False, "closed", 10.0
+    trade.recalc_trade_from_orders()
+    Trade.commit()
+    return trade
+
+
+def test_an_entry_the_host_lost_becomes_its_trade_and_is_left_to_the_host_to_look_up():
+    exchange = Exchange()
+    exchange.plain = [order("1", "buy", status="closed", filled=10.0)]
+    strays = bot(exchange)
+    assert strays.unsettled is not None
+    assert len(strays.look(NOW + 5 * MINUTE)) == 1
+    (trade,) = Trade.get_open_trades()
+    assert (trade.pair, trade.is_short, trade.leverage) == (SOL, False, 2.0)
+    assert trade.enter_tag == "5/9 high"
+    assert trade.stop_loss < 100.0
+    assert [(o.order_id, o.ft_is_open, o.filled) for o in trade.orders] == [("1", True, 0.0)]
+    assert strays.unsettled is None
+    assert bot(exchange).look(NOW + 6 * MINUTE) == []
+
+
+def test_a_lost_rung_is_known_by_its_price_and_any_other_part_as_a_reversal():
+    exchange = Exchange()
+    trade = opened(exchange)
+    exchange.plain += [
+        order("2", "sell", price=115.01, amount=2.0, reduceOnly=True),
+        order("3", "sell", price=101.0, amount=5.0, reduceOnly=True),
+    ]
+    bot(exchange).look(NOW + 5 * MINUTE)
+    tags = {o.order_id: o.ft_order_tag for o in trade.orders}
+    assert tags["2"] == f"{LADDER_TAG}2"
+    assert tags["3"] == REVERSAL_TAG
+
+
+def test_a_lost_exit_of_everything_has_no_tag():
+    exchange = Exchange()
+    trade = opened(exchange)
+    exchange.plain.append(order("2", "sell", price=99.0, reduceOnly=True))
+    bot(exchange).look(NOW + 5 * MINUTE)
+    assert trade.orders[-1].ft_order_tag is None
+    assert trade.exit_reason == FOUND
+
+
+def test_a_lost_stop_is_given_back_and_a_second_one_is_cancelled():
+    exchange = Exchange()
+    trade = opened(exchange)
+    exchange.stops = [
+        order("8", "sell", stopPrice=95.0, price=None),
+        order("9", "sell", stopPrice=95.0, price=None),
+    ]
+    bot(exchange).look(NOW + 5 * MINUTE)
+    assert [o.order_id for o in trade.open_sl_orders] == ["8"]
+    assert exchange.cancelled == ["9"]
+
+
+def test_a_stop_without_a_trade_is_cancelled():
+    exchange = Exchange()
+    exchange.stops = [order("8", "sell", stopPrice=95.0, price=None, reduceOnly=True)]
+    bot(exchange).look(NOW + 5 * MINUTE)
+    assert exchange.cancelled == ["8"]
+    assert not Trade.get_open_trades()
+
+
+def test_what_a_stop_has_placed_belongs_to_the_stop():
+    exchange = Exchange()
+    trade = opened(exchange)
+    exchange.stops = [order("8", "sell", stopPrice=95.0, price=None)]
+    bot(exchange).look(NOW + 5 * MINUTE)
+    exchange.plain.append(order("8-placed", "sell", status="closed", filled=10.0))
+    assert bot(exchange).look(NOW + 6 * MINUTE) == []
+    assert "8-placed" not in {o.order_id for o in trade.orders}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"timestamp": int((NOW - 10 * MINUTE).timestamp() * 1000)},
+        {"timestamp": int((NOW + 60 * MINUTE).timestamp() * 1000)},
+        {"status": "canceled"},
+        {"clientOrderId": "autoclose-5"},
+    ],
+    ids=["before the last sign of life", "long after it", "nothing came of it", "liquidation"],
+)
+def test_other_orders_are_left_alone(changes):
+    exchange = Exchange()
+    exchange.plain = [order("1", "buy", **changes)]
+    assert bot(exchange).look(NOW + 90 * MINUTE) == []
+    assert not Trade.get_open_trades()
+
+
+def test_a_first_run_has_nothing_to_look_for():
+    exchange = Exchange()
+    exchange.plain = [order("1", "buy")]
+    strays = bot(exchange, alive=None)
+    assert strays.unsettled is None
+    assert strays.look(NOW) == []
+
+
+def test_until_the_exchange_answers_nothing_is_settled(caplog):
+    exchange = Exchange()
+    exchange.down = True
+    strays = bot(exchange)
+    assert strays.look(NOW + MINUTE) == []
+    assert "no route" in str(strays.unsettled)
+    assert strays._desk.unsettled
+    exchange.down = False
+    strays.look(NOW + 2 * MINUTE)
+    assert strays.unsettled is None
+
+
+def test_a_failed_order_is_reason_to_look():
+    import logging
+
+    exchange = Exchange()
+    strays = bot(exchange, alive=None)
+    strays.look(NOW)
+    exchange.plain = [order("1", "buy")]
+    assert strays.look(NOW + 2 * MINUTE) == []
+    host = logging.getLogger("freqtrade.freqtradebot")
+    host.warning("Unable to create trade for %s: %s", SOL, "no answer")
+    assert len(strays.look(NOW + 3 * MINUTE)) == 1
+    assert Order.order_by_id("1") is not None
