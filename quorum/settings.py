@@ -20,6 +20,7 @@ from quorum.features import FeatureSettings
 from quorum.guards.settings import GuardSettings
 from quorum.heads import HEADS
 from quorum.heads.base import Head
+from quorum.journal.settings import JournalSettings
 from quorum.learning.settings import LearningSettings
 from quorum.market import MarketSettings
 from quorum.section import Section
@@ -84,6 +85,9 @@ class Settings(Section):
     )
     learning: LearningSettings = Field(
         LearningSettings(), description="walk-forward models, where they have been trained"
+    )
+    journal: JournalSettings = Field(
+        JournalSettings(), description="what a running bot writes down of every candle"
     )
     doctor: DoctorSettings = Field(DoctorSettings(), description="limits of quorum doctor")
     tuning: LossSettings = Field(LossSettings(), description="what the loss of hyperopt weighs")

@@ -19,6 +19,7 @@ from freqtrade.strategy import (
 from pandas import DataFrame
 
 from quorum.bot.annotations import draw_annotations, trades_drawn
+from quorum.bot.candle_journal import candle_journal
 from quorum.bot.desk import Desk
 from quorum.bot.fast import spare_trade_copies
 from quorum.bot.host import bot_source, is_futures, settings_from_config
@@ -113,12 +114,15 @@ class Quorum(IStrategy):
         return __version__
 
     def bot_start(self, **kwargs: Any) -> None:
-        """Connect the market data; keep a journal of a backtest."""
+        """Connect the market data; keep a journal."""
         self.source = bot_source(self.dp, self.config, self.desk.settings)
         self.watch = Watch(self, self.desk)
         self.notices = Notices(self.dp, self.desk)
         self.trainer = Trainer(self.config, self.desk.settings, self.models)
         keep_journal(self.desk, self.config)
+        self.desk.journal = candle_journal(
+            self.config, self.desk.settings, self.startup_candle_count, self.models
+        )
 
     def bot_loop_start(self, current_time: datetime, **kwargs: Any) -> None:
         """Let the guards look at account and market (spec G); keep the models young."""

@@ -195,7 +195,7 @@ def test_entries_are_compared_at_the_price_they_were_made_at(stored, tmp_path):
         row += 1
     for price in (1.0, 1.003):
         at = START + pd.Timedelta(hours=row, seconds=5)
-        bot.desk._vetoed.clear()
+        bot.desk.vetoes.clear()
         close = float(bot.desk.tables[PAIR].columns["close"][-1])
         bot.desk.quote(PAIR, at.to_pydatetime(), price * close, Account(1e5))
         bot.desk.confirm(PAIR, lambda signal: f"account {signal.entry_price}")

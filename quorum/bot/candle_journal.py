@@ -258,7 +258,7 @@ class _FaultListener(logging.Handler):
 
 def journal_settings(settings: Settings) -> JournalSettings:
     """Return the journal's section of the settings."""
-    section: JournalSettings = getattr(settings, "journal", JournalSettings())
+    section = settings.journal
     return section
 
 

@@ -67,6 +67,8 @@ class Desk:
         By pair and opening time of the trade, as far as this process knows them.
     rates : dict of float
         By pair the market's price when an entry was last considered.
+    vetoes : Vetoes
+        Refused signals: what has been refused is not asked again within its candle.
     unsettled : bool
         Whether the exchange may hold orders that the host does not know of.
     """
@@ -81,7 +83,7 @@ class Desk:
         self.accepted: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self._pending: dict[str, Signal] = {}
-        self._vetoed = Vetoes()
+        self.vetoes = Vetoes()
         self._min_order: dict[str, float] = {}
         self.signals: dict[tuple[str, datetime], Signal] = {}
         self.rates: dict[str, float] = {}
@@ -198,11 +200,11 @@ class Desk:
         self._pending.pop(pair, None)
         found = self.signal_row(pair, at)
         candle = None if found is None else int(found[0].time[found[1]])
-        if found is None or self._vetoed.holds(pair, candle):
+        if found is None or self.vetoes.holds(pair, candle):
             return None
         # One decision per signal: a host that asks again within the candle, live or on shorter
         # candles, would else take what was refused as soon as the price has moved far enough.
-        self._vetoed.lift(pair)
+        self.vetoes.lift(pair)
         self._min_order[pair] = account.min_order
         signal = self._pending[pair] = draw_up(*found, pair, entry, account, self.settings)
         return signal
@@ -214,7 +216,7 @@ class Desk:
         """
         signal = self._pending.get(pair)
         if signal is None:
-            if pair not in self._vetoed:
+            if pair not in self.vetoes:
                 self.refused[NO_SIGNAL] += 1
                 self._note(pair, None, NO_SIGNAL)
             return False
@@ -224,7 +226,7 @@ class Desk:
         self._note(pair, signal, refusal)
         if refusal is not None:
             self.refused[refusal] += 1
-            self._vetoed.put(pair, int(signal.timestamp.timestamp() * 1000))
+            self.vetoes.put(pair, int(signal.timestamp.timestamp() * 1000))
             del self._pending[pair]
             return False
         self.accepted[signal.tag] += 1
@@ -239,13 +241,14 @@ class Desk:
     def expired(self, trade: Trade, order: Order, at: datetime) -> bool:
         """Whether an entry order has waited for its price long enough (spec Z2).
 
-        An immediate entry is given one candle.
+        An immediate entry is given one candle. Candles count from the one the order was placed
+        in: the seconds a bot needs to decide would else keep it one look longer than a backtest.
         """
         signal = self.signal_of(trade)
         waits = signal is not None and signal.entry_strategy != IMMEDIATE
         candles = self.settings.context_of(Zones).expiry if waits else 1
-        waited = (at - order.order_date_utc).total_seconds() * 1000
-        return waited >= candles * self.step
+        placed = int(order.order_date_utc.timestamp() * 1000) // self.step * self.step
+        return at.timestamp() * 1000 - placed >= candles * self.step
 
     def filled(self, trade: Trade) -> None:
         """Store the signal of a trade whose entry has filled with the trade."""

@@ -78,9 +78,27 @@ def bot_source(dp: DataProvider, config: dict[str, Any], settings: Settings) -> 
         return on_disk(series) if on_disk else dp.market(series.pair) is not None
 
     def fetch(series: Series) -> pd.DataFrame:
-        return dp.get_pair_dataframe(series.pair, series.timeframe, series.candle_type)
+        frame = dp.get_pair_dataframe(series.pair, series.timeframe, series.candle_type)
+        if on_disk is None:
+            _ask_again(dp, series, frame)
+        return frame
 
     return _source(fetch, has, config, settings, dp.get_funding_rate_timeframe())
+
+
+def _ask_again(dp: DataProvider, series: Series, frame: pd.DataFrame) -> None:
+    """Let the host fetch the candle that closes next.
+
+    A short series that it fetched in several calls holds the open candle several times; it drops
+    one and notes the other as seen, so that candle would come a whole period late.
+    """
+    if frame.empty:
+        return
+    noted = dp._exchange._pairs_last_refresh_time if dp._exchange is not None else {}
+    key = (series.pair, series.timeframe, CandleType.from_string(series.candle_type))
+    newest = int(frame["date"].iloc[-1].timestamp() * 1000)
+    if noted.get(key, 0) > newest:
+        noted[key] = newest
 
 
 def disk_source(config: dict[str, Any], settings: Settings) -> FrameSource:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from freqtrade.persistence import Trade
 from freqtrade.persistence.key_value_store import KeyValueStore
 
 #: The host's keys have at most 50 characters.
@@ -17,9 +16,16 @@ LONGEST = 50
 
 
 class Vetoes:
-    """The candle of the last refused signal, by pair."""
+    """The candle of the last refused signal, by pair.
 
-    def __init__(self) -> None:
+    Attributes
+    ----------
+    durable : bool
+        Whether they are kept in the host's database; for a running bot.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
+        self.durable = durable
         self._candles: dict[str, int] = {}
         self._read: set[str] = set()
 
@@ -28,9 +34,9 @@ class Vetoes:
 
     def holds(self, pair: str, candle: int | None) -> bool:
         """Whether the signal of a candle (its opening, milliseconds) has been refused."""
-        if pair not in self._read and _durable():
+        if self.durable and pair not in self._read:
             self._read.add(pair)
-            stored = KeyValueStore.get_datetime_value(_key(pair))  # type: ignore[arg-type]
+            stored = KeyValueStore.get_datetime_value(_key(pair))
             if stored is not None and pair not in self._candles:
                 self._candles[pair] = int(stored.timestamp() * 1000)
         return candle is not None and self._candles.get(pair) == candle
@@ -39,9 +45,9 @@ class Vetoes:
         """Remember that the signal of a candle has been refused."""
         self._candles[pair] = candle
         self._read.add(pair)
-        if _durable():
+        if self.durable:
             at = datetime.fromtimestamp(candle / 1000, tz=UTC)
-            KeyValueStore.store_value(_key(pair), at)  # type: ignore[arg-type]
+            KeyValueStore.store_value(_key(pair), at)
 
     def lift(self, pair: str) -> None:
         """Let the pair be asked for again; what is stored holds for its candle only."""
@@ -50,11 +56,6 @@ class Vetoes:
     def clear(self) -> None:
         """Forget every veto of this process."""
         self._candles.clear()
-
-
-def _durable() -> bool:
-    """Whether trades are kept in a database, and it is there."""
-    return Trade.use_db and hasattr(Trade, "session")
 
 
 def _key(pair: str) -> str:

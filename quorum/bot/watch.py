@@ -85,6 +85,7 @@ class Watch:
             self.errors = ErrorTally(self.settings.system.error_window)
             self.errors.listen()
             store = durable_store(strategy.config, self.settings)
+            desk.vetoes.durable = True
         self._begin(store)
         if not self.simulated and not strategy.config.get("dry_run", True):
             self.strays = Strays(strategy, desk, self.guards.last_seen())

@@ -62,6 +62,7 @@ def report_command(
     """Write one self-contained page on what a run is worth, and why to trust it or not."""
     # Imported here: the page's packages are of use to no other command.
     from quorum.report.page.compose import lay_out, render, write_page
+    from quorum.report.page.inputs import Inputs
     from quorum.report.page.run import PageSettings
 
     settings = PageSettings()
@@ -69,9 +70,10 @@ def report_command(
     loaded = _host_config(config, user_data)
     with console.status("reading candles") as status:
         run, folder = with_candles(run, loaded, datadir, user_data, settings)
-        inputs = _collected(run, user_data, tuning)
+        inputs = Inputs()
         if folder is not None and not quick:
-            run, inputs = _evaluated(run, loaded, folder, inputs, settings, status.update)
+            run, inputs = _evaluated(run, loaded, folder, settings, status.update)
+        run, inputs = _collected(run, inputs, loaded, tuning, settings)
         status.update("laying out the page")
         page = lay_out(run, inputs, settings)
         target = output or path.with_name(path.name.removesuffix(path.suffix) + ".html")
@@ -183,54 +185,70 @@ def _gaps(run: Run, candles: Mapping[str, Candles]) -> Iterator[str]:
             )
 
 
-def _collected(run: Run, user_data: Path, tuning: Path | None) -> Inputs:
-    """Read what training and tuning left on disk."""
-    from quorum.report.page.collected import chain_models, chain_walk, tuning_walk
-    from quorum.report.page.inputs import Inputs
+def _section(run: Run, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ``quorum`` section of a run; a database does not tell, the configuration does."""
+    return dict(run.section or config.get("quorum") or {})
 
-    store = user_data / "models" / "quorum"
-    chain = chain_walk(store, run)
+
+def _collected(
+    run: Run,
+    inputs: Inputs,
+    config: Mapping[str, Any],
+    tuning: Path | None,
+    settings: PageSettings,
+) -> tuple[Run, Inputs]:
+    """Read what training and tuning left on disk."""
+    from quorum.report.page.collected import learned, tuning_walk, votes_changed
+
+    store = Path(config["user_data_dir"]) / load_settings(_section(run, config)).learning.folder
+    models, chain = learned(store, run, settings)
     walks = [] if chain is None else [chain]
     trials = None
     if tuning is not None:
         walk, trials = tuning_walk(tuning)
         walks.append(walk)
-    return Inputs(walks=walks, models=chain_models(store, run), trials=trials)
+    changed, known = votes_changed(run)
+    if changed:
+        run = run.noting(
+            f"On {changed:,} of {known:,} trades the models of {store} vote otherwise than they "
+            "did in this run: it had other models. What is said of heads, random entries and "
+            "ablation is of the models in use now."
+        )
+    return run, replace(inputs, walks=walks, models=models, trials=trials)
 
 
 def _evaluated(
     run: Run,
     config: Mapping[str, Any],
     folder: Path,
-    inputs: Inputs,
     settings: PageSettings,
     tell: Any,
 ) -> tuple[Run, Inputs]:
     """Evaluate every pair again as the run did, and simulate what it did not do."""
     from quorum.cli.ablation import STARTUP, Span, account_of, load_materials
     from quorum.cli.inspect import name_records
+    from quorum.report.page.inputs import Inputs
     from quorum.report.page.simulated import ablations, against_random
 
-    section = dict(run.section or config.get("quorum") or {})
-    own = {**config, "quorum": section, "datadir": folder, "timeframe": run.timeframe}
+    own = {**config, "quorum": _section(run, config), "datadir": folder, "timeframe": run.timeframe}
     own["trading_mode"] = "futures" if run.futures else "spot"
     name_records(own)
     chosen = load_settings(own["quorum"])
     pairs = [pair for pair in run.pairs if len(run.candles.get(pair, ())) > STARTUP]
     if not pairs:
         note = f"The votes of the heads need {STARTUP:,} candles before the run: not shown."
-        return run.noting(note), inputs
+        return run.noting(note), Inputs()
     tell("evaluating")
     materials = load_materials(own, chosen, pairs, Span(run.first, run.last))
     run = replace(run, tables={m.pair: m.table for m in materials}, settings=chosen)
     if len(run.closed) == 0:
-        return run, inputs
+        return run, Inputs()
     account = account_of(own).model_copy(update={"wallet": run.capital})
     tell("entering at random")
     guarded = account.model_copy(update={"guards": True})
     random = against_random(materials, chosen, guarded, run, settings.runs)
     parts = ablations(materials, chosen, account, lambda part: tell(f"leaving out: {part}"))
-    return run, replace(inputs, random=random, ablations=parts)
+    return run, Inputs(random=random, ablations=parts)
 
 
 def _summarise(page: Page) -> None:

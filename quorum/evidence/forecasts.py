@@ -239,9 +239,11 @@ def overlapping_mean(values: Floats, time: Ints, lag: int, level: float = 0.95) 
 def _clustered_error(influence: Floats, time: Ints, lag: int) -> float:
     """Return the standard error of a mean by Newey and West over sums of equal times."""
     sums = np.bincount((time - time.min()).astype(np.int64), weights=influence)
-    variance = float(sums @ sums)
+    # Not with @: BLAS starts threads for each of many short products, and they wait for each other.
+    variance = float(np.einsum("i,i", sums, sums))
     for k in range(1, min(lag, len(sums) - 1) + 1):
-        variance += 2.0 * (1.0 - k / (lag + 1.0)) * float(sums[k:] @ sums[:-k])
+        product = float(np.einsum("i,i", sums[k:], sums[:-k]))
+        variance += 2.0 * (1.0 - k / (lag + 1.0)) * product
     return math.sqrt(max(variance, 0.0)) / len(influence)
 
 

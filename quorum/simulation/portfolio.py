@@ -240,6 +240,8 @@ class _Portfolio:
         if len(self.held) >= self.account.max_open_trades:
             return NO_SLOT
         veto = book.outcomes.vetoes[book.outcomes.veto[entry]]
+        if veto:
+            return veto
         capital = (self.account.wallet + self.profit) * self.account.tradable
         request = book.request(entry, capital)
         state = None
@@ -247,8 +249,8 @@ class _Portfolio:
             state = self.warden.account(at, self.held.values(), self.profit)
             request = self.warden.completed(request, state, entry, self.elite)
         size = self.sizing.size(request)
-        if veto or size.fraction == 0:
-            return veto or size.reasons[-1]
+        if size.fraction == 0:
+            return size.reasons[-1]
         if self.warden is not None and state is not None:
             refusal = self.warden.refusal(book, entry, at, size.notional, state, self.held.values())
             if refusal is not None:

@@ -221,7 +221,7 @@ def test_entries_are_journaled_with_their_refusal_once_per_answer(stored, tmp_pa
     at = datetime.fromtimestamp(int(table.time[-1]) / 1000 + 3601, tz=UTC)
     price = float(table.columns["close"][-1])
     for answer in ("day_loss", None, None):
-        bot.desk._vetoed.clear()
+        bot.desk.vetoes.clear()
         quoted = bot.desk.quote(PAIR, at, price, Account(1e5))
         assert quoted is not None
         bot.desk._pending[PAIR] = quoted.model_copy(update={"veto": None})

@@ -64,7 +64,10 @@ def watch_on(tables, *, runmode=RunMode.BACKTEST, folder=None, **guards) -> Watc
         config["db_url"] = f"sqlite:///{folder / 'trades.sqlite'}"
     strategy = SimpleNamespace(dp=Messages(runmode), config=config, wallets=None)
     settings = load_settings({"guards": guards})
-    return Watch(strategy, SimpleNamespace(settings=settings, tables=tables, step=STEP, rates={}))
+    desk = SimpleNamespace(
+        settings=settings, tables=tables, step=STEP, rates={}, vetoes=SimpleNamespace()
+    )
+    return Watch(strategy, desk)
 
 
 @pytest.fixture(params=["memory", "database"])

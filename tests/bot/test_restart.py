@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 from freqtrade.persistence import Order, Trade, init_db
 
+from quorum.bot.desk import Desk
 from quorum.bot.strays import FOUND, Strays
 from quorum.bot.vetoes import Vetoes
+from quorum.context.zones import WAIT_PULLBACK
 from quorum.exits.management import LADDER_TAG, REVERSAL_TAG
+from quorum.settings import Settings
 
 SOL = "SOL/USDT:USDT"
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
@@ -28,20 +31,26 @@ def _database() -> Iterator[None]:
 
 
 def test_a_refusal_holds_over_a_restart_for_its_candle_only():
-    Vetoes().put(SOL, CANDLE)
-    again = Vetoes()
+    Vetoes(durable=True).put(SOL, CANDLE)
+    again = Vetoes(durable=True)
     assert again.holds(SOL, CANDLE)
-    assert not Vetoes().holds(SOL, CANDLE + 3_600_000)
-    assert not Vetoes().holds("ETH/USDT:USDT", CANDLE)
+    assert not Vetoes(durable=True).holds(SOL, CANDLE + 3_600_000)
+    assert not Vetoes(durable=True).holds("ETH/USDT:USDT", CANDLE)
 
 
 def test_a_newer_refusal_takes_the_place_of_an_older_one():
-    first = Vetoes()
+    first = Vetoes(durable=True)
     first.put(SOL, CANDLE)
     first.lift(SOL)
     assert not first.holds(SOL, CANDLE)
     first.put(SOL, CANDLE + 3_600_000)
-    assert Vetoes().holds(SOL, CANDLE + 3_600_000)
+    assert Vetoes(durable=True).holds(SOL, CANDLE + 3_600_000)
+
+
+def test_a_backtest_keeps_refusals_in_memory():
+    Vetoes().put(SOL, CANDLE)
+    assert not Vetoes(durable=True).holds(SOL, CANDLE)
+    assert not Vetoes().holds(SOL, CANDLE)
 
 
 class Exchange:
@@ -233,6 +242,17 @@ def test_a_first_run_has_nothing_to_look_for():
     strays = bot(exchange, alive=None)
     assert strays.unsettled is None
     assert strays.look(NOW) == []
+
+
+@pytest.mark.parametrize(("placed", "expires"), [(3, 180), (3480, 180)])
+def test_an_entry_order_waits_in_whole_candles_from_the_one_it_was_placed_in(placed, expires):
+    desk = Desk(Settings(), "1h")
+    signal = SimpleNamespace(entry_strategy=WAIT_PULLBACK)
+    desk.signal_of = lambda trade: signal  # type: ignore[assignment, return-value]
+    waits: Any = SimpleNamespace(order_date_utc=NOW + timedelta(seconds=placed))
+    trade: Any = None
+    assert not desk.expired(trade, waits, NOW + expires * MINUTE - timedelta(seconds=1))
+    assert desk.expired(trade, waits, NOW + expires * MINUTE + timedelta(seconds=1))
 
 
 def test_until_the_exchange_answers_nothing_is_settled(caplog):

@@ -277,9 +277,16 @@ class Listing:
 
     @cached_property
     def open_interest(self) -> tuple[Ints, Floats, Floats]:
-        """Times, amounts and values of open interest on record."""
+        """Times, amounts and values of open interest on record.
+
+        A value that was not recorded is the amount at the price of that time.
+        """
         time, amount = self._columns("open_interest", "open_interest_amount")
-        return time, amount, self._columns("open_interest", "open_interest_value")[1]
+        value = self._columns("open_interest", "open_interest_value")[1]
+        lacking = np.flatnonzero(np.isfinite(amount) & ~np.isfinite(value))
+        value = value.copy()
+        value[lacking] = [amount[row] * self.trades.price(int(time[row])) for row in lacking]
+        return time, amount, value
 
     def _columns(self, kind: str, column: str) -> tuple[Ints, Floats]:
         """Read a column of a series that is no candles, sorted, without what is not finite."""

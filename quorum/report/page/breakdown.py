@@ -24,10 +24,10 @@ from quorum.report.page.blocks import (
     tone,
     tone_of,
 )
-from quorum.report.page.confidence import outcome
 from quorum.report.page.figures import histogram_figure, scatter_figure
 from quorum.report.page.ledger import Ledger, grouped, plain
 from quorum.report.page.measures import Measures
+from quorum.report.page.outcomes import outcome
 from quorum.report.page.run import PageSettings, Run
 from quorum.typing import Ints
 

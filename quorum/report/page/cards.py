@@ -41,7 +41,7 @@ FIELDS = (
 SIGNAL_FIELDS = (
     "entry", "stop", "stopKind", "ladder", "shares", "probability", "confidence", "confluence",
     "agreeing", "heads", "band", "quality", "promised", "ratio", "risk", "size", "votes", "facts",
-    "reasons", "zones",
+    "reasons", "zones", "expected",
 )  # fmt: skip
 
 
@@ -161,6 +161,7 @@ def _signal(signal: Signal, table: SignalTable | None, words: Words) -> list[Any
         [words(_fact(key, value)) for key, value in signal.context.items() if value is not None],
         [words(_reason(reason)) for reason in signal.reasons],
         [] if table is None else _zones(signal, table, words),
+        _short(signal.expected_r, 4),
     ]
 
 

@@ -18,7 +18,7 @@ from quorum.learning.stored import StoredModels
 from quorum.report.page.heads import head_skills
 from quorum.report.page.inputs import Learned, Panel, Trials, Walk, Window
 from quorum.report.page.ledger import read_ledger
-from quorum.report.page.confidence import outcome
+from quorum.report.page.outcomes import outcome
 from quorum.report.page.run import PageSettings, Run
 from quorum.tuning.walk import WindowResult
 from quorum.tuning.windows import read_timerange

@@ -16,10 +16,11 @@ from quorum.report.page.account import account_section
 from quorum.report.page.blocks import Block, Chart, Choice, Section, Trades, date, number, percent
 from quorum.report.page.breakdown import breakdown_section
 from quorum.report.page.cards import cards_payload
-from quorum.report.page.chains import models_section, random_blocks, walk_section
+from quorum.report.page.chains import random_blocks, walk_section
 from quorum.report.page.confidence import confidence_section
 from quorum.report.page.heads import heads_section
 from quorum.report.page.inputs import Inputs
+from quorum.report.page.learned import models_section
 from quorum.report.page.measures import Measures, measure
 from quorum.report.page.run import PageSettings, Run
 from quorum.report.page.verdict import Verdict, judge
@@ -56,7 +57,7 @@ def lay_out(run: Run, inputs: Inputs | None = None, settings: PageSettings | Non
     found.append(heads_section(run, m, inputs.ablations, settings))
     if run.trades or run.refused:
         found.append(breakdown_section(run, m, settings))
-    found += [walk_section(inputs), models_section(inputs)]
+    found += [walk_section(inputs), models_section(inputs.models)]
     if run.trades:
         found.append(Section("trades", "Every trade", (Trades(len(run.trades)),)))
     return Page(run, m, verdict, tuple(section for section in found if section is not None))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from quorum.evidence.bootstrap import Interval, bootstrap_interval
+from quorum.evidence.bootstrap import Interval
 from quorum.evidence.forecasts import (
     auc,
     brier,
@@ -32,13 +32,13 @@ from quorum.report.page.blocks import (
 )
 from quorum.report.page.figures import promise_figure
 from quorum.report.page.ledger import Ledger, grouped
-from quorum.report.page.measures import Measures, mean
+from quorum.report.page.measures import Measures
+from quorum.report.page.outcomes import DECILES, outcome
+from quorum.report.page.promises import promises_kept
 from quorum.report.page.run import PageSettings
 from quorum.typing import Floats, Ints
 
 BANDS = ("very high", "high", "medium", "insufficient")
-#: Groups of equal size, from the least confident to the most.
-DECILES = 10
 
 
 def confidence_section(m: Measures, settings: PageSettings) -> Section:
@@ -50,6 +50,7 @@ def confidence_section(m: Measures, settings: PageSettings) -> Section:
     else:
         blocks.append(Text(_summary(m.ledger, known, settings)))
         blocks.append(_bands(m.ledger, settings))
+        blocks += promises_kept(m.ledger, settings)
         blocks.append(_reliability(m.ledger, known, settings))
         blocks.append(_deciles(m.ledger, known, settings))
     return Section("confidence", "Does confidence mean anything?", blocks)
@@ -64,8 +65,8 @@ def _summary(ledger: Ledger, known: Ints, settings: PageSettings) -> str:
     )  # fmt: skip
     text = (
         f"Ranking trades by confidence {says}: area under the curve {number(found.estimate, 3)} "
-        f"({span(found, 3)}). The promised win rates have a Brier score of "
-        f"{number(brier(promised, won), 3)} and miss the realised ones by "
+        f"({span(found, 3)}). {_promiser(ledger, known)} The promised win rates "
+        f"have a Brier score of {number(brier(promised, won), 3)} and miss the realised ones by "
         f"{percent(calibration_error(promised, won))} on average"
     )
     if not math.isnan(skill):
@@ -77,18 +78,25 @@ def _summary(ledger: Ledger, known: Ints, settings: PageSettings) -> str:
     return text + "."
 
 
+def _promiser(ledger: Ledger, known: Ints) -> str:
+    """Say who promised the win rates."""
+    modelled = int(ledger.modelled[known].sum())
+    if modelled == 0:
+        return "Win rates are promised by the rule of the band; no meta-model spoke."
+    if modelled == len(known):
+        return "Win rates are promised by the meta-model."
+    return (
+        f"Win rates are promised by the meta-model for {counted(modelled, 'trade')}, and by the "
+        f"rule of the band for the other {len(known) - modelled:,}, where no model was live."
+    )
+
+
 def needed_rate(multiple: Floats) -> float:
     """Return the win rate at which trades of these sizes break even."""
     won, lost = multiple[multiple > 0], multiple[multiple < 0]
     if len(won) == 0 or len(lost) == 0:
         return math.nan
     return float(-lost.mean() / (won.mean() - lost.mean()))
-
-
-def outcome(values: Floats, settings: PageSettings) -> Interval:
-    """Return the mean of some trades' results with its interval."""
-    known = values[np.isfinite(values)]
-    return bootstrap_interval(known, mean, level=settings.level, runs=settings.runs)
 
 
 def _bands(ledger: Ledger, settings: PageSettings) -> Table:
@@ -98,6 +106,7 @@ def _bands(ledger: Ledger, settings: PageSettings) -> Table:
         if name not in found:
             continue
         chosen = found[name]
+        by_model = int(ledger.modelled[chosen].sum())
         won = win_interval(int(ledger.won[chosen].sum()), len(chosen), settings.level)
         promised = float(np.mean(ledger.promised[chosen]))
         r = outcome(ledger.multiple[chosen], settings)
@@ -108,6 +117,9 @@ def _bands(ledger: Ledger, settings: PageSettings) -> Table:
                 name,
                 f"{len(chosen):,}",
                 percent(promised, 0),
+                "the band"
+                if by_model == 0
+                else f"meta-model, {percent(by_model / len(chosen), 0)}",
                 Cell(
                     percent(won.estimate),
                     "" if won.holds(promised) else tone(won.estimate, promised),
@@ -121,10 +133,17 @@ def _bands(ledger: Ledger, settings: PageSettings) -> Table:
             ]
         )
     headings = [
-        ("band", ""), ("trades", ""), ("promised", ""), ("won", ""), ("interval", ""),
+        ("band", ""), ("trades", ""), ("promised", ""), ("by", ""), ("won", ""), ("interval", ""),
         ("needed", ""), ("mean", "R"), ("interval", "R"), ("profit per risk", ""), ("profit", ""),
     ]  # fmt: skip
-    return Table(headings, rows, _band_caption(ledger, found, settings))
+    return Table(headings, rows, _band_caption(ledger, found, settings), frozenset({0, 3}))
+
+
+def _author(by_model: int, count: int) -> str:
+    """Say who promised the win rate of some trades."""
+    if by_model in (0, count):
+        return "meta-model" if by_model else "the band"
+    return f"meta-model for {by_model:,}, the band"
 
 
 def _band_caption(ledger: Ledger, found: dict[str, Ints], settings: PageSettings) -> str:
@@ -149,10 +168,7 @@ def _reliability(ledger: Ledger, known: Ints, settings: PageSettings) -> Chart:
     inside = (curve.low <= curve.promised) & (curve.promised <= curve.high)
     return Chart(
         "reliability",
-        promise_figure(
-            curve.promised, curve.realised, curve.low, curve.high, curve.count,
-            "consensus probability",
-        ),
+        promise_figure(curve, "consensus probability"),
         f"On the dotted line the probability of the consensus would be the share of trades won; "
         f"{int(inside.sum())} of {len(inside)} groups of trades lie on it within their interval.",
     )  # fmt: skip

@@ -7,17 +7,18 @@ the light ones; the page exchanges them, and puts in fonts and grid, when it is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quorum.evidence.bootstrap import Interval
+from quorum.evidence.forecasts import Reliability
 from quorum.report.page.blocks import date
 from quorum.typing import Floats, Ints
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+    from plotly.graph_objects import Figure, Scatter
 
 N = TypeVar("N", bound=np.generic)
 
@@ -29,21 +30,6 @@ THIRD = "#009E73"
 FOURTH = "#CC79A7"
 #: Points of a line at most: a page is some thousand pixels wide.
 POINTS = 2400
-
-
-class Promised(Protocol):
-    """Promised and realised rates by group, as :class:`quorum.evidence.forecasts.Reliability`."""
-
-    @property
-    def promised(self) -> Floats: ...
-    @property
-    def realised(self) -> Floats: ...
-    @property
-    def low(self) -> Floats: ...
-    @property
-    def high(self) -> Floats: ...
-    @property
-    def count(self) -> Ints: ...
 
 
 def _figure(**layout: Any) -> Figure:
@@ -140,7 +126,7 @@ def lines_figure(
 
 
 def promise_figure(
-    curve: Promised, x_title: str, y_title: str = "won", before: Promised | None = None
+    curve: Reliability, x_title: str, y_title: str = "won", before: Reliability | None = None
 ) -> Figure:
     """Draw realised against promised rates with intervals; the diagonal is a promise kept.
 
@@ -193,15 +179,22 @@ def promise_figure(
 
 
 def points_figure(
-    panels: Sequence[tuple[str, Floats, Floats, Floats]], names: Sequence[str]
+    panels: Sequence[tuple[str, Floats, Floats, Floats]],
+    names: Sequence[str],
+    *,
+    shared: bool = True,
 ) -> Figure:
-    """Draw estimates with intervals side by side: title, estimate, low, high by name."""
+    """Draw estimates with intervals side by side: title, estimate, low, high by name.
+
+    ``shared`` panels have one scale.
+    """
     from plotly.graph_objects import Scatter
 
     figure = _figure()
     width = 1.0 / len(panels)
-    reach = float(np.nanmax(np.abs([part for panel in panels for part in panel[1:]]), initial=0.01))
     for i, (title, value, low, high) in enumerate(panels):
+        drawn = [part for panel in (panels if shared else [panels[i]]) for part in panel[1:]]
+        reach = float(np.nanmax(np.abs(drawn), initial=0.01))
         axis = "" if i == 0 else str(i + 1)
         clear = (low > 0) | (high < 0)
         groups = ((~clear, OTHER), (clear & (value > 0), GOOD), (clear & (value < 0), BAD))
@@ -303,7 +296,7 @@ def windows_figure(
     panels : sequence of (title, series)
         Each with an axis of its own; a series is a name, one interval per window, a colour.
     """
-    from plotly.graph_objects import Bar, Scatter
+    from plotly.graph_objects import Bar
 
     train, valid, end = (np.array(part, dtype=np.int64) for part in zip(*windows, strict=True))
     number = np.arange(1, len(windows) + 1)
@@ -326,31 +319,32 @@ def windows_figure(
         )  # fmt: skip
     for i, (title, series) in enumerate(panels):
         bottom = 0.0 if i + 1 == len(panels) else edges[i + 2] + gap
-        axis = {"domain": [bottom, edges[i + 1]], "title": {"text": title}, "nticks": 4,
-                "zeroline": True}  # fmt: skip
-        figure.update_layout({f"yaxis{i + 2}": axis})
+        axis = {"domain": [bottom, edges[i + 1]], "title": {"text": title}, "nticks": 4}
+        figure.update_layout({f"yaxis{i + 2}": {**axis, "zeroline": True}})
         # Those of one window stand beside each other, so that their intervals can be told apart.
         for k, (name, found, colour) in enumerate(series):
             middle = valid + ((end - valid) * (k + 1)) // (len(series) + 1)
-            value = np.array([one.estimate for one in found])
-            low, high = (np.array([getattr(one, side) for one in found]) for side in ("low", "high"))
-            error = np.isfinite(low).any()
-            figure.add_trace(
-                Scatter(
-                    x=_dates(middle), y=value, yaxis=f"y{i + 2}", name=name,
-                    mode="markers" if error else "lines+markers",
-                    line={"color": colour, "width": 1.4}, marker={"color": colour, "size": 6},
-                    error_y={
-                        "type": "data", "symmetric": False, "array": _or_zero(high - value),
-                        "arrayminus": _or_zero(value - low), "color": colour, "thickness": 1.2,
-                        "width": 0,
-                    } if error else None,
-                    hovertemplate="%{y:.3f}",
-                )
-            )  # fmt: skip
+            figure.add_trace(_measured(middle, name, found, colour, f"y{i + 2}"))
     figure.update_layout(showlegend=True)
     return figure
 
 
-def _or_zero(values: Floats) -> Floats:
-    return np.where(np.isfinite(values), values, 0.0)
+def _measured(time: Ints, name: str, found: Sequence[Interval], colour: str, axis: str) -> Scatter:
+    """Draw intervals over time; joined by a line where only estimates are known."""
+    from plotly.graph_objects import Scatter
+
+    value, low, high = (
+        np.array([getattr(one, side) for one in found]) for side in ("estimate", "low", "high")
+    )
+    told = np.isfinite(low)
+    error = {
+        "type": "data", "symmetric": False, "array": np.where(told, high - value, 0.0),
+        "arrayminus": np.where(told, value - low, 0.0), "color": colour, "thickness": 1.2,
+        "width": 0,
+    }  # fmt: skip
+    return Scatter(
+        x=_dates(time), y=value, yaxis=axis, name=name,
+        mode="markers" if told.any() else "lines+markers",
+        line={"color": colour, "width": 1.4}, marker={"color": colour, "size": 6},
+        error_y=error if told.any() else None, hovertemplate="%{y:.3f}",
+    )  # fmt: skip

@@ -25,10 +25,10 @@ from quorum.report.page.blocks import (
     tone,
     tone_of,
 )
-from quorum.report.page.confidence import outcome
 from quorum.report.page.figures import points_figure
 from quorum.report.page.inputs import Ablation
 from quorum.report.page.measures import Measures
+from quorum.report.page.outcomes import outcome
 from quorum.report.page.run import PageSettings, Run
 from quorum.typing import Bools, Floats, Ints
 

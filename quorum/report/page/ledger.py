@@ -36,8 +36,11 @@ class Ledger:
         Value bought or sold at the entry.
     risk, multiple : ndarray of shape (n_trades,), float64
         Loss planned at the stop, and the profit in units of it (R).
-    probability, confidence, promised : ndarray of shape (n_trades,), float64
-        Of the consensus; the win rate its band promises.
+    probability, confidence : ndarray of shape (n_trades,), float64
+        Of the consensus.
+    promised, expected : ndarray of shape (n_trades,), float64
+        Win rate that was promised, and the result after costs (R) that a meta-model promised with
+        it; no result where the promise is the rule of the band.
     adverse, favourable : ndarray of shape (n_trades,), float64
         Largest move against and for the trade in units of the stop distance (MAE, MFE).
     """
@@ -55,6 +58,7 @@ class Ledger:
     probability: Floats
     confidence: Floats
     promised: Floats
+    expected: Floats
     adverse: Floats
     favourable: Floats
 
@@ -65,6 +69,11 @@ class Ledger:
     def won(self) -> Bools:
         """Whether each trade ended with a profit."""
         return np.asarray(self.profit > 0)
+
+    @property
+    def modelled(self) -> Bools:
+        """Whether a meta-model made each promise, not the rule of the band."""
+        return np.isfinite(self.expected)
 
     @property
     def hours(self) -> Floats:
@@ -132,6 +141,7 @@ def read_ledger(trades: Sequence[TradeRecord]) -> Ledger:
         probability=signalled("consensus_probability"),
         confidence=signalled("consensus_confidence"),
         promised=signalled("expected_win_rate"),
+        expected=signalled("expected_r"),
         adverse=np.maximum((opened - floats(lambda t: t.worst)) * side / distance, 0.0),
         favourable=np.maximum((floats(lambda t: t.best) - opened) * side / distance, 0.0),
     )

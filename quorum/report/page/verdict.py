@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from quorum.evidence.bootstrap import Interval, chance_of, percentile_of
-from quorum.evidence.forecasts import auc
+from quorum.evidence.forecasts import auc, win_interval
 from quorum.report.page.blocks import (
     Cell,
     Check,
@@ -135,7 +135,7 @@ def _checks(run: Run, m: Measures, inputs: Inputs, settings: PageSettings) -> li
         _random(inputs, settings),
         _beats_holding(m),
         _confidence(m, settings),
-        _promises(m),
+        _promises(m, settings),
         _carried(run, m),
         _costs(run, m),
         _every_year(run, m),
@@ -221,20 +221,27 @@ def _confidence(m: Measures, settings: PageSettings) -> Check:
     )
 
 
-def _promises(m: Measures) -> Check:
+def _promises(m: Measures, settings: PageSettings) -> Check:
     question = "Are the promised win rates kept?"
-    promised = m.ledger.promised[np.isfinite(m.ledger.promised)]
-    won = m.intervals["win_rate"]
-    if len(promised) == 0:
+    ledger = m.ledger
+    known = np.isfinite(ledger.promised)
+    if not known.any():
         return Check(question, "unknown", "no signals are stored with the trades")
-    mean = float(np.mean(promised))
-    kept = "yes" if won.high >= mean else "no"
-    return Check(
-        question,
-        kept,
-        f"promised {percent(mean, 0)} on average, won {percent(won.estimate)} "
-        f"({span(won, 1, share=True)})",
-    )
+    said, kept = [], []
+    for who, rows in (
+        ("meta-model", known & ledger.modelled),
+        ("rule of the band", known & ~ledger.modelled),
+    ):
+        if rows.any():
+            mean = float(np.mean(ledger.promised[rows]))
+            won = win_interval(int(ledger.won[rows].sum()), int(rows.sum()), settings.level)
+            kept.append(won.high >= mean)
+            said.append(
+                f"{who}: promised {percent(mean, 0)} on average, won {percent(won.estimate)} "
+                f"({span(won, 1, share=True)})"
+            )
+    verdict = "yes" if all(kept) else "unclear" if any(kept) else "no"
+    return Check(question, verdict, "; ".join(said))
 
 
 def _carried(run: Run, m: Measures) -> Check | None:
