@@ -125,6 +125,7 @@ def account_problems(
 def _order_problems(trades: Sequence[dict[str, Any]], account: Mapping[str, Any]) -> Iterable[str]:
     """Compare orders by number: every one known to both, with the same fills."""
     known = {o["order_id"]: o for trade in trades for o in trade["orders"]}
+    over = {o["order_id"] for trade in trades if not trade["is_open"] for o in trade["orders"]}
     placed = {o["placed"]: str(o["id"]) for o in account["orders"] if o["placed"]}
     filled: defaultdict[str, float] = defaultdict(float)
     for execution in account["executions"]:
@@ -145,11 +146,14 @@ def _order_problems(trades: Sequence[dict[str, Any]], account: Mapping[str, Any]
             yield f"{name}: order {number} ({order['kind']} {order['side']}) rests unknown"
         elif not known[number]["ft_is_open"]:
             yield f"{name}: order {number} rests, the bot holds it for done"
+        elif number in over:
+            yield f"{name}: order {number} rests, its trade is closed"
     resting = {
         str(o["id"]) for o in account["orders"] if o["status"] in ("NEW", "PARTIALLY_FILLED")
     }
     for number, order in known.items():
-        if order["ft_is_open"] and number not in resting:
+        # The host asks no more of what a closed trade has left behind.
+        if order["ft_is_open"] and number not in resting and number not in over:
             yield f"order {number} is done, the bot holds it for open"
 
 

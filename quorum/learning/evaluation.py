@@ -226,9 +226,9 @@ def _ece(p: Floats, code: Ints) -> float | None:
 
 def _reliability(f: Forecast, p: Floats) -> tuple[Bin, ...]:
     columns = list(f.acts)
-    rows = np.isfinite(p).all(axis=1)
-    promised = p[rows][:, columns].ravel()
-    happened = (f.code[rows, None] == np.asarray(columns)[None, :]).ravel()
+    there = np.isfinite(p).all(axis=1)
+    promised = p[there][:, columns].ravel()
+    happened = (f.code[there, None] == np.asarray(columns)[None, :]).ravel()
     found = reliability(promised, happened)
     fields = ("promised", "realised", "low", "high", "count")
     rows = zip(*(getattr(found, name).tolist() for name in fields), strict=True)

@@ -239,7 +239,7 @@ class _Portfolio:
         book = self.books[pair]
         if len(self.held) >= self.account.max_open_trades:
             return NO_SLOT
-        veto = book.outcomes.vetoes[book.outcomes.veto[entry]]
+        veto: str | None = book.outcomes.vetoes[book.outcomes.veto[entry]]
         if veto:
             return veto
         capital = (self.account.wallet + self.profit) * self.account.tradable

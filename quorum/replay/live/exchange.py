@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import random
 import re
 import secrets
+import zlib
 from collections.abc import Callable
 from threading import Event, RLock
 from typing import Any
@@ -90,7 +90,6 @@ class Exchange:
         #: answer is sent (True): where drills pull the plug.
         self.on_request: Callable[[Request, bool], None] | None = None
         self._venues: dict[TradingMode, Venue] = {}
-        self._random = random.Random(settings.seed)
 
     def venue(self, mode: TradingMode) -> Venue:
         """Return the venue of a trading mode, its account paid in."""
@@ -135,11 +134,12 @@ class Exchange:
         return price
 
     def thinned(self, request: Request, rows: list[Any]) -> list[Any]:
-        """Return rows with some missing where a fault wants so."""
+        """Return rows with some missing where a fault wants so: the same however often asked."""
         fault = self.faults.strike("missing", self.clock.now(), request)
         if fault is None:
             return rows
-        return [row for row in rows if self._random.random() >= fault.share]
+        name = f"{self.settings.seed} {request.path} {request.parameters.get('symbol')}"
+        return [row for row in rows if _draw(name, row) >= fault.share]
 
     def guarded(self, handler: Handler) -> Handler:
         """Return a handler with the faults that befall whole requests."""
@@ -219,6 +219,12 @@ class Exchange:
         """Let go of every request that is being kept waiting."""
         self.closing.set()
         real_sleep(0)
+
+
+def _draw(name: str, row: Any) -> float:
+    """Return a number in [0, 1) that is always the same for a row of a series."""
+    time = row[0] if isinstance(row, list) else row.get("timestamp", row.get("fundingTime"))
+    return zlib.crc32(f"{name} {time}".encode()) / 2**32
 
 
 def _places_order(request: Request) -> bool:

@@ -80,8 +80,10 @@ def _chain(learned: Learned, e: Evidence) -> list[Block]:
 def _interval(found: Range | None, level: float) -> Interval:
     if found is None:
         return Interval(math.nan, math.nan, math.nan, level)
-    values = (found.estimate, found.low, found.high)
-    return Interval(*(math.nan if v is None else v for v in values), level)
+    estimate, low, high = (
+        math.nan if v is None else v for v in (found.estimate, found.low, found.high)
+    )
+    return Interval(estimate, low, high, level)
 
 
 def _skill(e: Evidence) -> Chart:
@@ -92,20 +94,19 @@ def _skill(e: Evidence) -> Chart:
         for period in (TOTAL, *years):
             names.append(name if period == TOTAL else f"{name}, {period}")
             rows.append(model.periods[period])
-    panels = []
-    for title, of in (
-        ("AUC above 0.5", lambda f: (_interval(f.auc, e.level), 0.5)),
-        ("log loss saved, nats", lambda f: (_interval(f.gain_on_majority, e.level), 0.0)),
-    ):
-        found = [of(row) for row in rows]
-        panels.append(
-            (
-                title,
-                np.array([i.estimate - chance for i, chance in found]),
-                np.array([i.low - chance for i, chance in found]),
-                np.array([i.high - chance for i, chance in found]),
-            )
+    area = [_interval(row.auc, e.level) for row in rows]
+    saved = [_interval(row.gain_on_majority, e.level) for row in rows]
+    panels = [
+        (
+            title,
+            np.array([i.estimate for i in found]) - chance,
+            np.array([i.low for i in found]) - chance,
+            np.array([i.high for i in found]) - chance,
         )
+        for title, found, chance in (
+            ("AUC above 0.5", area, 0.5), ("log loss saved, nats", saved, 0.0)
+        )
+    ]  # fmt: skip
     sentence = (
         "Left, how much better than chance each model ranks what comes (AUC above 0.5); right, "
         "what its probabilities save against always promising the base rates. Grey intervals "
