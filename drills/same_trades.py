@@ -199,7 +199,7 @@ def _differs(a: Done, b: Done, listing: Listing) -> list[str]:
         problems.append(f"closed {a.closed} or {b.closed}")
     if a.closed is None or b.closed is None:
         return problems
-    if a.reason != b.reason:
+    if _kind(a.reason) != _kind(b.reason):
         problems.append(f"exit by {a.reason} or {b.reason}")
     if a.rungs != b.rungs:
         problems.append(f"{a.rungs} or {b.rungs} rungs")
@@ -208,6 +208,11 @@ def _differs(a: Done, b: Done, listing: Listing) -> list[str]:
     if not _same_price(a.exit, b.exit, b.closed, tape):
         problems.append(f"exit at {a.exit} or {b.exit}")
     return problems
+
+
+def _kind(reason: str) -> str:
+    """Return an exit reason; a stop is one whether or not the host saw it move before."""
+    return "stop_loss" if reason == "trailing_stop_loss" else reason
 
 
 def _same_price(wanted: float, got: float, at: pd.Timestamp, tape: Tape) -> bool:
@@ -237,8 +242,8 @@ def run(
     detailed = with_path(datadir, folder / "path", pairs, history, end)
     live = folder / "live"
     live.mkdir(parents=True, exist_ok=True)
-    # The backtest's first decision is at the close of its first candle.
-    start = pd.Timestamp(begin) + hour / 2
+    # Both decide for the first time when the first candle has closed.
+    start = pd.Timestamp(begin) + hour + timedelta(seconds=1)
     with Drill(live, datadir, start, pairs=pairs, throttle=THROTTLE, config=changes) as drill:
         # Records lie beside the candles; the bot is given them, so the backtest is, too.
         records = {"quorum": {"market": drill.exchange.records_overlay(folder)}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -179,6 +180,20 @@ class Keeper:
             return None
         age = (at - trade.open_date_utc).total_seconds() / 3600
         return exit_now(self._standing(trade, rate), self._candle(trade, at), age, self.settings)
+
+
+def anchor_stops(trades: Iterable[Trade]) -> None:
+    """Keep the stop of every trade where it is when a part of the trade goes.
+
+    The host keeps a stop as a fraction of the price at the look at which it was set, and lays
+    that fraction off from the entry once an exit fills. A bot looks after the fill: where the
+    price has gone on against the trade meanwhile, the stop would come nearer than it was. So
+    the fraction is made that of the entry. A stop in profit is safe: the host only tightens.
+    """
+    for trade in trades:
+        if trade.stop_loss and trade.open_rate and trade.stop_loss_pct is not None:
+            share = abs(1.0 - trade.stop_loss / trade.open_rate)
+            trade.stop_loss_pct = -share * (trade.leverage or 1.0)
 
 
 def _taken_out(trade: Trade) -> bool:

@@ -25,6 +25,8 @@ from quorum.exits.management import LADDER_TAG, REVERSAL_TAG
 
 logger = logging.getLogger(__name__)
 
+#: How long before its last sign of life a bot may have failed to find what it had lost.
+LOOK_BACK = timedelta(hours=1)
 #: After its last sign of life a bot may have placed orders for this long.
 AFTER_LIFE = timedelta(minutes=15)
 #: How exactly clocks agree.
@@ -60,7 +62,8 @@ class Strays:
         self._desk = desk
         self._trouble = OrderTrouble()
         self._trouble.listen()
-        self._since, self._until = alive, None if alive is None else alive + AFTER_LIFE
+        self._since = None if alive is None else alive - LOOK_BACK
+        self._until = None if alive is None else alive + AFTER_LIFE
         self.unsettled: str | None = None if alive is None else "not compared since the start"
         desk.unsettled = self.unsettled is not None
 

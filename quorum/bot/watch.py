@@ -20,6 +20,7 @@ from quorum.account import AccountState, OpenPosition
 from quorum.bot.account import AccountReader, LastCloses
 from quorum.bot.desk import Desk
 from quorum.bot.guard_store import durable_store
+from quorum.bot.keeper import anchor_stops
 from quorum.bot.notices import say
 from quorum.bot.strays import Strays
 from quorum.bot.troubles import ErrorTally
@@ -111,6 +112,8 @@ class Watch:
         try:
             if self.simulated and self._is_new_run(at):
                 self._begin(MemoryStore())
+            if not self.simulated:
+                anchor_stops(Trade.get_open_trades())
             self._observe(at, self.account.read(at))
         except Exception as error:
             self._fail(error)

@@ -37,6 +37,7 @@ SYNTHETIC_TIMERANGE = "20230301-20250101"
 RECORDED_TIMERANGE = "20230101-20250430"
 #: Folds of the embedded market's models: few, so that a demo stays short.
 SMALL_FOLDS = {"refit_days": 120}
+SMALL_AGE = 130
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def write_layer(data: DemoData, *, models: bool) -> Path:
     """Write the configuration that keeps a demo's models to itself."""
     learning: dict[str, Any] = {"folder": f"models/demo-{data.name}", "enabled": models}
     if data.datadir == SYNTHETIC:
-        learning["folds"] = SMALL_FOLDS
+        learning |= {"folds": SMALL_FOLDS, "max_age_days": SMALL_AGE}
     path = USER_DATA / f"demo-{data.name}{'' if models else '-without'}.json"
     path.write_text(json.dumps({"quorum": {"learning": learning}}, indent=1), encoding="utf-8")
     return path

@@ -16,7 +16,7 @@ from quorum.bot.results import latest_result, load_backtest
 from quorum.bot.source import Series
 from quorum.candles import Candles, candles_from_frame, clean
 from quorum.cli.app import DEFAULT_CONFIG, ConfigOption, DatadirOption, command, console
-from quorum.cli.trades import UserDataOption
+from quorum.cli.trades import DEFAULT_USER_DATA, UserDataOption
 from quorum.errors import DataError
 from quorum.settings import load_settings
 
@@ -48,7 +48,7 @@ def report_command(
     show: Annotated[bool, typer.Option("--open", help="open the page in a browser")] = False,
     config: ConfigOption = DEFAULT_CONFIG,
     datadir: DatadirOption = None,
-    user_data: UserDataOption = Path("user_data"),
+    user_data: UserDataOption = DEFAULT_USER_DATA,
     capital: Annotated[
         float | None, typer.Option(min=0.01, help="of a bot at its beginning [quote units]")
     ] = None,
@@ -104,7 +104,10 @@ def _host_config(config: list[Path], user_data: Path) -> dict[str, Any]:
     """Load the configuration; the default one may be missing, formats and folders have defaults."""
     if config == DEFAULT_CONFIG and not config[0].is_file():
         return {"user_data_dir": user_data}
-    return {"user_data_dir": user_data, **load_files(config)}
+    loaded = load_files(config)
+    if user_data != DEFAULT_USER_DATA or not loaded.get("user_data_dir"):
+        loaded["user_data_dir"] = user_data
+    return loaded
 
 
 def with_candles(

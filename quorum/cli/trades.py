@@ -19,8 +19,10 @@ ResultOption = Annotated[
     Path | None, typer.Option("--result", "-r", help="backtest result file; default: the latest")
 ]
 DatabaseOption = Annotated[
-    str | None, typer.Option("--db", help="database URL of a bot, for example sqlite:///t.sqlite")
+    str | None,
+    typer.Option("--db", help="database of a bot (only read), for example sqlite:///t.sqlite"),
 ]
+DEFAULT_USER_DATA = Path("user_data")
 UserDataOption = Annotated[Path, typer.Option("--user-data", help="freqtrade user directory")]
 
 
@@ -34,7 +36,7 @@ def _results(result: Path | None, db: str | None, user_data: Path) -> Results:
 def trades_command(
     result: ResultOption = None,
     db: DatabaseOption = None,
-    user_data: UserDataOption = Path("user_data"),
+    user_data: UserDataOption = DEFAULT_USER_DATA,
 ) -> None:
     """Print what was refused and why, where stops stood, R:R at entry, and exits by kind."""
     results = _results(result, db, user_data)
@@ -106,7 +108,7 @@ def card_command(
     number: Annotated[int, typer.Argument(help="trade, counted from 1 in order of opening")],
     result: ResultOption = None,
     db: DatabaseOption = None,
-    user_data: UserDataOption = Path("user_data"),
+    user_data: UserDataOption = DEFAULT_USER_DATA,
 ) -> None:
     """Print one trade in one screen: votes, context, size, stop, ladder, what happened."""
     results = _results(result, db, user_data)

@@ -27,6 +27,7 @@ from quorum.learning.evidence_document import (
     ModelEvidence,
     Range,
     Trades,
+    Turn,
     known,
 )
 from quorum.learning.findings import conclusions, findings
@@ -96,7 +97,8 @@ def evaluate_chain(
         periods, block = _periods(forecast, s)
         longest = max(longest, block)
         importance = model_importance(forecast.name, trained, loaded, store, s.top)
-        models[forecast.name] = _told_of(forecast, periods, importance, s)
+        turns = _turns(forecast, [v.valid_from for v in trained.vintages], s)
+        models[forecast.name] = _told_of(forecast, periods, turns, importance, s)
     return Evidence(
         chain=trained.chain.id,
         timeframe=trained.chain.timeframe,
@@ -112,13 +114,18 @@ def evaluate_chain(
 
 
 def _told_of(
-    forecast: Forecast, periods: dict[str, Figures], importance: Importance, s: EvidenceSettings
+    forecast: Forecast,
+    periods: dict[str, Figures],
+    turns: tuple[Turn, ...],
+    importance: Importance,
+    s: EvidenceSettings,
 ) -> ModelEvidence:
     return ModelEvidence(
         name=forecast.name,
         classes=forecast.classes,
         covered=forecast.covered,
         periods=periods,
+        turns=turns,
         reliability=_reliability(forecast, forecast.p),
         reliability_before=_reliability(forecast, forecast.raw),
         importance=importance,
@@ -138,6 +145,27 @@ def _periods(forecast: Forecast, s: EvidenceSettings) -> tuple[dict[str, Figures
         found[str(one)] = figures(_part(forecast, int(one)), s)[0]
     total, block = figures(forecast, s)
     return {**found, TOTAL: total}, block
+
+
+def _turns(f: Forecast, starts: Sequence[int], s: EvidenceSettings) -> tuple[Turn, ...]:
+    """Return the skill while each vintage was the newest; those without rows are left out."""
+    found = []
+    newest = np.searchsorted(np.asarray(starts), f.time, side="right") - 1
+    for i in np.unique(newest[newest >= 0]):
+        rows = np.flatnonzero(newest == i)
+        time, p, code = f.time[rows], f.p[rows], f.code[rows]
+        gain = row_log_loss(f.majority[rows], code) - row_log_loss(p, code)
+        draws, _ = draw_days(time, (gain,), s.spans * f.span_days, s.runs, s.level, s.seed)
+        happened = [code == k for k in range(len(f.classes))]
+        found.append(
+            Turn(
+                valid_from=starts[i],
+                rows=len(rows),
+                auc=Range.of(draws.auc(time, p, happened)),
+                gain_on_majority=Range.of(draws.mean(time, gain)),
+            )
+        )
+    return tuple(found)
 
 
 def _part(forecast: Forecast, year: int) -> Forecast:

@@ -99,6 +99,15 @@ class Bin(Section):
     count: int
 
 
+class Turn(Section):
+    """One model while one vintage was the newest."""
+
+    valid_from: int = Field(description="of the vintage [ms]")
+    rows: int = Field(description="rows measured on")
+    auc: Range = Field(description="as of the figures")
+    gain_on_majority: Range = Field(description="as of the figures [nats]")
+
+
 class FeatureWeight(Section):
     """What one feature carries of a model."""
 
@@ -125,6 +134,7 @@ class ModelEvidence(Section):
     classes: tuple[int, ...]
     covered: float = Field(description="share of the candles since the first vintage it spoke on")
     periods: dict[str, Figures] = Field(description="by calendar year, and in total")
+    turns: tuple[Turn, ...] = Field((), description="by vintage, oldest first")
     reliability: tuple[Bin, ...] = Field(description="in total, over the classes it acts on")
     reliability_before: tuple[Bin, ...] = Field((), description="the same before calibration")
     importance: Importance

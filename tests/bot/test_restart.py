@@ -11,6 +11,7 @@ import pytest
 from freqtrade.persistence import Order, Trade, init_db
 
 from quorum.bot.desk import Desk
+from quorum.bot.keeper import anchor_stops
 from quorum.bot.strays import FOUND, Strays
 from quorum.bot.vetoes import Vetoes
 from quorum.context.zones import WAIT_PULLBACK
@@ -222,7 +223,7 @@ def test_what_a_stop_has_placed_belongs_to_the_stop():
 @pytest.mark.parametrize(
     "changes",
     [
-        {"timestamp": int((NOW - 10 * MINUTE).timestamp() * 1000)},
+        {"timestamp": int((NOW - 70 * MINUTE).timestamp() * 1000)},
         {"timestamp": int((NOW + 60 * MINUTE).timestamp() * 1000)},
         {"status": "canceled"},
         {"clientOrderId": "autoclose-5"},
@@ -242,6 +243,41 @@ def test_a_first_run_has_nothing_to_look_for():
     strays = bot(exchange, alive=None)
     assert strays.unsettled is None
     assert strays.look(NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("short", "fill", "rate", "stop"),
+    [(False, 2940.49, 2933.26, 2909.82), (True, 100.0, 101.0, 103.0), (False, 100.0, 110.0, 105.0)],
+    ids=["long, gone down since", "short, gone up since", "stop in profit"],
+)
+def test_a_stop_stays_when_a_part_goes_although_the_price_had_moved_since_the_fill(
+    short, fill, rate, stop
+):
+    side, out = ("sell", "buy") if short else ("buy", "sell")
+    trade = Trade(
+        pair=SOL,
+        is_short=short,
+        open_rate=fill,
+        stake_amount=10 * fill,
+        amount=10.0,
+        leverage=1.0,
+        fee_open=0.0,
+        fee_close=0.0,
+        is_open=True,
+        open_date=NOW.replace(tzinfo=None),
+        exchange="binance",
+    )
+    filled = {"status": "closed", "filled": 10.0, "remaining": 0.0, "price": fill, "average": fill}
+    trade.orders.append(Order.parse_from_ccxt_object(order("1", side, **filled), SOL, side))
+    trade.recalc_trade_from_orders()
+    trade.adjust_stop_loss(rate, -abs(1 - stop / rate), initial=True)
+    assert trade.stop_loss == pytest.approx(stop)
+    anchor_stops([trade])
+    half = {**filled, "filled": 5.0, "amount": 5.0, "price": rate, "average": rate}
+    trade.orders.append(Order.parse_from_ccxt_object(order("2", out, **half), SOL, out))
+    trade.recalc_trade_from_orders()
+    assert trade.amount == 5.0
+    assert trade.stop_loss == pytest.approx(stop)
 
 
 @pytest.mark.parametrize(("placed", "expires"), [(3, 180), (3480, 180)])

@@ -77,6 +77,14 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Points:
+    """Sentences, one below the other."""
+
+    texts: Sequence[str]
+    kind: ClassVar[str] = "points"
+
+
+@dataclass(frozen=True)
 class Check:
     """One reason to trust a run or to doubt it.
 
@@ -125,7 +133,7 @@ class Trades:
     kind: ClassVar[str] = "trades"
 
 
-Block: TypeAlias = Table | Chart | Text | Checks | Choice | Months | Trades
+Block: TypeAlias = Table | Chart | Text | Points | Checks | Choice | Months | Trades
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from quorum.report.page.blocks import (
     Block,
     Cell,
     Chart,
+    Points,
     Section,
     Table,
     counted,
@@ -25,6 +26,7 @@ from quorum.report.page.figures import (
     RUN,
     THIRD,
     histogram_figure,
+    series_name,
     windows_figure,
 )
 from quorum.report.page.inputs import Inputs, RandomEntries, Walk
@@ -84,9 +86,10 @@ def _walk(walk: Walk, place: int) -> list[Block]:
         ]
         for w in walk.windows
     ]
-    table = Table([("test window", ""), *((name, "") for name in names)], rows, _middle(walk))
+    table = Table([("test window", ""), *((name, "") for name in names)], rows)
     height = 60 + 13 * len(spans) + 130 * len(panels)
-    return [Chart(f"walk-{place}", windows_figure(spans, panels), sentence, height), table]
+    chart = Chart(f"walk-{place}", windows_figure(spans, panels), sentence, height)
+    return [chart, Points(tuple(_middle(walk))), table]
 
 
 def _metric(interval: Interval) -> Cell:
@@ -95,16 +98,17 @@ def _metric(interval: Interval) -> Cell:
     return Cell(number(interval.estimate, 3, sign=True), tone_of(interval))
 
 
-def _middle(walk: Walk) -> str:
-    """Say what is typical of the windows, and in how many of them it is better than nothing."""
-    said = []
+def _middle(walk: Walk) -> Iterator[str]:
+    """Say of each panel what is typical of the windows, and how often it is above nothing."""
     for panel in walk.panels:
+        said = []
         for name in panel.measures:
             found = np.array([w.metrics[name].estimate for w in walk.windows if name in w.metrics])
             found = found[np.isfinite(found)]
             if len(found):
                 said.append(
-                    f"{name}: median {number(float(np.median(found)), 3, sign=True)}, above zero "
-                    f"in {int(np.sum(found > 0))} of {len(found)} windows"
+                    f"{series_name(name)} {number(float(np.median(found)), 3, sign=True)} "
+                    f"(above zero in {int(np.sum(found > 0))} of {len(found)})"
                 )
-    return "; ".join(said) + ("." if said else "")
+        if said:
+            yield f"Median {panel.title}: {', '.join(said)}."

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from quorum.errors import DataError
 from quorum.evidence.bootstrap import Interval
 from quorum.evidence.performance import sharpe
-from quorum.learning.evidence_document import load_evidence
-from quorum.learning.manifest import ChainManifest, VintageManifest
+from quorum.learning.evidence_document import Evidence, load_evidence
+from quorum.learning.manifest import ChainManifest
 from quorum.learning.stored import StoredModels
-from quorum.report.page.heads import head_skills
 from quorum.report.page.inputs import Learned, Panel, Trials, Walk, Window
+from quorum.report.page.learned import interval_of
 from quorum.report.page.ledger import read_ledger
 from quorum.report.page.outcomes import outcome
 from quorum.report.page.run import PageSettings, Run
@@ -25,8 +24,12 @@ from quorum.tuning.windows import read_timerange
 
 #: Heads that only a trained model can vote for.
 MODEL_HEADS = ("signal", "ensemble")
-#: Models whose loss each vintage knows.
+#: Models drawn over time; regimes are another question on another scale.
 PARTS = (*MODEL_HEADS, "meta")
+#: AUC of a model that knows nothing.
+CHANCE = 0.5
+#: How the trades of a run are called among the metrics of a window.
+TRADES = "trades, R"
 #: Probabilities of a stored vote and of one computed again that are the same.
 SAME = 1e-3
 
@@ -81,36 +84,49 @@ def learned(root: Path, run: Run, settings: PageSettings) -> tuple[Learned | Non
         return None, None
     evidence = load_evidence(store.root, chain.id)
     found = Learned(chain.id, len(chain.vintages), evidence)
-    return found, _walk(store, chain, run, settings)
+    return found, _walk(store, chain, evidence, run, settings)
 
 
 def _walk(
-    store: StoredModels, chain: ChainManifest, run: Run, settings: PageSettings
+    store: StoredModels,
+    chain: ChainManifest,
+    evidence: Evidence | None,
+    run: Run,
+    settings: PageSettings,
 ) -> Walk | None:
+    """Return the walk of a chain: its models' skill, and the trades, while each was the newest."""
     known = {manifest.key: manifest for manifest in store.vintages()}
     vintages = [known[key] for key in chain.vintages if key in known]
     if not vintages:
         return None
     ends = [*(v.valid_from for v in vintages[1:]), max(run.last, vintages[-1].valid_from + 1)]
-    horizon = settings.horizons[len(settings.horizons) // 2]
     ledger = read_ledger(run.trades)
     windows = []
     for vintage, end in zip(vintages, ends, strict=True):
-        metrics = _skills(vintage, settings.level)
-        first, last = max(run.first, vintage.valid_from), min(run.last, end - 1)
-        for skill in head_skills(run, settings, first, last, (horizon,)) if last > first else ():
-            if skill.name in MODEL_HEADS:
-                metrics[f"{skill.name}, IC {horizon}"] = skill.skill[horizon]
+        metrics = {} if evidence is None else _skills(vintage.valid_from, evidence)
         taken = (ledger.opened >= vintage.valid_from) & (ledger.opened < end)
         if taken.any():
-            metrics["trades, R"] = outcome(ledger.multiple[taken], settings)
+            metrics[TRADES] = outcome(ledger.multiple[taken], settings)
         windows.append(Window(vintage.train_start, vintage.valid_from, end, metrics))
     panels = (
-        Panel("removed of the loss, training", [f"{part}, loss removed" for part in PARTS]),
-        Panel("IC in the test", [f"{name}, IC {horizon}" for name in MODEL_HEADS]),
-        Panel("mean trade, R", ["trades, R"]),
-    )
+        Panel("AUC above 0.5 in the test window", [f"{part}, AUC" for part in PARTS]),
+        Panel("log loss saved on the base rates in the test window, nats",
+              [f"{part}, saved" for part in PARTS]),
+        Panel("mean result of the trades of the run, R", [TRADES]),
+    )  # fmt: skip
     return Walk(f"Models of chain {chain.id}", windows, _drawn(panels, windows))
+
+
+def _skills(valid_from: int, evidence: Evidence) -> dict[str, Interval]:
+    """Return the skill of each model while one vintage was the newest."""
+    found = {}
+    for part in PARTS:
+        model = evidence.models.get(part)
+        turn = next((t for t in model.turns if t.valid_from == valid_from), None) if model else None
+        if turn is not None:
+            found[f"{part}, AUC"] = interval_of(turn.auc, evidence.level, CHANCE)
+            found[f"{part}, saved"] = interval_of(turn.gain_on_majority, evidence.level)
+    return found
 
 
 def _drawn(panels: Sequence[Panel], windows: Sequence[Window]) -> list[Panel]:
@@ -120,26 +136,9 @@ def _drawn(panels: Sequence[Panel], windows: Sequence[Window]) -> list[Panel]:
     return [panel for panel in kept if panel.measures]
 
 
-def _skills(vintage: VintageManifest, level: float) -> dict[str, Interval]:
-    """Return how much of the prior's log loss each part removes, out of fold (share)."""
-    found = {}
-    for part in PARTS:
-        metrics = vintage.metrics.get(part)
-        loss, prior = _loss(metrics, "calibrated"), _loss(metrics, "prior")
-        if loss is not None and prior is not None and prior > 0:
-            found[f"{part}, loss removed"] = _alone(1.0 - loss / prior, level)
-    return found
-
-
 def _alone(value: float, level: float) -> Interval:
     """Return an estimate whose interval is not known."""
     return Interval(value, math.nan, math.nan, level)
-
-
-def _loss(metrics: Any, kind: str) -> float | None:
-    inner = metrics.get(kind) if isinstance(metrics, Mapping) else None
-    loss = inner.get("log_loss") if isinstance(inner, Mapping) else None
-    return float(loss) if isinstance(loss, (int, float)) else None
 
 
 def tuning_walk(folder: Path) -> tuple[Walk, Trials | None]:

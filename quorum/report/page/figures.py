@@ -302,7 +302,8 @@ def windows_figure(
     number = np.arange(1, len(windows) + 1)
     heights = np.array([60 + 13 * len(windows), *[130] * len(panels)], dtype=np.float64)
     edges = 1.0 - np.concatenate([[0.0], np.cumsum(heights)]) / heights.sum()
-    gap = 0.0 if len(panels) == 0 else 28 / heights.sum()
+    # Room for each title above its panel.
+    gap = 34 / heights.sum()
     figure = _figure(
         yaxis={"domain": [edges[1] + gap, 1.0], "autorange": "reversed", "dtick": 1,
                "showticklabels": False, "title": {"text": "windows"}},
@@ -317,16 +318,29 @@ def windows_figure(
                 hovertemplate=f"{name}, window %{{y}}<extra></extra>",
             )
         )  # fmt: skip
+    named: set[str] = set()
     for i, (title, series) in enumerate(panels):
         bottom = 0.0 if i + 1 == len(panels) else edges[i + 2] + gap
-        axis = {"domain": [bottom, edges[i + 1]], "title": {"text": title}, "nticks": 4}
-        figure.update_layout({f"yaxis{i + 2}": {**axis, "zeroline": True}})
+        axis = {"domain": [bottom, edges[i + 1]], "nticks": 4, "zeroline": True}
+        figure.update_layout({f"yaxis{i + 2}": axis})
+        figure.add_annotation(
+            text=title, x=0, xref="paper", xanchor="left", y=edges[i + 1], yref="paper",
+            yanchor="bottom",
+        )  # fmt: skip
         # Those of one window stand beside each other, so that their intervals can be told apart.
         for k, (name, found, colour) in enumerate(series):
             middle = valid + ((end - valid) * (k + 1)) // (len(series) + 1)
-            figure.add_trace(_measured(middle, name, found, colour, f"y{i + 2}"))
+            trace = _measured(middle, series_name(name), found, colour, f"y{i + 2}")
+            trace.showlegend = trace.name not in named
+            named.add(trace.name)
+            figure.add_trace(trace)
     figure.update_layout(showlegend=True)
     return figure
+
+
+def series_name(metric: str) -> str:
+    """Return of what a metric is, ``signal`` of ``signal, AUC``."""
+    return metric.partition(",")[0]
 
 
 def _measured(time: Ints, name: str, found: Sequence[Interval], colour: str, axis: str) -> Scatter:

@@ -19,6 +19,7 @@ from quorum.report.page.blocks import (
     Section,
     Table,
     Text,
+    counted,
     number,
     percent,
     span,
@@ -85,37 +86,19 @@ def forward_returns(candles: Candles, time: Ints, horizon: int) -> Floats:
     return np.where(known, gone, np.nan)
 
 
-def head_skills(
-    run: Run,
-    settings: PageSettings,
-    first: int | None = None,
-    last: int | None = None,
-    horizons: Sequence[int] | None = None,
-) -> list[HeadSkill]:
-    """Measure every head, and the consensus of all, on every candle of a span.
-
-    Parameters
-    ----------
-    run : Run
-    settings : PageSettings
-    first, last : int, default the run's
-        Opening times of the first and the last candle, milliseconds since the epoch.
-    horizons : sequence of int, default those of the settings
-        Candles ahead.
-    """
-    first = run.first if first is None else first
-    last = run.last if last is None else last
+def head_skills(run: Run, settings: PageSettings) -> list[HeadSkill]:
+    """Measure every head, and the consensus of all, on every candle of the span."""
     spans = {}
     for pair, table in run.tables.items():
-        lo, hi = np.searchsorted(table.time, [first, last + 1])
+        lo, hi = np.searchsorted(table.time, [run.first, run.last + 1])
         if hi > lo and pair in run.candles:
             spans[pair] = slice(int(lo), int(hi))
     if not spans:
         return []
-    begin = min(int(run.tables[pair].time[rows.start]) for pair, rows in spans.items())
+    first = min(int(run.tables[pair].time[rows.start]) for pair, rows in spans.items())
     step = next(iter(run.candles.values())).step
     candles = _Candles(
-        np.concatenate([(run.tables[p].time[r] - begin) // step for p, r in spans.items()]),
+        np.concatenate([(run.tables[p].time[r] - first) // step for p, r in spans.items()]),
         {
             h: np.concatenate(
                 [
@@ -123,7 +106,7 @@ def head_skills(
                     for p, r in spans.items()
                 ]
             )
-            for h in horizons or settings.horizons
+            for h in settings.horizons
         },
     )
     c = run.settings.consensus
@@ -202,13 +185,19 @@ def _of_candles(skills: Sequence[HeadSkill], settings: PageSettings) -> list[Blo
             )
         )
     middle = settings.horizons[len(settings.horizons) // 2]
-    clear = [s for s in skills if s.skill[middle].low > 0 and s.name != QUORUM]
-    wrong = [s for s in skills if s.skill[middle].high < 0 and s.name != QUORUM]
+    voting = [s for s in skills if s.votes and s.name != QUORUM]
+    clear = [s for s in voting if s.skill[middle].low > 0]
+    wrong = [s for s in voting if s.skill[middle].high < 0]
+    lucky = len(voting) * (1.0 - settings.level)
     sentence = (
         f"Rank correlation of votes with the return {middle} candles ahead: "
-        f"{_list(clear) or 'no head'} right more often than luck explains, "
-        f"{_list(wrong) or 'no head'} wrong more often; grey intervals include zero."
+        f"{_list(clear) or 'no head is'} right more often than luck explains, "
+        f"{_list(wrong) or 'no head is'} wrong more often; grey intervals include zero. Of "
+        f"{counted(len(voting), 'worthless head')} about {number(lucky, 1)} would stand out."
     )
+    silent = [s for s in skills if not s.votes and s.name != QUORUM]
+    if silent:
+        sentence += f" {_list(silent).capitalize()} never sure enough for a valid vote."
     headings = [("head", ""), ("valid votes", ""), ("of candles", "")]
     headings += [(f"right, {h}", "%") for h in settings.horizons]
     headings += [(f"IC {h}", "") for h in settings.horizons]

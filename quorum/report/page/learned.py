@@ -23,6 +23,7 @@ from quorum.report.page.blocks import (
     Cell,
     Chart,
     Choice,
+    Points,
     Section,
     Table,
     Text,
@@ -35,9 +36,12 @@ from quorum.report.page.blocks import (
 )
 from quorum.report.page.figures import points_figure, promise_figure
 from quorum.report.page.inputs import Learned
+from quorum.typing import Floats
 
 #: Features of a model named at most.
 FEATURES = 15
+#: AUC of a model that knows nothing.
+CHANCE = 0.5
 #: What a model of each kind says, for readers who meet its name here first.
 SAYS = {
     "regime": "which of eight regimes the market is in",
@@ -66,22 +70,23 @@ def models_section(learned: Learned | None) -> Section | None:
 def _chain(learned: Learned, e: Evidence) -> list[Block]:
     vintages = counted(learned.vintages, "vintage")
     intro = (
-        f"Chain {e.chain} of {vintages}, each trained on what was known before it was used. Judged "
-        f"on {date(e.first)} to {date(e.last)}, always on candles that the model had not seen: "
-        f"{'; '.join(e.conclusions)}."
+        f"Chain {e.chain} of {vintages}, each trained on what was known before it was used, and "
+        f"judged on candles it had not seen, {date(e.first)} to {date(e.last)}. What follows:"
     )
     tabs = [(name, _model(model, e, i)) for i, (name, model) in enumerate(e.models.items())]
-    found: list[Block] = [Text(intro)]
+    follows = tuple(_sentence(text) for text in e.conclusions)
+    found: list[Block] = [Text(intro), Points(follows)]
     if e.models:
         found += [_skill(e), Choice("models", tabs)]
     return found
 
 
-def _interval(found: Range | None, level: float) -> Interval:
+def interval_of(found: Range | None, level: float, neutral: float = 0.0) -> Interval:
+    """Return a range as an interval, less what is neutral; NaN where it is not known."""
     if found is None:
         return Interval(math.nan, math.nan, math.nan, level)
     estimate, low, high = (
-        math.nan if v is None else v for v in (found.estimate, found.low, found.high)
+        math.nan if v is None else v - neutral for v in (found.estimate, found.low, found.high)
     )
     return Interval(estimate, low, high, level)
 
@@ -94,35 +99,37 @@ def _skill(e: Evidence) -> Chart:
         for period in (TOTAL, *years):
             names.append(name if period == TOTAL else f"{name}, {period}")
             rows.append(model.periods[period])
-    area = [_interval(row.auc, e.level) for row in rows]
-    saved = [_interval(row.gain_on_majority, e.level) for row in rows]
-    panels = [
-        (
-            title,
-            np.array([i.estimate for i in found]) - chance,
-            np.array([i.low for i in found]) - chance,
-            np.array([i.high for i in found]) - chance,
-        )
-        for title, found, chance in (
-            ("AUC above 0.5", area, 0.5), ("log loss saved, nats", saved, 0.0)
-        )
-    ]  # fmt: skip
+    area = [interval_of(row.auc, e.level, CHANCE) for row in rows]
+    made = [interval_of(row.leaning.mean_r if row.leaning else None, e.level) for row in rows]
+    panels = [_panel("AUC above 0.5", area), _panel("R a trade, always on its likelier side", made)]
     sentence = (
         "Left, how much better than chance each model ranks what comes (AUC above 0.5); right, "
-        "what its probabilities save against always promising the base rates. Grey intervals "
-        "include nothing."
+        "what a trade after every one of its forecasts, whichever side is likelier, would have "
+        "made after costs. Grey intervals include nothing."
     )
     figure = points_figure(panels, names, shared=False)
-    return Chart("model-skill", figure, sentence, 70 + 24 * len(names))
+    return Chart("model-skill", figure, sentence, 70 + 22 * len(names))
+
+
+def _panel(title: str, found: Sequence[Interval]) -> tuple[str, Floats, Floats, Floats]:
+    estimate, low, high = (
+        np.array([getattr(i, side) for i in found]) for side in ("estimate", "low", "high")
+    )
+    return title, estimate, low, high
 
 
 def _model(model: ModelEvidence, e: Evidence, place: int) -> list[Block]:
     blocks: list[Block] = []
     says = SAYS.get(model.name)
     opening = f"It says {says}. " if says else ""
-    blocks.append(Text(f"{opening}{_sentences(model.findings)}"))
+    spoke = (
+        f"{opening}It spoke on {percent(model.covered, 0)} of the candles since its first vintage."
+    )
+    blocks += [Text(spoke), Points(tuple(_sentence(text) for text in model.findings))]
     if model.periods:
         blocks.append(_periods(model, e))
+    if any(f.trades or f.leaning for f in model.periods.values()):
+        blocks.append(_made(model, e))
     if model.reliability:
         blocks.append(_reliability(model, place))
     total = model.periods.get(TOTAL)
@@ -133,43 +140,67 @@ def _model(model: ModelEvidence, e: Evidence, place: int) -> list[Block]:
     return blocks
 
 
-def _sentences(findings: Sequence[str]) -> str:
-    """Write findings one after the other as sentences."""
-    return " ".join(f"{text[:1].upper()}{text[1:]}." for text in findings)
+def _sentence(finding: str) -> str:
+    """Write a finding as a sentence."""
+    return f"{finding[:1].upper()}{finding[1:]}."
 
 
 def _periods(model: ModelEvidence, e: Evidence) -> Table:
-    """Tabulate a model's figures by year and in total."""
+    """Tabulate a model's forecasts by year and in total."""
     directed = any(f.direction_auc is not None for f in model.periods.values())
-    traded = any(f.trades is not None for f in model.periods.values())
     headings = [("", ""), ("rows", ""), ("AUC", ""), ("interval", "")]
-    headings += [("up/down AUC", "")] if directed else []
-    headings += [("log loss", ""), ("saved", "nats"), ("Brier", "")]
-    headings += [("calibration error", "before"), ("", "after")]
-    headings += [(f"from {percent(e.threshold, 0)}", "of rows"), ("came true", "")]
-    headings += [("trades", ""), ("mean", "R"), ("interval", "R")] if traded else []
+    headings += [("up/down", "AUC")] if directed else []
+    headings += [("saved", "nats"), ("Brier", ""), ("misses by", "raw"), ("", "calibrated")]
+    headings += [(f"≥ {percent(e.threshold, 0)}", "of rows"), ("came true", "")]
     rows: list[Sequence[Cell | str]] = []
     for period, f in model.periods.items():
-        auc, gain = _interval(f.auc, e.level), _interval(f.gain_on_majority, e.level)
-        row: list[Cell | str] = [period, f"{f.rows:,}", _told(auc, 3, 0.5), span(auc, 3)]
-        row += [_told(_interval(f.direction_auc, e.level), 3, 0.5)] if directed else []
-        row += [_plain(f.log_loss.estimate), _told(gain, 4, sign=True), _plain(f.brier.estimate)]
-        row += [_plain(f.ece_before), _plain(f.ece_after), percent(f.coverage)]
-        row.append(percent(_interval(f.precision, e.level).estimate))
-        if traded:
-            r = _interval(f.trades.mean_r if f.trades else None, e.level)
-            count = f.trades.count if f.trades else 0
-            row += [f"{count:,}", _told(r, 3, sign=True), span(r, 2, sign=True)]
+        auc, gain = interval_of(f.auc, e.level), interval_of(f.gain_on_majority, e.level)
+        row: list[Cell | str] = [period, f"{f.rows:,}", _told(auc, 3, CHANCE), span(auc, 3)]
+        row += [_told(interval_of(f.direction_auc, e.level), 3, CHANCE)] if directed else []
+        row += [_told(gain, 4, sign=True), _plain(f.brier.estimate)]
+        row += [_share(f.ece_before), _share(f.ece_after)]
+        row += [percent(f.coverage), _share(f.precision.estimate)]
         rows.append(row)
     caption = (
-        f"It spoke on {percent(model.covered, 0)} of the candles since its first vintage. Grey "
-        "numbers cannot be told from chance."
+        "Its forecasts by year, on candles it had not seen; grey numbers cannot be told from "
+        "chance. Up/down is its AUC where either came; saved is the log loss of the base rates "
+        "less its own."
+        if directed
+        else "Its forecasts by year, on candles it had not seen; grey numbers cannot be told from "
+        "chance. Saved is the log loss of the base rates less its own."
+    )
+    return Table(headings, rows, caption)
+
+
+def _made(model: ModelEvidence, e: Evidence) -> Table:
+    """Tabulate what trades on a model's word would have made."""
+    headings = [("", ""), ("sure: trades", ""), ("mean", "R"), ("interval", "R"), ("sum", "R")]
+    headings += [("any: trades", ""), ("mean", "R"), ("interval", "R"), ("sum", "R")]
+    rows: list[Sequence[Cell | str]] = []
+    for period, f in model.periods.items():
+        row: list[Cell | str] = [period]
+        for trades in (f.trades, f.leaning):
+            r = interval_of(trades.mean_r if trades else None, e.level)
+            row += [
+                f"{trades.count:,}" if trades else "",
+                _told(r, 3, sign=True),
+                span(r, 2, sign=True),
+                number(trades.total_r, 1, sign=True) if trades else "",
+            ]
+        rows.append(row)
+    caption = (
+        "What trades on its word made after costs, one at a time per pair: where it was sure "
+        f"({percent(e.threshold, 0)} or more), and on every forecast, on the likelier side."
     )
     return Table(headings, rows, caption)
 
 
 def _told(interval: Interval, digits: int, neutral: float = 0.0, *, sign: bool = False) -> Cell:
     return Cell(number(interval.estimate, digits, sign=sign), tone_of(interval, neutral))
+
+
+def _share(value: float | None) -> str:
+    return percent(math.nan if value is None else value)
 
 
 def _plain(value: float | None) -> str:
@@ -207,7 +238,7 @@ def _baselines(name: str, total: Figures, e: Evidence) -> Table:
     """Set a model beside forecasters that know nothing."""
 
     def row(label: str, loss: float | None, brier: float | None, auc: Range) -> list[Cell | str]:
-        area = _interval(auc, e.level)
+        area = interval_of(auc, e.level)
         return [label, _plain(loss), _plain(brier), number(area.estimate, 3), span(area, 3)]
 
     rows: list[Sequence[Cell | str]] = [

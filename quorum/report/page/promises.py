@@ -47,18 +47,14 @@ def _summary(ledger: Ledger, rows: Ints, settings: PageSettings) -> str:
     promised, won = ledger.promised[rows], ledger.won[rows]
     rate = win_interval(int(won.sum()), len(rows), settings.level)
     mean = float(promised.mean())
-    kept = (
-        "which is what came"
-        if rate.holds(mean)
-        else "more than came"
-        if mean > rate.high
-        else "less than came"
-    )
+    kept = "the promise lies inside" if rate.holds(mean) else (
+        "the promise was too high" if mean > rate.high else "the promise was too low"
+    )  # fmt: skip
     r = outcome(ledger.multiple[rows], settings)
     expected = float(ledger.expected[rows].mean())
     text = (
-        f"On {counted(len(rows), 'trade')} the meta-model promised {percent(mean)} wins, {kept}: "
-        f"{percent(rate.estimate)} ({span(rate, 1, share=True)}). It expected "
+        f"On {counted(len(rows), 'trade')} the meta-model promised {percent(mean)} wins and "
+        f"{percent(rate.estimate)} won ({span(rate, 1, share=True)}): {kept}. It expected "
         f"{number(expected, 3, sign=True)} R a trade after costs; "
         f"{number(r.estimate, 3, sign=True)} R came ({span(r, 2, sign=True)})."
     )

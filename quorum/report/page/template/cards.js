@@ -130,7 +130,7 @@ const quorumTrades = (() => {
     const candles = candlesOf(t);
     if (!candles.length) return '<p class="note">No candles of this pair are at hand.</p>';
     const narrow = innerWidth < 700;
-    const W = narrow ? 420 : 900, H = narrow ? 320 : 380, L = 6, R = narrow ? 108 : 132, T = 10, B = 24;
+    const W = narrow ? 420 : 900, H = narrow ? 320 : 380, L = narrow ? 42 : 54, R = narrow ? 108 : 132, T = 10, B = 24;
     const levels = [["entry", t.s ? t.s.entry : t.open, "var(--ink)", ""]];
     if (t.s) {
       levels.push([`stop`, t.s.stop, "var(--bad)", "5 3"]);
@@ -150,9 +150,9 @@ const quorumTrades = (() => {
     const from = x(t.entered), until = Math.min(x(end), W - R);
     out.push(`<rect x="${n(from)}" y="${T}" width="${n(Math.max(1, until - from))}" height="${H - T - B}" fill="var(--wash)"/>`);
     for (const v of ticks(low, high, 5)) out.push(`<line x1="${L}" x2="${W - R}" y1="${n(y(v))}" y2="${n(y(v))}" stroke="var(--rule)"/>`);
-    if (t.s) out.push(zones(t.s.zones, x(t.placed), W - R, y, T, H - B));
+    if (t.s) out.push(zones(t.s.zones, L, x(t.placed), W - R, y, T, H - B));
     out.push(bodies(candles, x, y, n));
-    for (const v of ticks(low, high, 5)) out.push(`<text x="${L}" y="${n(y(v) - 3)}" fill="var(--faint)">${price(v)}</text>`);
+    for (const v of ticks(low, high, 5)) out.push(`<text x="${L - 6}" y="${n(y(v) + 4)}" text-anchor="end" fill="var(--faint)">${price(v)}</text>`);
     const labels = [];
     for (const [name, p, colour, dash] of levels) {
       out.push(`<line x1="${n(x(t.placed))}" x2="${n(until)}" y1="${n(y(p))}" y2="${n(y(p))}" stroke="${colour}" stroke-width="1.3" stroke-dasharray="${dash}"/>`);
@@ -181,7 +181,9 @@ const quorumTrades = (() => {
     return `<path d="${paths.up}" stroke="var(--good)" fill="var(--paper)"/><path d="${paths.down}" stroke="var(--bad)" fill="var(--bad)"/>`;
   }
 
-  function zones(found, left, right, y, top, bottom) {
+  function zones(found, edge, left, right, y, top, bottom) {
+    // Names stand before the trade, or where there is no room for them, at the end.
+    const at = left - edge > 112 ? left - 6 : right - 4;
     const clip = (v) => Math.max(top, Math.min(bottom, v));
     const out = [], labels = [];
     for (const [word, a, b] of found) {
@@ -192,7 +194,7 @@ const quorumTrades = (() => {
       else continue;
       labels.push({ y: (y1 + y2) / 2 + 4, text: name, colour });
     }
-    for (const l of spread(labels, top + 10, bottom - 2)) out.push(`<text x="${left - 6}" y="${l.y}" text-anchor="end" fill="${l.colour}" fill-opacity=".85">${esc(l.text)}</text>`);
+    for (const l of spread(labels, top + 10, bottom - 2)) out.push(`<text x="${at}" y="${l.y}" text-anchor="end" fill="${l.colour}" fill-opacity=".85">${esc(l.text)}</text>`);
     return out.join("");
   }
 
