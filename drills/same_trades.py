@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -156,6 +156,15 @@ def dry_run(trade: dict[str, Any]) -> Done | None:
     )
 
 
+def _until(trades: Sequence[Done], last: pd.Timestamp) -> list[Done]:
+    """Leave out what happened in the last hour, which one side may not have seen the end of."""
+    return [
+        replace(trade, closed=None) if trade.closed is not None and trade.closed >= last else trade
+        for trade in trades
+        if trade.opened < last
+    ]
+
+
 def differences(
     expected: Sequence[Done], found: Sequence[Done], listings: Mapping[str, Listing]
 ) -> list[str]:
@@ -256,4 +265,5 @@ def run(
         by_pair = {listing.rules.pair: listing for listing in listings.values()}
         report.losses += [line for line in bot.log.splitlines() if " - ERROR - " in line]
     report.trades = len(found)
-    report.losses += differences(expected, found, by_pair)
+    last = pd.Timestamp(end, tz="UTC") - hour
+    report.losses += differences(_until(expected, last), _until(found, last), by_pair)

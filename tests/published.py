@@ -50,6 +50,10 @@ def published(
         )
         data[f"confidence_{name}"] = np.array([v[2] if v else 0.0 for v in votes], np.float32)
         data[f"reason_{name}"] = np.array([1 if v and v[0] else 0 for v in votes], np.int64)
+    for head in HEADS[9:]:
+        data[f"vote_{head.name}"] = np.full(n, np.nan, np.float32)
+        data[f"confidence_{head.name}"] = np.zeros(n, np.float32)
+        data[f"reason_{head.name}"] = np.zeros(n, np.int64)
     return pd.DataFrame(data)
 
 

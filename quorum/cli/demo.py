@@ -152,6 +152,7 @@ def write_layer(data: DemoData, *, models: bool) -> Path:
     if data.datadir == SYNTHETIC:
         learning |= {"folds": SMALL_FOLDS, "max_age_days": SMALL_AGE}
     path = USER_DATA / f"demo-{data.name}{'' if models else '-without'}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"quorum": {"learning": learning}}, indent=1), encoding="utf-8")
     return path
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import webbrowser
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from quorum.report.page.inputs import Inputs
     from quorum.report.page.run import PageSettings, Run
 
+#: Settings of the market that name a file.
+RECORDS = ("sentiment_records", "derivatives_records")
 MARKS = {
     "yes": "[blue]yes[/]",
     "no": "[red]no[/]",
@@ -220,6 +223,21 @@ def _collected(
     return run, replace(inputs, walks=walks, models=models, trials=trials)
 
 
+def _without_missing_records(section: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return a section without the records files that are gone, and those by setting."""
+    own = deepcopy(dict(section))
+    market = own.get("market")
+    named = market if isinstance(market, dict) else {}
+    gone = {
+        name: path
+        for name in RECORDS
+        if isinstance(path := named.get(name), str) and not Path(path).is_file()
+    }
+    for name in gone:
+        del named[name]
+    return own, gone
+
+
 def _evaluated(
     run: Run,
     config: Mapping[str, Any],
@@ -233,9 +251,14 @@ def _evaluated(
     from quorum.report.page.inputs import Inputs
     from quorum.report.page.simulated import ablations, against_random
 
-    own = {**config, "quorum": _section(run, config), "datadir": folder, "timeframe": run.timeframe}
+    section, gone = _without_missing_records(_section(run, config))
+    own = {**config, "quorum": section, "datadir": folder, "timeframe": run.timeframe}
     own["trading_mode"] = "futures" if run.futures else "spot"
     name_records(own)
+    for name, path in gone.items():
+        instead = own["quorum"]["market"].get(name)
+        used = f"{instead} stands in for it" if instead else "what it held is not known"
+        run = run.noting(f"{name} of this run, {path}, is not there any more: {used}.")
     chosen = load_settings(own["quorum"])
     pairs = [pair for pair in run.pairs if len(run.candles.get(pair, ())) > STARTUP]
     if not pairs:

@@ -72,10 +72,6 @@ def _readings(c: Candles, s: HigherTimeframeSettings) -> dict[str, Floats]:
     }
 
 
-def _longest(s: HigherTimeframeSettings) -> int:
-    return max(2 * s.adx, s.rsi + 1, s.atr + 1, s.fast, s.slow, s.move + 1, s.bollinger, s.volume)
-
-
 def add_higher_timeframes(market: Market, out: Features, settings: HigherTimeframeSettings) -> None:
     """Add ``<reading>_<timeframe>`` for 4h and 1d. Lag 0 after that candle's close.
 
@@ -87,7 +83,7 @@ def add_higher_timeframes(market: Market, out: Features, settings: HigherTimefra
     for timeframe in TIMEFRAMES:
         source = market.higher.get(timeframe)
         readings: dict[str, Floats] = {}
-        if source is not None and len(source.candles) > _longest(settings):
+        if source is not None and len(source.candles) > 1:
             readings = {n: source.align(v) for n, v in _readings(source.candles, settings).items()}
         for name in NAMES:
             values = readings.get(name, np.full(len(market), np.nan))

@@ -67,6 +67,23 @@ class Context:
             veto=self.veto[:, entries],
         )
 
+    def joined(self, other: Context) -> Context:
+        """Return the context of these entries and then of others, by the same adjusters."""
+        vetoes = tuple(dict.fromkeys((*self.vetoes, *other.vetoes)))
+        own, new = (
+            np.array([vetoes.index(veto) for veto in part.vetoes], np.int16)[part.veto]
+            for part in (self, other)
+        )
+        return Context(
+            self.adjusters,
+            np.hstack([self.factor, other.factor]),
+            np.hstack([self.confidence, other.confidence]),
+            np.hstack([self.stop_factor, other.stop_factor]),
+            np.hstack([self.strategy, other.strategy]),
+            np.hstack([own, new]),
+            vetoes,
+        )
+
     def boosted(self, confidence: Floats) -> Floats:
         """Return the confidence that sizing sees, from the consensus confidence."""
         for factor in self.confidence:
@@ -128,3 +145,29 @@ def read_context(
                 veto[i, j] = vetoes.index(effect.veto)
     names_of = tuple(adjuster.name for adjuster in adjusters)
     return Context(names_of, factor, confidence, stop, strategy, veto, tuple(vetoes))
+
+
+class KnownContext:
+    """The context of the entries of one pair; each is asked for once.
+
+    Parameters
+    ----------
+    table : SignalTable
+    settings : Settings
+    """
+
+    def __init__(self, table: SignalTable, settings: Settings) -> None:
+        self._table, self._settings = table, settings
+        self._place = np.full((2, len(table.time)), -1, np.int64)
+        self._found: Context | None = None
+
+    def of(self, rows: Ints, directions: NDArray[np.int8]) -> Context:
+        """Return the context of entries, see :func:`read_context`."""
+        side = (directions < 0).astype(np.int64)
+        new = np.flatnonzero(self._place[side, rows] < 0)
+        if self._found is None or len(new):
+            known = 0 if self._found is None else self._found.factor.shape[1]
+            read = read_context(self._table, rows[new], directions[new], self._settings)
+            self._found = read if self._found is None else self._found.joined(read)
+            self._place[side[new], rows[new]] = known + np.arange(len(new))
+        return self._found.take(self._place[side, rows])

@@ -11,11 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from quorum.candles import Candles
-from quorum.consensus import GRACE, ConsensusSettings
+from quorum.consensus import ConsensusSettings
 from quorum.pipeline import Evaluation
 from quorum.settings import Settings
 from quorum.signals import Decider, SignalTable, decide, publish
-from quorum.simulation.context import Context, read_context
+from quorum.simulation.context import Context, KnownContext
 from quorum.simulation.venue import Venue
 from quorum.typing import Bools, Ints
 
@@ -77,26 +77,12 @@ class Material:
         return replace(table, columns=self.table.columns)
 
     def context(self, rows: Ints, directions: NDArray[np.int8]) -> Context:
-        """Return the context of entries that at least one valid vote is for."""
-        found, place = self._voted
-        return found.take(place[(directions < 0).astype(np.int64), rows])
+        """Return the context of entries."""
+        return self._context.of(rows, directions)
 
     @cached_property
-    def _voted(self) -> tuple[Context, Ints]:
-        """The context of every candle and side with a valid vote, and where it is."""
-        votes, s = self.table.votes, self.settings.consensus
-        valid = votes.available & (votes.probability >= s.min_probability - GRACE)
-        valid &= votes.confidence >= s.min_confidence - GRACE
-        place = np.full((2, len(self.candles)), -1, np.int64)
-        rows: list[Ints] = []
-        sides: list[NDArray[np.int8]] = []
-        for i, side in enumerate((1, -1)):
-            voted = np.flatnonzero((valid & (votes.direction == side)).any(axis=1) & self.tradable)
-            place[i, voted] = np.arange(len(voted)) + sum(len(found) for found in rows)
-            rows.append(voted)
-            sides.append(np.full(len(voted), side, np.int8))
-        every = np.concatenate(rows)
-        return read_context(self.table, every, np.concatenate(sides), self.settings), place
+    def _context(self) -> KnownContext:
+        return KnownContext(self.table, self.settings)
 
 
 def material_of(

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from quorum.bot.host import load_config, load_market, whitelist
 from quorum.cli import app
+from quorum.cli import demo as demo_module
 from quorum.cli import run as run_module
 from quorum.cli.inspect import open_config
 from quorum.heads import HEADS
@@ -256,12 +257,12 @@ def test_replay_runs_a_freqtrade_command_offline_and_returns_its_status(
 def test_demo_tells_what_the_host_said_when_the_backtest_failed(
     market_folder, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(run_module, "RECORDED", tmp_path / "recorded")
-    monkeypatch.setattr(run_module, "USER_DATA", tmp_path)
+    monkeypatch.setattr(demo_module, "RECORDED", tmp_path / "recorded")
+    monkeypatch.setattr(demo_module, "USER_DATA", tmp_path)
     overlay = tmp_path / "bad.json"
     section = {"user_data_dir": str(tmp_path), "quorum": {"leverage": 0.5}}
     overlay.write_text(json.dumps(section), encoding="utf-8")
-    command = ["demo", "-c", CONFIG, "-c", overlay, "-d", market_folder]
+    command = ["demo", "--no-models", "-c", CONFIG, "-c", overlay, "-d", market_folder]
     result = call(*command, "--timerange", "20230310-")
     assert result.exit_code == 1
     assert "error the backtest failed" in result.stderr
@@ -276,7 +277,7 @@ def test_replay_names_a_data_directory_that_is_missing_or_empty(tmp_path):
 
 def test_demo_prepares_the_embedded_market(tmp_path, monkeypatch):
     folder = tmp_path / "synthetic"
-    monkeypatch.setattr(run_module, "SYNTHETIC", folder)
+    monkeypatch.setattr(demo_module, "SYNTHETIC", folder)
     short = MARKET.model_copy(update={"timeframes": ("1h",)})
     monkeypatch.setattr(run_module, "SyntheticSettings", lambda **given: short)
     assert f"candles in {folder}" in succeed("demo", "--only-data", "-c", CONFIG)
@@ -287,7 +288,7 @@ def test_demo_links_recorded_candles_and_names_the_pairs_it_leaves_out(
     market_folder, tmp_path, monkeypatch
 ):
     recorded = tmp_path / "recorded"
-    monkeypatch.setattr(run_module, "RECORDED", recorded)
+    monkeypatch.setattr(demo_module, "RECORDED", recorded)
     command = ["demo", "--only-data", "-c", CONFIG, "-d", market_folder]
     out = succeed(*command, "--timerange", "20230201-20230401")
     assert "SOL/USDT:USDT is left out: no candles" in out

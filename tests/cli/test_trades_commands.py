@@ -179,4 +179,4 @@ def test_an_empty_database_is_printed_and_has_no_card(database):
 
 
 def test_a_database_that_cannot_be_opened_is_named():
-    assert "nothing://: cannot be read" in fail("trades", "--db", "nothing://")
+    assert "nothing://: no usable database URL" in fail("trades", "--db", "nothing://")

@@ -34,7 +34,7 @@ def test_a_dry_run_takes_the_trades_of_a_backtest(datadir: Path, tmp_path: Path)
         tmp_path,
         datadir,
         begin="2023-06-22",
-        end="2023-06-23 08:00",
+        end="2023-06-22 19:00",
         pairs=PAIRS,
         changes=BUSY,
         report=report,

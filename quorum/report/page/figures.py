@@ -321,7 +321,7 @@ def windows_figure(
     named: set[str] = set()
     for i, (title, series) in enumerate(panels):
         bottom = 0.0 if i + 1 == len(panels) else edges[i + 2] + gap
-        axis = {"domain": [bottom, edges[i + 1]], "nticks": 4, "zeroline": True}
+        axis = {"domain": [bottom, edges[i + 1]], "nticks": 5, "zeroline": True}
         figure.update_layout({f"yaxis{i + 2}": axis})
         figure.add_annotation(
             text=title, x=0, xref="paper", xanchor="left", y=edges[i + 1], yref="paper",
@@ -331,7 +331,8 @@ def windows_figure(
         for k, (name, found, colour) in enumerate(series):
             middle = valid + ((end - valid) * (k + 1)) // (len(series) + 1)
             trace = _measured(middle, series_name(name), found, colour, f"y{i + 2}")
-            trace.showlegend = trace.name not in named
+            # A series alone in its panel is named by the title.
+            trace.showlegend = len(series) > 1 and trace.name not in named
             named.add(trace.name)
             figure.add_trace(trace)
     figure.update_layout(showlegend=True)
