@@ -4,13 +4,14 @@ BIN := .venv/bin
 DATADIR ?=
 TIMERANGE ?=
 PYTEST_ARGS ?=
+DRILL_ARGS ?=
 DATA := $(if $(DATADIR),--datadir $(DATADIR))
 # Where `quorum demo` keeps the candles it prepares.
 CANDLES := user_data/data/$(if $(DATADIR),recorded,synthetic)
 ANALYSIS := $(or $(TIMERANGE),20240101-20241231)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check bench verify votes lookahead recursive audit docs clean
+.PHONY: help setup demo test lint types check bench verify votes lookahead recursive drill audit docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -42,9 +43,10 @@ types: setup ## mypy, strict
 
 check: lint types test ## lint, types, test
 
-bench: setup ## the benchmark table; DATADIR=... for recorded candles
+bench: setup ## the benchmark table; DATADIR=... for recorded candles, SLOW=1 for all
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt smartmoneyconcepts
-	@$(BIN)/python benchmarks/run.py $(DATA)
+	@test -z "$(SLOW)" || $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'freqtrade[freqai]'
+	@$(BIN)/python benchmarks/run.py $(DATA) $(if $(SLOW),--slow)
 
 verify: setup ## the causality certificate of every column
 	@$(BIN)/quorum demo --only-data $(DATA)
@@ -62,6 +64,9 @@ recursive: setup ## the host's recursive-analysis
 	@$(BIN)/quorum demo --only-data $(DATA)
 	@$(BIN)/quorum replay --datadir $(CANDLES) -- recursive-analysis --timerange $(ANALYSIS)
 
+drill: setup ## stock freqtrade on the local exchange: same trades, kill -9, every fault
+	@$(BIN)/python -m drills.run $(DRILL_ARGS)
+
 audit: setup ## known holes in the dependencies; skipped where no database answers
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit || true
 	@$(BIN)/python scripts/audit.py
@@ -70,5 +75,6 @@ docs: setup ## regenerate docs/settings.md
 	@$(BIN)/quorum settings --output docs/settings.md
 
 clean: ## remove what was generated, but not .venv/
-	rm -rf build .mypy_cache .ruff_cache .hypothesis user_data/data user_data/logs user_data/backtest_results
+	rm -rf build .mypy_cache .ruff_cache .hypothesis user_data/data user_data/logs user_data/backtest_results user_data/models \
+		user_data/drills user_data/tuning
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

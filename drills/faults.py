@@ -6,6 +6,7 @@ trade. A bot that the host itself ends is started again, as a service manager wo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,9 @@ from drills.ground import BUSY, PAIRS, Report
 BEGIN = "2023-06-22 03:30"
 THROTTLE = 300
 HOUR = pd.Timedelta("1h")
+#: Longest an ordeal waits for what its faults befall.
+PATIENCE = pd.Timedelta("48h")
+RAISED = re.compile(r"^[\w.]*(?:Error|Exception)\b.*", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -139,8 +143,8 @@ class Supervised:
 
 def last_words(log: str) -> str:
     """Return the last error of a log."""
-    lines = [line for line in log.splitlines() if "Error" in line or "Exception" in line]
-    return lines[-1][-160:] if lines else log[-160:]
+    raised = RAISED.findall(log)
+    return (raised[-1] if raised else log.strip().splitlines()[-1])[:160]
 
 
 def endure(supervised: Supervised, ordeal: Ordeal, report: Report, *, stops: bool) -> None:
@@ -153,7 +157,13 @@ def endure(supervised: Supervised, ordeal: Ordeal, report: Report, *, stops: boo
         drill.fault(**fault)
     if ordeal.anew:
         supervised.start_anew()
-    supervised.run_until(begin + ordeal.hours * HOUR)
+    until = begin + ordeal.hours * HOUR
+    supervised.run_until(until)
+    # Faults of orders wait for an order.
+    kinds = {fault["kind"] for fault in ordeal.faults}
+    while kinds - _served_since(drill, served).keys() and until < begin + PATIENCE:
+        until += HOUR
+        supervised.run_until(until)
     end = drill.now
     drill.clear_faults()
     if ordeal.anew:
@@ -168,12 +178,16 @@ def endure(supervised: Supervised, ordeal: Ordeal, report: Report, *, stops: boo
     found = settled(drill, stops=stops)
     found += loosened(before, drill.trades()) + forgotten(guards, ledger(drill))
     report.losses += [f"{ordeal.name}: {text}" for text in found]
-    new = {k: n - served.get(k, 0) for k, n in drill.served.items() if n > served.get(k, 0)}
+    new = _served_since(drill, served)
     report.faults.update(new)
-    wanted = {fault["kind"] for fault in ordeal.faults}
-    report.losses += [f"{ordeal.name}: never served" for kind in wanted - new.keys()]
+    report.losses += [f"{ordeal.name}: {kind} was never served" for kind in kinds - new.keys()]
     died = supervised.deaths[deaths:]
     report.notes += [f"{ordeal.name}: the host ended and was started again: {d}" for d in died]
+
+
+def _served_since(drill: Drill, before: Mapping[str, int]) -> dict[str, int]:
+    """Return how many faults of each kind were served since, those of none left out."""
+    return {k: n - before.get(k, 0) for k, n in drill.served.items() if n > before.get(k, 0)}
 
 
 def run(

@@ -53,12 +53,13 @@ def drills(count: int, seed: int, span: tuple[str, str]) -> dict[str, Drilled]:
         kills.run_closing(folder, datadir, stops=True, seed=seed, report=report)
 
     return {
+        # The longest first.
         "same-trades": same,
+        "faults": faulty,
         "kills-dry": partial(killed, orders=False, stops=False, count=share[2]),
         "kills-live": partial(killed, orders=True, stops=False, count=share[1]),
         "kills-live-stops": partial(killed, orders=True, stops=True, count=share[0]),
         "kills-closing": closing,
-        "faults": faulty,
     }
 
 
@@ -110,9 +111,11 @@ def show(console: Console, reports: Sequence[Report], seconds: float) -> None:
         console.print(kinds)
     for report in reports:
         for text in report.notes:
-            console.print(f"{report.drill}: {text}", markup=False, highlight=False)
+            console.print(f"{report.drill}: {text}", markup=False, highlight=False, soft_wrap=True)
         for text in report.losses:
-            console.print(f"LOSS {report.drill}: {text}", markup=False, highlight=False)
+            console.print(
+                f"LOSS {report.drill}: {text}", markup=False, highlight=False, soft_wrap=True
+            )
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -168,7 +171,7 @@ def main(given: Sequence[str] | None = None) -> int:
     }
     target = options.output / f"drill-{at:%Y%m%d-%H%M%S}.json"
     target.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    console.print(f"record: {target}", markup=False, highlight=False)
+    console.print(f"record: {target}", markup=False, highlight=False, soft_wrap=True)
     return 1 if record["losses"] else 0
 
 

@@ -11,6 +11,19 @@ from published import agreeing, published, table_of
 
 from quorum.candles import Candles, candles_from_frame
 from quorum.entry import Account, Signal, draw_up
+from quorum.learning.evidence_document import (
+    Baseline,
+    Bin,
+    Evidence,
+    FeatureWeight,
+    Figures,
+    Importance,
+    ModelEvidence,
+    Range,
+    Trades,
+    Turn,
+)
+from quorum.report.page.inputs import Learned
 from quorum.report.page.run import Run
 from quorum.report.trades import Fill, TradeRecord
 from quorum.settings import Settings
@@ -133,3 +146,58 @@ def made_run(
         section={},
         candles=series,
     )
+
+
+def _range(estimate: float, half: float = 0.02) -> Range:
+    return Range(estimate=estimate, low=estimate - half, high=estimate + half)
+
+
+def _bins(miss: float) -> tuple[Bin, ...]:
+    promised = np.linspace(0.1, 0.9, 9)
+    return tuple(
+        Bin(promised=p, realised=p + miss, low=p + miss - 0.05, high=p + miss + 0.05, count=100)
+        for p in promised.tolist()
+    )
+
+
+def figures_of(auc: float, rows: int = 1000) -> Figures:
+    """Return the figures of a signal model with some AUC."""
+    trades = Trades(count=40, mean_r=_range(-0.05), total_r=-2.0, win_rate=0.4)
+    base = Baseline(log_loss=0.7, brier=0.5, auc=Range(estimate=0.5))
+    return Figures(
+        rows=rows, days=200, log_loss=_range(0.69), brier=_range(0.49), auc=_range(auc),
+        direction_auc=_range(auc), gain_on_majority=_range(0.01), gain_on_momentum=_range(0.0),
+        ece_before=0.18, ece_after=0.023, coverage=0.1, precision=_range(0.6), trades=trades,
+        leaning=trades, baselines={"majority": base, "shuffled": base},
+    )  # fmt: skip
+
+
+def chain_evidence(chain: str = "chain-1", starts: tuple[int, ...] = ()) -> Evidence:
+    """Return what was measured of a chain with a model of each kind but regimes."""
+    weights = (
+        FeatureWeight(name="rsi_14", gain=0.3, shap=0.25, top=1.0),
+        FeatureWeight(name="atr_pct", gain=0.2, shap=0.15, top=0.5),
+    )
+    turns = tuple(
+        Turn(valid_from=at, rows=100, auc=_range(0.55), gain_on_majority=_range(0.01, 0.05))
+        for at in starts
+    )
+    models = {
+        name: ModelEvidence(
+            name=name, classes=(-1, 0, 1), covered=0.65,
+            periods={"2023": figures_of(0.58), "2024": figures_of(0.51), "total": figures_of(0.55)},
+            turns=turns, reliability=_bins(0.02), reliability_before=_bins(-0.12),
+            importance=Importance(features=weights, vintages=3, rank_correlation=0.8),
+            findings=("it has no skill",),
+        )
+        for name in ("signal", "ensemble", "meta")
+    }  # fmt: skip
+    return Evidence(
+        chain=chain, timeframe="1h", pairs=PAIRS, first=FIRST, last=FIRST + 900 * HOUR,
+        threshold=0.65, level=0.95, block_days=5.0, models=models,
+        conclusions=("no model pays after costs",),
+    )  # fmt: skip
+
+
+def chain_learned() -> Learned:
+    return Learned("chain-1", 3, chain_evidence())

@@ -215,10 +215,11 @@ def _collected(
         walks.append(walk)
     changed, known = votes_changed(run)
     if changed:
+        named = ", ".join(f"{head} on {count:,}" for head, count in changed.items())
         run = run.noting(
-            f"On {changed:,} of {known:,} trades the models of {store} vote otherwise than they "
-            "did in this run: it had other models. What is said of heads, random entries and "
-            "ablation is of the models in use now."
+            f"Of {known:,} trades heads vote otherwise today than they did in this run ({named}): "
+            "its models, records or candles were others. What is said of heads, random entries and "
+            "ablation is of those of today."
         )
     return run, replace(inputs, walks=walks, models=models, trials=trials)
 

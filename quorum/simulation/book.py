@@ -59,6 +59,10 @@ class Book:
         by_entry: list[list[float]] = self.context.factor.T.tolist()
         return by_entry
 
+    @cached_property
+    def _rules(self) -> follow.Rules:
+        return rules_of(self.settings, self.candles, self.venue)
+
     def request(self, entry: int, capital: float) -> SizeRequest:
         """Return what sizing is asked for one entry, without what only the account knows."""
         o, c = self.outcomes, self.table.consensus
@@ -96,8 +100,7 @@ class Book:
         if self.venue.lot == 0 and self.venue.min_order == 0:
             return self.outcomes.take(one)
         asked = self._in_lots(entry, notional)
-        rules = rules_of(self.settings, self.candles, self.venue)
-        found = follow.follow_all(self.market, asked.matrix(), rules)
+        found = follow.follow_all(self.market, asked.matrix(), self._rules)
         return outcomes(asked, found, self.venue, self.context.take(one))
 
     def worth(self, entry: int, notional: float) -> Floats:
@@ -106,8 +109,7 @@ class Book:
         NaN before it began and after it ended.
         """
         asked = self._in_lots(entry, notional)
-        rules = rules_of(self.settings, self.candles, self.venue)
-        worth = follow.follow_worth(self.market, asked.matrix()[0], rules)
+        worth = follow.follow_worth(self.market, asked.matrix()[0], self._rules)
         return worth / float(asked.prices[0])
 
     def _in_lots(self, entry: int, notional: float) -> Asked:

@@ -334,7 +334,7 @@ def outcomes(asked: Asked, found: Floats, venue: Venue, context: Context) -> Out
     risk = np.abs(asked.prices - plans.stop)
     exit_row = found[:, follow.EXIT_ROW].astype(np.int64)
     reason = found[:, follow.REASON].astype(np.int8)
-    ended = exit_row >= 0
+    ended, rungs = exit_row >= 0, found[:, follow.FILLED_RUNGS]
     profit = np.where(ended, found[:, follow.PROFIT], np.nan)
     # The host holds profit against what the entry has cost with its fee.
     invested = asked.prices * (1 + sides * venue.fee)
@@ -357,7 +357,7 @@ def outcomes(asked: Asked, found: Floats, venue: Venue, context: Context) -> Out
         exit_row=exit_row,
         exit_price=found[:, follow.EXIT_PRICE],
         reason=reason,
-        rungs=np.nan_to_num(found[:, follow.FILLED_RUNGS]).astype(np.int64),
+        rungs=np.where(np.isnan(rungs), 0.0, rungs).astype(np.int64),
         r=profit / risk,
         profit_ratio=profit / invested,
         mae=np.where(ended, worst, np.nan),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from quorum.account import AccountState, ClosedPosition, OpenPosition
 from quorum.guards import EntryRequest, Guards, MarketFlags, MemoryStore, State
@@ -82,7 +81,8 @@ class Warden:
         price = float(book.candles.close[row]) if row is not None else float("nan")
         floating = 0.0
         if held.filled < at and row is not None and held.worth is not None:
-            floating = float(np.nan_to_num(held.worth[row])) * held.notional
+            worth = float(held.worth[row])
+            floating = 0.0 if math.isnan(worth) else worth * held.notional
         return OpenPosition(
             book.pair,
             int(o.direction[held.entry]),

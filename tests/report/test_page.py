@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from page_runs import HOUR, PAIRS, made_run, trade_on
+from page_runs import HOUR, PAIRS, chain_learned, made_run, trade_on
 from scipy import stats
 
 from quorum.evidence import performance as perf
+from quorum.evidence.bootstrap import Interval
 from quorum.report.page.account import pair_correlation
 from quorum.report.page.blocks import MINUS, UNKNOWN, Cell, duration, number, percent
 from quorum.report.page.breakdown import breakdown_section
@@ -25,7 +26,7 @@ from quorum.report.page.history import account_history
 from quorum.report.page.inputs import (
     Ablation,
     Inputs,
-    ModelEvidence,
+    Panel,
     RandomEntries,
     Trials,
     Variant,
@@ -193,12 +194,13 @@ def test_bands_show_the_promise_beside_what_was_won(run, measures):
     for row in bands.cells():
         chosen = rows[row[0].text]
         assert row[1].text == f"{len(chosen):,}"
-        assert row[3].text == percent(float(ledger.won[chosen].mean()))
+        assert row[4].text == percent(float(ledger.won[chosen].mean()))
         interval = stats.binomtest(int(ledger.won[chosen].sum()), len(chosen)).proportion_ci(
             method="wilson"
         )
+        assert row[3].text == "the band"
         assert (
-            row[4].text == f"{number(100 * interval.low, 1)} to {number(100 * interval.high, 1)} %"
+            row[5].text == f"{number(100 * interval.low, 1)} to {number(100 * interval.high, 1)} %"
         )
 
 
@@ -269,15 +271,16 @@ def inputs() -> Inputs:
     start = 1_700_000_000_000
     windows = [
         Window(
-            start + i * month, start + (i + 3) * month, start + (i + 4) * month, {"Sharpe": 0.1 * i}
+            start + i * month,
+            start + (i + 3) * month,
+            start + (i + 4) * month,
+            {
+                "tuned, Sharpe": Interval(0.1 * i - 0.1, math.nan, math.nan),
+                "trades, R": Interval(0.1 * i, 0.1 * i - 0.2, 0.1 * i + 0.2),
+            },
         )
         for i in range(6)
     ]
-    p = np.linspace(0.1, 0.9, 9)
-    model = ModelEvidence(
-        "signal", p, p * 0.9, p * 0.8, np.minimum(p, 1), np.full(9, 100),
-        [("rsi", 0.4), ("atr", 0.1)], {"log loss": 0.69},
-    )  # fmt: skip
     whole = Variant("nothing", 300, 0.01, 0.02)
     return Inputs(
         random=RandomEntries("profit per trade", "R", 0.05, rng.normal(0, 0.1, 1000)),
@@ -285,8 +288,10 @@ def inputs() -> Inputs:
             Ablation("head", whole, [Variant("technical", 250, 0.005, 0.01, 900, -0.1, -0.05)]),
             Ablation("guard", whole, [Variant("day", 320, 0.02, 0.03)]),
         ],
-        walks=[Walk("Tuning", windows, ["Sharpe"])],
-        models=[model],
+        walks=[
+            Walk("Tuning", windows, [Panel("Sharpe", ["tuned, Sharpe"]), Panel("R", ["trades, R"])])
+        ],
+        models=chain_learned(),
         trials=Trials(120, 0.4),
     )
 
@@ -298,6 +303,7 @@ def test_what_is_absent_hides_and_what_is_there_shows(run):
     assert {s.anchor for s in full.sections} >= plain | {"walk", "models", "random", "heads"}
     text = text_of(full)
     assert "technical is worth most" in text
+    assert "Median R: trades +0.250 (above zero in 5 of 6)." in text
     assert "120 trials" in text
 
 
@@ -381,25 +387,3 @@ def test_numbers_are_written_for_readers():
     assert duration(5.25) == "5.2 h"
     assert duration(480) == "20 days"
     assert Cell("x").tone == ""
-
-
-def test_the_evidence_of_models_is_shown_as_it_was_measured(run):
-    from quorum.learning.evidence_document import Bin, Evidence, FeatureWeight, Importance
-    from quorum.learning.evidence_document import ModelEvidence as Measured
-    from quorum.report.page.collected import models_of
-
-    weight = FeatureWeight(name="rsi_14", gain=0.3, shap=None, top=1.0)
-    measured = Measured(
-        name="signal", classes=(-1, 0, 1), covered=1.0, periods={},
-        reliability=(Bin(promised=0.4, realised=0.41, low=0.39, high=0.43, count=900),),
-        importance=Importance(features=(weight,), vintages=3, rank_correlation=0.8),
-        findings=("It has no skill.",),
-    )  # fmt: skip
-    document = Evidence(
-        chain="c1", timeframe="1h", pairs=("BTC/USDT:USDT",), first=0, last=1, threshold=0.65,
-        level=0.95, block_days=5.0, models={"signal": measured}, conclusions=(),
-    )  # fmt: skip
-    text = text_of(lay_out(run, Inputs(models=models_of(document)), SETTINGS))
-    assert "It has no skill." in text
-    assert "1 of 1 groups of predictions came true" in text
-    assert "rsi_14 carries most" in text

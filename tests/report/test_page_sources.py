@@ -21,8 +21,10 @@ from typer.testing import CliRunner
 
 from quorum.bot.desk import SIGNAL_KEY
 from quorum.bot.journal import journal_path
-from quorum.bot.results import load_backtest
+from quorum.bot.results import load_backtest, load_database
 from quorum.cli import app
+from quorum.cli.report import _host_config, _without_missing_records
+from quorum.cli.trades import DEFAULT_USER_DATA
 from quorum.errors import DataError
 from quorum.report.page.backtest_file import backtest_run
 from quorum.report.page.collected import tuning_walk
@@ -37,12 +39,12 @@ def backtest(tmp_path_factory) -> Exported:
     return exported(tmp_path_factory.getbasetemp())
 
 
-def call(*arguments: str | Path):
-    return CliRunner().invoke(app, ["report", *map(str, arguments)])
+def call(*arguments: str | Path, command: str = "report"):
+    return CliRunner().invoke(app, [command, *map(str, arguments)])
 
 
-def succeed(*arguments: str | Path) -> str:
-    result = call(*arguments)
+def succeed(*arguments: str | Path, command: str = "report") -> str:
+    result = call(*arguments, command=command)
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -181,6 +183,26 @@ def test_another_strategy_and_another_version_are_refused(backtest, tmp_path):
     assert "text.zip" in fail(tmp_path / "text.zip")
 
 
+def test_records_of_the_run_that_are_gone_are_named_and_do_not_stop_the_page(backtest, tmp_path):
+    section = {"market": {"sentiment_records": str(tmp_path / "gone.feather"), "min_history": 300}}
+    own, gone = _without_missing_records(section)
+    assert gone == {"sentiment_records": str(tmp_path / "gone.feather")}
+    assert own == {"market": {"min_history": 300}}
+    assert "sentiment_records" in section["market"], "the run keeps what it was told"
+    there = tmp_path / "there.feather"
+    there.write_bytes(b"")
+    whole = {"market": {"derivatives_records": str(there)}}
+    assert _without_missing_records(whole) == (whole, {})
+    assert _without_missing_records({"market": "no group"}) == ({"market": "no group"}, {})
+
+
+def test_the_user_directory_given_is_the_one_that_is_read(tmp_path):
+    config = tmp_path / "config.json"
+    config.write_text('{"user_data_dir": "elsewhere", "quorum": {}}', encoding="utf-8")
+    assert _host_config([config], tmp_path)["user_data_dir"] == tmp_path
+    assert str(_host_config([config], DEFAULT_USER_DATA)["user_data_dir"]) == "elsewhere"
+
+
 def test_a_page_that_cannot_be_written_leaves_nothing_half(backtest, tmp_path):
     bare = altered(backtest.result, tmp_path, lambda _: None)
     (tmp_path / "file").write_text("", encoding="utf-8")
@@ -266,6 +288,29 @@ def test_the_database_of_a_running_bot_is_read_and_not_written(database, tmp_pat
     assert "1 closed trade: too few to judge" in out
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.suffix == ".sqlite"} == before
     assert (tmp_path / "backtest_results" / "dry.html").is_file()
+
+
+@pytest.mark.parametrize(("command", "more"), [("trades", ()), ("card", (1,))])
+def test_a_running_bots_trades_are_printed_without_writing(database, command, more):
+    store(closed=True)
+    before = database.read_bytes()
+    with sqlite3.connect(database) as bot:
+        bot.execute("BEGIN IMMEDIATE")
+        bot.execute("UPDATE trades SET exit_reason = 'not yet'")
+        out = succeed(*more, "--db", f"sqlite:///{database}", command=command)
+        bot.rollback()
+    assert "trailing_stop_loss" in out
+    assert database.read_bytes() == before
+
+
+def test_reading_a_database_does_not_make_it_the_processs_own(database, tmp_path):
+    store(closed=True)
+    other = tmp_path / "other.sqlite"
+    with sqlite3.connect(database) as source, sqlite3.connect(other) as copy:
+        source.backup(copy)
+    store(closed=False, hours=30)
+    assert len(load_database(f"sqlite:///{other}").trades) == 1
+    assert len(Trade.get_trades([]).all()) == 2
 
 
 def test_a_database_that_cannot_be_used_is_named(database, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,33 +40,35 @@ def models_voted(run: Run) -> bool:
     return any(t.signal is not None and set(MODEL_HEADS) & set(t.signal.votes) for t in run.trades)
 
 
-def votes_changed(run: Run) -> tuple[int, int]:
-    """Count the trades whose models vote otherwise today, and all that can be compared.
+def votes_changed(run: Run) -> tuple[dict[str, int], int]:
+    """Count by head the trades on which it votes otherwise today, and the trades compared.
 
-    Models were trained again since, or another chain is in use: what the tables of the run say of
-    them is not what the run traded on.
+    Models were trained again since, or records or candles are others: what the tables of the run
+    say is then not what the run traded on.
     """
-    changed = known = 0
+    changed: Counter[str] = Counter()
+    known = 0
     for trade in run.trades:
         table, signal = run.tables.get(trade.pair), trade.signal
-        if table is None or signal is None:
-            continue
-        row = table.row_at(int(signal.timestamp.timestamp() * 1000))
-        if row is None:
+        row = None
+        if table is not None and signal is not None:
+            row = table.row_at(int(signal.timestamp.timestamp() * 1000))
+        if table is None or signal is None or row is None:
             continue
         known += 1
-        for name in MODEL_HEADS:
-            then, now = math.nan, math.nan
-            if name in signal.votes:
-                then = signal.votes[name].direction * signal.votes[name].probability
-            if name in table.votes.heads:
-                h = table.votes.heads.index(name)
-                if table.votes.available[row, h]:
-                    now = float(table.votes.direction[row, h] * table.votes.probability[row, h])
-            if math.isnan(then) != math.isnan(now) or abs(then - now) > SAME:
-                changed += 1
-                break
-    return changed, known
+        then = {name: vote.direction * vote.probability for name, vote in signal.votes.items()}
+        votes = table.votes
+        now = {
+            name: float(votes.direction[row, h] * votes.probability[row, h])
+            for h, name in enumerate(votes.heads)
+            if votes.available[row, h]
+        }
+        changed.update(
+            name
+            for name in {*then, *now}
+            if (name in then) != (name in now) or abs(then[name] - now[name]) > SAME
+        )
+    return dict(changed.most_common()), known
 
 
 def learned(root: Path, run: Run, settings: PageSettings) -> tuple[Learned | None, Walk | None]:

@@ -117,9 +117,7 @@ def _bands(ledger: Ledger, settings: PageSettings) -> Table:
                 name,
                 f"{len(chosen):,}",
                 percent(promised, 0),
-                "the band"
-                if by_model == 0
-                else f"meta-model, {percent(by_model / len(chosen), 0)}",
+                _author(by_model, len(chosen)),
                 Cell(
                     percent(won.estimate),
                     "" if won.holds(promised) else tone(won.estimate, promised),

@@ -178,7 +178,7 @@ def _of_candles(skills: Sequence[HeadSkill], settings: PageSettings) -> list[Blo
         found = [skill.skill[horizon] for skill in skills]
         panels.append(
             (
-                f"{horizon} candles ahead",
+                f"{horizon} candles",
                 np.array([i.estimate for i in found]),
                 np.array([i.low for i in found]),
                 np.array([i.high for i in found]),

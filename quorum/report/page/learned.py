@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ from quorum.learning.evidence_document import (
     Range,
 )
 from quorum.report.page.blocks import (
+    MINUS,
     Block,
     Cell,
     Chart,
@@ -101,7 +103,7 @@ def _skill(e: Evidence) -> Chart:
             rows.append(model.periods[period])
     area = [interval_of(row.auc, e.level, CHANCE) for row in rows]
     made = [interval_of(row.leaning.mean_r if row.leaning else None, e.level) for row in rows]
-    panels = [_panel("AUC above 0.5", area), _panel("R a trade, always on its likelier side", made)]
+    panels = [_panel("AUC above 0.5", area), _panel("R a trade", made)]
     sentence = (
         "Left, how much better than chance each model ranks what comes (AUC above 0.5); right, "
         "what a trade after every one of its forecasts, whichever side is likelier, would have "
@@ -141,8 +143,9 @@ def _model(model: ModelEvidence, e: Evidence, place: int) -> list[Block]:
 
 
 def _sentence(finding: str) -> str:
-    """Write a finding as a sentence."""
-    return f"{finding[:1].upper()}{finding[1:]}."
+    """Write a finding as a sentence, with real minus signs."""
+    text = re.sub(r"(?<![\w.])-(?=\d)", MINUS, finding)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _periods(model: ModelEvidence, e: Evidence) -> Table:
@@ -185,7 +188,7 @@ def _made(model: ModelEvidence, e: Evidence) -> Table:
                 f"{trades.count:,}" if trades else "",
                 _told(r, 3, sign=True),
                 span(r, 2, sign=True),
-                number(trades.total_r, 1, sign=True) if trades else "",
+                number(trades.total_r, 1, sign=True) if trades and trades.count else "",
             ]
         rows.append(row)
     caption = (
