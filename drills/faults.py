@@ -17,6 +17,7 @@ from live_exchange import Drill, ms
 
 from drills.checks import asked_again, entered, forgotten, ledger, loosened, settled
 from drills.ground import BUSY, PAIRS, Report
+from quorum.guards import State
 
 BEGIN = "2023-06-22 03:30"
 THROTTLE = 300
@@ -176,7 +177,10 @@ def endure(supervised: Supervised, ordeal: Ordeal, report: Report, *, stops: boo
         ]
     supervised.run_until(end + pd.Timedelta("12min"))
     found = settled(drill, stops=stops)
-    found += loosened(before, drill.trades()) + forgotten(guards, ledger(drill))
+    after = ledger(drill)
+    found += loosened(before, drill.trades()) + forgotten(guards, after)
+    if after is not None and after.state is State.HALTED:
+        found.append(f"the guards have shut everything down ({after.reason})")
     report.losses += [f"{ordeal.name}: {text}" for text in found]
     new = _served_since(drill, served)
     report.faults.update(new)

@@ -39,6 +39,8 @@ BUSY: dict[str, Any] = {
                 "cooldown_any": 0,
             },
             "day": {"enabled": False},
+            # Of real time, of which a drill has little.
+            "system": {"error_window": 0.05},
         },
     }
 }

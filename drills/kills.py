@@ -158,7 +158,7 @@ def run_closing(folder: Path, datadir: Path, *, stops: bool, seed: int, report: 
     The drawdown that ends all trading is set so low that it comes within hours.
     """
     busy = deepcopy(BUSY)
-    busy["quorum"]["guards"]["system"] = {"max_drawdown": 0.02}
+    busy["quorum"]["guards"]["system"]["max_drawdown"] = 0.02
     config = {**busy, "order_types": {"stoploss_on_exchange": stops}}
     with Drill(
         folder, datadir, BEGIN, orders=True, pairs=PAIRS, throttle=THROTTLE, config=config

@@ -122,8 +122,14 @@ class AccountReader:
         return AccountState(at, balance - realised, balance, balance + floating, positions, closed)
 
     def _live_balance(self, trades: list[LocalTrade]) -> float:
-        """Return the realised balance at the exchange; coins bought count at their cost."""
+        """Return the realised balance at the exchange; coins bought count at their cost.
+
+        An answer of the exchange that tells of no such currency leaves the host with nothing:
+        that is no loss of everything, the balance is then not known.
+        """
         wallets = self._wallets()
+        if not wallets.get_total(self._currency) and (self._futures or not trades):
+            return math.nan
         if self._futures:
             return float(wallets.get_total(self._currency))
         return float(wallets.get_free(self._currency)) + sum(t.stake_amount for t in trades)

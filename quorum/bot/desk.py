@@ -294,6 +294,10 @@ class Desk:
         if signal is None:
             stored: dict[str, Any] | None = trade.get_custom_data(SIGNAL_KEY)
             if stored is None:
+                if trade.amount and trade.pair not in self._pending:
+                    # It filled while no bot ran, or before this one had looked at the market.
+                    self.filled(trade)
+                    return self.signals.get(key)
                 return self._pending.get(trade.pair) or self._redraw(trade)
             signal = self.signals[key] = Signal.model_validate(stored)
         return signal

@@ -126,12 +126,12 @@ class Keeper:
         began = at - (at - datetime(1970, 1, 1, tzinfo=UTC)) % step
         standing = self._standing(trade, close, best, began)
         candle = self._candle(trade, at)
-        stop = stop_now(standing, candle, self.settings, signal.trailing_stop)
+        moved = stop_now(standing, candle, self.settings, signal.trailing_stop)
+        # The stop of the signal replaces the wide one the host begins with: at the first fill,
+        # or at the first look of a bot that was not there when the order filled.
         d = standing.direction
-        if after_fill:
-            # The first fill replaces the wide stop the host begins with.
-            return max(stop * d, signal.stop_loss * d) * d
-        return stop if d * (stop - trade.stop_loss) > 0 else None
+        stop = max(moved * d, signal.stop_loss * d) * d
+        return stop if after_fill or d * (stop - trade.stop_loss) > 0 else None
 
     def target(self, trade: Trade) -> float | None:
         """Return the price at which all that is left goes, None while rungs come before it."""

@@ -82,7 +82,8 @@ class Strays:
             self._trouble.seen = False
             try:
                 since = self._since - SLACK
-                found = [text for pair in self._pairs() for text in self._settle(pair, since)]
+                for pair in self._pairs():
+                    found.extend(self._settle(pair, since))
                 self._strategy.wallets.update()
                 self.unsettled = None
             except Exception as error:

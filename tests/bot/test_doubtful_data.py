@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from freqtrade.enums import TradingMode
 from test_guards_watch import BEGIN, HOUR, SOL, kept_in, table, watch_on
 
+from quorum.bot.account import AccountReader
 from quorum.guards import Permission, Reason
 
 
@@ -57,6 +61,17 @@ def test_holes_further_back_than_the_window_do_not_count():
     volume[:76] = 0.0
     watch, now = watch_of(volume)
     assert ask(watch, now).allowed
+
+
+@pytest.mark.parametrize("mode", [TradingMode.FUTURES, TradingMode.SPOT])
+def test_a_balance_the_exchange_does_not_tell_is_unknown_not_a_loss_of_everything(mode):
+    total = 1000.0
+    wallets = SimpleNamespace(get_total=lambda _: total, get_free=lambda _: total)
+    config = {"dry_run": False, "stake_currency": "USDT", "trading_mode": mode}
+    reader = AccountReader(lambda: wallets, lambda pair, at: 100.0, config)
+    assert reader.read(BEGIN).equity == 1000.0
+    total = 0.0
+    assert math.isnan(reader.read(BEGIN).equity)
 
 
 def test_a_table_without_volume_or_quote_refuses_nothing():

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from freqtrade.persistence import Order, Trade, init_db
+from test_desk import CLOSED, PAIR, ROW, desk_with, enter, open_trade
 
-from quorum.bot.desk import Desk
-from quorum.bot.keeper import anchor_stops
+from quorum.bot.desk import SIGNAL_KEY, Desk
+from quorum.bot.keeper import Keeper, anchor_stops
 from quorum.bot.strays import FOUND, Strays
 from quorum.bot.vetoes import Vetoes
 from quorum.context.zones import WAIT_PULLBACK
@@ -278,6 +279,21 @@ def test_a_stop_stays_when_a_part_goes_although_the_price_had_moved_since_the_fi
     trade.recalc_trade_from_orders()
     assert trade.amount == 5.0
     assert trade.stop_loss == pytest.approx(stop)
+
+
+def test_what_filled_before_the_market_was_seen_gets_signal_and_stop_at_the_first_look():
+    before = desk_with((ROW, 1))
+    tag = before.tables[PAIR].tag(ROW)
+    trade = open_trade(CLOSED, tag=tag)
+    trade.adjust_stop_loss(100.0, -0.2, initial=True)
+    desk = Desk(Settings(), "1h")
+    desk.filled(trade)
+    assert trade.get_custom_data(SIGNAL_KEY) is None
+    enter(desk, (ROW, 1))
+    stop = Keeper(desk).stop(trade, CLOSED + 5 * MINUTE, after_fill=False)
+    stored = trade.get_custom_data(SIGNAL_KEY)
+    assert stored is not None
+    assert stop == stored["stop_loss"] > trade.stop_loss
 
 
 @pytest.mark.parametrize(("placed", "expires"), [(3, 180), (3480, 180)])

@@ -299,3 +299,23 @@ def test_the_document_is_plain_json_without_nan(evidence, tmp_path):
     assert "NaN" not in text
     total = json.loads(text)["models"]["signal"]["periods"][TOTAL]
     assert set(total["auc"]) == {"estimate", "low", "high"}
+
+
+# By vintage ---------------------------------------------------------------------------------
+
+
+def test_each_vintage_is_judged_on_the_rows_of_its_time(evidence, small):
+    starts = [vintage.valid_from for vintage in small.trained.vintages]
+    for model in evidence.models.values():
+        assert sum(turn.rows for turn in model.turns) == model.periods[TOTAL].rows
+        assert [turn.valid_from for turn in model.turns] == sorted(
+            {turn.valid_from for turn in model.turns} & set(starts)
+        )
+
+
+def test_reliability_is_kept_from_before_calibration_too(evidence):
+    for model in evidence.models.values():
+        before, after = (
+            sum(one.count for one in bins) for bins in (model.reliability_before, model.reliability)
+        )
+        assert 0 < before <= after

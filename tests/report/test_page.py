@@ -303,7 +303,7 @@ def test_what_is_absent_hides_and_what_is_there_shows(run):
     assert {s.anchor for s in full.sections} >= plain | {"walk", "models", "random", "heads"}
     text = text_of(full)
     assert "technical is worth most" in text
-    assert "Median R: trades +0.250 (above zero in 5 of 6)." in text
+    assert "R, median: trades +0.250 (above zero in 5 of 6)." in text
     assert "120 trials" in text
 
 

@@ -37,7 +37,8 @@ def browser():
 def page_file(tmp_path_factory) -> Path:
     """A page with every section."""
     path = tmp_path_factory.mktemp("page") / "run.html"
-    write_page(path, render(lay_out(made_run(120), inputs(), SETTINGS), SETTINGS))
+    run = made_run(120).noting(f"/{'a-long-name' * 12}.feather is not there any more.")
+    write_page(path, render(lay_out(run, inputs(), SETTINGS), SETTINGS))
     return path
 
 

@@ -134,6 +134,13 @@ def test_the_walk_is_that_of_the_chain_in_use(run, tmp_path):
     assert {"walk", "models"} <= {section.anchor for section in page.sections}
 
 
+def test_windows_before_and_after_the_run_are_left_out(run, tmp_path):
+    store, _, starts = store_of(tmp_path)
+    later = replace(with_models(run), first=starts[1] + DAY, last=starts[2] - DAY)
+    _, walk = learned(store.root, later, SETTINGS)
+    assert [w.test_start for w in walk.windows] == starts[1:2]
+
+
 def test_models_that_did_not_vote_are_not_shown(run, tmp_path):
     store, _, _ = store_of(tmp_path)
     assert not models_voted(run)

@@ -183,6 +183,20 @@ def test_another_strategy_and_another_version_are_refused(backtest, tmp_path):
     assert "text.zip" in fail(tmp_path / "text.zip")
 
 
+def test_models_of_the_user_directory_are_used_and_a_damaged_store_is_named(backtest, tmp_path):
+    folder = tmp_path / "models" / "quorum"
+    folder.mkdir(parents=True)
+    (folder / "CURRENT").write_text("20240101T000000-gone\n", encoding="utf-8")
+    page = tmp_path / "x.html"
+    said = fail(
+        backtest.result, "-o", page, "--datadir", backtest.user_data / "market",
+        "--user-data", tmp_path,
+    )  # fmt: skip
+    assert "20240101T000000-gone.json" in said
+    assert "no such chain" in said
+    assert not page.exists()
+
+
 def test_records_of_the_run_that_are_gone_are_named_and_do_not_stop_the_page(backtest, tmp_path):
     section = {"market": {"sentiment_records": str(tmp_path / "gone.feather"), "min_history": 300}}
     own, gone = _without_missing_records(section)

@@ -28,6 +28,7 @@ from quorum.report.page.figures import (
     histogram_figure,
     series_name,
     windows_figure,
+    windows_heights,
 )
 from quorum.report.page.inputs import Inputs, RandomEntries, Walk
 
@@ -87,7 +88,7 @@ def _walk(walk: Walk, place: int) -> list[Block]:
         for w in walk.windows
     ]
     table = Table([("test window", ""), *((name, "") for name in names)], rows)
-    height = 60 + 13 * len(spans) + 130 * len(panels)
+    height = int(windows_heights(len(spans), len(panels)).sum())
     chart = Chart(f"walk-{place}", windows_figure(spans, panels), sentence, height)
     return [chart, Points(tuple(_middle(walk))), table]
 
@@ -111,4 +112,4 @@ def _middle(walk: Walk) -> Iterator[str]:
                     f"(above zero in {int(np.sum(found > 0))} of {len(found)})"
                 )
         if said:
-            yield f"Median {panel.title}: {', '.join(said)}."
+            yield f"{panel.title[:1].upper()}{panel.title[1:]}, median: {', '.join(said)}."

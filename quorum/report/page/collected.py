@@ -106,6 +106,8 @@ def _walk(
     ledger = read_ledger(run.trades)
     windows = []
     for vintage, end in zip(vintages, ends, strict=True):
+        if end <= run.first or vintage.valid_from > run.last:
+            continue  # it was never the newest during the run
         metrics = {} if evidence is None else _skills(vintage.valid_from, evidence)
         taken = (ledger.opened >= vintage.valid_from) & (ledger.opened < end)
         if taken.any():
@@ -117,7 +119,9 @@ def _walk(
               [f"{part}, saved" for part in PARTS]),
         Panel("mean result of the trades of the run, R", [TRADES]),
     )  # fmt: skip
-    return Walk(f"Models of chain {chain.id}", windows, _drawn(panels, windows))
+    return (
+        Walk(f"Models of chain {chain.id}", windows, _drawn(panels, windows)) if windows else None
+    )
 
 
 def _skills(valid_from: int, evidence: Evidence) -> dict[str, Interval]:

@@ -283,6 +283,11 @@ def histogram_figure(
     return figure
 
 
+def windows_heights(windows: int, panels: int) -> Floats:
+    """Return the heights of the bars of a walk, and of each panel below them [px]."""
+    return np.array([60 + min(13 * windows, 300), *[130] * panels], dtype=np.float64)
+
+
 def windows_figure(
     windows: Sequence[tuple[int, int, int]],
     panels: Sequence[tuple[str, Sequence[tuple[str, Sequence[Interval], str]]]],
@@ -300,7 +305,7 @@ def windows_figure(
 
     train, valid, end = (np.array(part, dtype=np.int64) for part in zip(*windows, strict=True))
     number = np.arange(1, len(windows) + 1)
-    heights = np.array([60 + 13 * len(windows), *[130] * len(panels)], dtype=np.float64)
+    heights = windows_heights(len(windows), len(panels))
     edges = 1.0 - np.concatenate([[0.0], np.cumsum(heights)]) / heights.sum()
     # Room for each title above its panel.
     gap = 34 / heights.sum()
