@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 LOOK_BACK = timedelta(hours=1)
 #: After its last sign of life a bot may have placed orders for this long.
 AFTER_LIFE = timedelta(minutes=15)
+#: What the host keeps as the number of an order whose answer had none.
+NUMBERLESS = ("None", "")
 #: How exactly clocks agree.
 SLACK = timedelta(minutes=1)
 #: Exit reason of a trade whose last order was found at the exchange.
@@ -77,10 +79,13 @@ class Strays:
         if self._trouble.seen:
             # What was placed while things went wrong is at most as old as the last look.
             self.unsettled, self._until = "an order has failed", None
+        elif any(order.order_id in NUMBERLESS for order in Order.get_open_orders()):
+            self.unsettled, self._until = "an order was answered without its number", None
         found: list[str] = []
         if self.unsettled is not None:
             self._trouble.seen = False
             try:
+                _write_off_numberless()
                 since = self._since - SLACK
                 for pair in self._pairs():
                     found.extend(self._settle(pair, since))
@@ -256,6 +261,15 @@ class Strays:
         if position is not None and position.leverage:
             return float(position.leverage)
         return self._desk.leverage(pair, at, price)
+
+
+def _write_off_numberless() -> None:
+    """Close the orders whose number the host never learnt; they are found as strays."""
+    for row in Order.get_open_orders():
+        if row.order_id in NUMBERLESS:
+            row.order_id = f"unknown-{row.id}"
+            row.ft_is_open, row.status, row.filled = False, "rejected", 0.0
+    Trade.commit()
 
 
 def _is_stop(order: Mapping[str, Any]) -> bool:

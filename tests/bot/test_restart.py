@@ -203,6 +203,21 @@ def test_a_lost_stop_is_given_back_and_a_second_one_is_cancelled():
     assert exchange.cancelled == ["9"]
 
 
+def test_a_stop_answered_without_its_number_is_found():
+    exchange = Exchange()
+    trade = opened(exchange)
+    strays = bot(exchange, alive=None)
+    strays.look(NOW + 5 * MINUTE)
+    answer = order("None", "sell", stopPrice=95.0)
+    trade.orders.append(Order.parse_from_ccxt_object(answer, SOL, "stoploss"))
+    Trade.commit()
+    placed = int((NOW + 6 * MINUTE).timestamp() * 1000)
+    exchange.stops = [order("8", "sell", stopPrice=95.0, price=None, timestamp=placed)]
+    assert len(strays.look(NOW + 10 * MINUTE)) == 1
+    assert [o.order_id for o in trade.open_sl_orders] == ["8"]
+    assert not [o for o in trade.orders if o.order_id == "None"]
+
+
 def test_a_stop_without_a_trade_is_cancelled():
     exchange = Exchange()
     exchange.stops = [order("8", "sell", stopPrice=95.0, price=None, reduceOnly=True)]

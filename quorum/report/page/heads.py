@@ -143,7 +143,11 @@ def _skill(
     name: str, direction: Floats, score: Floats, valid: Bools, c: _Candles, settings: PageSettings
 ) -> HeadSkill:
     hits, skill = {}, {}
+    few = int(valid.sum()) < settings.min_votes
     for horizon, forward in c.forward.items():
+        if few:
+            hits[horizon] = skill[horizon] = Interval(math.nan, math.nan, math.nan)
+            continue
         right = np.where(np.isfinite(forward) & (forward != 0), direction * forward > 0, np.nan)
         hits[horizon] = overlapping_mean(
             right[valid].astype(np.float64), c.step[valid], horizon, settings.level
@@ -185,7 +189,7 @@ def _of_candles(skills: Sequence[HeadSkill], settings: PageSettings) -> list[Blo
             )
         )
     middle = settings.horizons[len(settings.horizons) // 2]
-    voting = [s for s in skills if s.votes and s.name != QUORUM]
+    voting = [s for s in skills if s.votes >= settings.min_votes and s.name != QUORUM]
     clear = [s for s in voting if s.skill[middle].low > 0]
     wrong = [s for s in voting if s.skill[middle].high < 0]
     lucky = len(voting) * (1.0 - settings.level)
@@ -195,9 +199,9 @@ def _of_candles(skills: Sequence[HeadSkill], settings: PageSettings) -> list[Blo
         f"{_list(wrong) or 'no head is'} wrong more often; grey intervals include zero. Of "
         f"{counted(len(voting), 'worthless head')} about {number(lucky, 1)} would stand out."
     )
-    silent = [s for s in skills if not s.votes and s.name != QUORUM]
+    silent = [s for s in skills if s.votes < settings.min_votes and s.name != QUORUM]
     if silent:
-        sentence += f" {_list(silent).capitalize()} never sure enough for a valid vote."
+        sentence += f" {_list(silent).capitalize()} too seldom sure enough for a valid vote."
     headings = [("head", ""), ("valid votes", ""), ("of candles", "")]
     headings += [(f"right, {h}", "%") for h in settings.horizons]
     headings += [(f"IC {h}", "") for h in settings.horizons]

@@ -23,6 +23,9 @@ class PageSettings(Section):
     level: float = Field(0.95, ge=0.5, le=0.999, description="confidence of intervals [share]")
     runs: int = Field(1000, ge=100, le=100_000, description="bootstrap samples [runs]")
     min_trades: int = Field(30, ge=2, le=1000, description="fewer are too few to judge [trades]")
+    min_votes: int = Field(
+        100, ge=1, le=100_000, description="votes of a head; fewer say nothing of it [votes]"
+    )
     min_days: int = Field(30, ge=2, le=3650, description="fewer are too few to judge [days]")
     beats_random: float = Field(
         0.95, ge=0.5, le=1, description="random runs to beat for skill in timing [share]"
