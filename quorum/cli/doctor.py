@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -54,15 +56,26 @@ def doctor_command(
 
     Ends with status 1 if there is a problem.
     """
-    # The host warns of what the checks report with a fix.
-    logging.getLogger("freqtrade").setLevel(logging.ERROR)
-    findings = examine(look_at(config or default_config(), datadir=datadir, online=not offline))
+    with _quiet_host():
+        findings = examine(look_at(config or default_config(), datadir=datadir, online=not offline))
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=1))
     else:
         _print(findings, verbose)
     if any(finding.level is Level.PROBLEM for finding in findings):
         raise typer.Exit(1)
+
+
+@contextmanager
+def _quiet_host() -> Iterator[None]:
+    """Keep the host from warning of what the checks report with a fix."""
+    host = logging.getLogger("freqtrade")
+    before = host.level
+    host.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        host.setLevel(before)
 
 
 def _print(findings: list[Finding], verbose: bool) -> None:
