@@ -301,26 +301,40 @@ def audit():
     return module
 
 
-def test_the_audit_is_skipped_with_a_message_where_no_database_answers(monkeypatch, capsys):
+def audited(monkeypatch, **answers: subprocess.CompletedProcess[str]) -> tuple[int, list[str]]:
+    """Run the audit where each database answers as given; return the status and who was asked."""
     module = audit()
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: object())
-    assert module.main({"pypi": "http://127.0.0.1:1/"}) == 0
+    asked = []
+
+    def run(call, **options):
+        asked.append(call[call.index("--vulnerability-service") + 1])
+        return answers[asked[-1]]
+
+    return module.main(tuple(answers), run), asked
+
+
+def answer(status: int, found: str = "", complaint: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.CompletedProcess([], status, found, complaint)
+
+
+def test_the_audit_is_skipped_with_a_message_where_no_database_answers(monkeypatch, capsys):
+    silent = answer(1, complaint="requests.exceptions.ConnectionError: no route")
+    status, asked = audited(monkeypatch, pypi=silent, osv=silent)
+    assert (status, asked) == (0, ["pypi", "osv"])
     assert "audit skipped: no database of known holes answers" in capsys.readouterr().out
 
 
 def test_the_audit_asks_the_first_database_that_answers_and_passes_its_verdict_on(
-    monkeypatch, tmp_path
+    monkeypatch, capsys
 ):
-    module = audit()
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: object())
-    calls = []
+    silent = answer(1, complaint="ReadTimeout: timed out")
+    hole = answer(1, found="pip 1.0 PYSEC-1")
+    assert audited(monkeypatch, pypi=silent, osv=hole) == (1, ["pypi", "osv"])
+    assert "PYSEC-1" in capsys.readouterr().out
+    assert audited(monkeypatch, pypi=answer(0, found="none"), osv=hole) == (0, ["pypi"])
 
-    def run(call, check):
-        calls.append(call)
-        return subprocess.CompletedProcess(call, 1)
 
-    monkeypatch.setattr(module.subprocess, "run", run)
-    with LocalServer({}, lambda request: {}) as server:
-        assert module.main({"pypi": "http://127.0.0.1:1/", "osv": f"{server.url}/x"}) == 1
-    (call,) = calls
-    assert call[call.index("--vulnerability-service") + 1] == "osv"
+def test_an_audit_that_breaks_is_no_clean_audit(monkeypatch, capsys):
+    broken = answer(2, complaint="error: unrecognized arguments")
+    assert audited(monkeypatch, pypi=broken) == (2, ["pypi"])
