@@ -213,6 +213,11 @@ list(run_tasks(work.noted, tasks, shared, BackendSettings(n_jobs=2)))
 """
 
 
+def _hears() -> None:
+    """Let a process be interrupted also where its parent runs in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _interrupted(process: subprocess.Popen[bytes], way: str) -> None:
     if way == "control-c":  # a terminal tells all processes
         os.killpg(process.pid, signal.SIGINT)
@@ -226,7 +231,9 @@ def test_an_interrupted_run_leaves_no_orphans(tmp_path):
     for way in ("interrupt", "control-c", "kill"):
         (tmp_path / way).mkdir()
         program = [sys.executable, "-c", PROGRAM, str(TESTS), str(tmp_path / way)]
-        runs[way] = subprocess.Popen(program, stderr=subprocess.DEVNULL, start_new_session=True)
+        runs[way] = subprocess.Popen(
+            program, stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=_hears
+        )
     for way, process in runs.items():
         begun = _wait(lambda folder=tmp_path / way: len(os.listdir(folder)) == 2)
         assert begun
