@@ -16,6 +16,7 @@ from figures import Figure
 from processes import answer, call_script
 
 from quorum.features import compute_features
+from quorum.learning.dataset import feature_matrix, feature_names
 from quorum.learning.fitting import fit_classifier
 from quorum.learning.labels import LabelSettings, triple_barrier
 from quorum.learning.member import Booster
@@ -86,7 +87,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     features = compute_features(market, settings.features)
     labels = triple_barrier(market.candles, features["atr"], LabelSettings())
     rows = np.flatnonzero(labels.end >= 0)[WARM_UP_CANDLES:][:N_ROWS]
-    X = np.ascontiguousarray(features.to_frame().to_numpy(np.float32)[rows])
+    X = feature_matrix(features, feature_names(features), rows)
     y = labels.label[rows].astype(np.int64)
     known = market.candles.close_time
     fits: dict[str, list[float]] = {name: [] for name in MEMBERS}

@@ -134,7 +134,7 @@ def _shipped_strategy() -> Path | None:
 
 def _features(config: dict[str, Any], settings: Settings, found: Sequence[Span]) -> tuple[str, ...]:
     """Return the columns models would be given, by the first pair with enough candles."""
-    chains = Path(config["user_data_dir"]) / settings.learning.folder / "chains"
+    chains = settings.learning.store(config["user_data_dir"]) / "chains"
     usable = (s.pair for s in found if s.role == "base" and s.rows >= LEAST_ROWS)
     pair = next(usable, None)
     if pair is None or not chains.is_dir():

@@ -43,7 +43,7 @@ class BotModels:
     def __init__(
         self, user_data: Path, settings: Settings, timeframe: str, *, remember: bool = False
     ) -> None:
-        self.folder = user_data / settings.learning.folder
+        self.folder = settings.learning.store(user_data)
         self._settings = settings
         self._timeframe = timeframe
         self._remember = remember

@@ -16,8 +16,8 @@ from quorum.bot.host import is_futures, load_market
 from quorum.bot.models import bot_models
 from quorum.bot.results import load_backtest
 from quorum.cli.app import DEFAULT_CONFIG, ConfigOption, DatadirOption, command, console
-from quorum.cli.demo import _span
-from quorum.cli.inspect import PairsOption, _pairs, open_config
+from quorum.cli.demo import read_days
+from quorum.cli.inspect import PairsOption, chosen_pairs, open_config
 from quorum.errors import DataError
 from quorum.pipeline import evaluate
 from quorum.replay.datadir import DataDirectory
@@ -73,7 +73,7 @@ def ablation_command(
     """
     loaded, settings = open_config(config, datadir, None)
     span = _result_span(result) if result else read_timerange(timerange)
-    pairs = _pairs(loaded, pair)
+    pairs = chosen_pairs(loaded, pair)
     materials = load_materials(loaded, settings, pairs, span)
     account = account_of(loaded)
     if result is not None:
@@ -103,7 +103,7 @@ class Span:
 
 def read_timerange(text: str | None) -> Span:
     """Read a time range of two days, either of which may be left open."""
-    first, last = _span(text)
+    first, last = read_days(text)
     return Span(
         None if first is None else int(first.timestamp() * 1000),
         None if last is None else int(last.timestamp() * 1000),

@@ -60,7 +60,7 @@ def demo_data(datadir: Path | None, timerange: str | None, config: dict[str, Any
     Recorded candles are linked, and the series beside them converted, into the user directory;
     pairs are those of the whitelist that have every series over the span.
     """
-    first, last = _span(timerange)
+    first, last = read_days(timerange)
     if datadir is None:
         write_market(SYNTHETIC)
         data = DataDirectory(SYNTHETIC)
@@ -69,7 +69,7 @@ def demo_data(datadir: Path | None, timerange: str | None, config: dict[str, Any
         link_datadir(datadir, RECORDED)
     if timerange is None:
         timerange = RECORDED_TIMERANGE
-        first, last = _span(timerange)
+        first, last = read_days(timerange)
     selection = DataDirectory(RECORDED).select(start=first, end=last)
     listed = whitelist(config)
     pairs = tuple(pair for pair in listed if pair in selection.pairs)
@@ -82,7 +82,7 @@ def demo_data(datadir: Path | None, timerange: str | None, config: dict[str, Any
     return DemoData(RECORDED, pairs, timerange)
 
 
-def _span(timerange: str | None) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
+def read_days(timerange: str | None) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
     """Read a time range of two days, either of which may be left open."""
     start, dash, end = (timerange or "-").partition("-")
     try:

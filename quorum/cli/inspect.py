@@ -62,7 +62,7 @@ def name_records(config: dict[str, Any]) -> None:
             section["market"][name] = section["market"].get(name) or path
 
 
-def _pairs(config: dict[str, Any], wanted: list[str] | None) -> list[str]:
+def chosen_pairs(config: dict[str, Any], wanted: list[str] | None) -> list[str]:
     """Return the pairs asked for, else those of the whitelist that have candles."""
     if wanted:
         return wanted
@@ -156,7 +156,7 @@ def verify_command(
     loaded, settings = open_config(config, datadir, timeframe)
     dirty = 0
     models = bot_models(loaded, settings, loaded["timeframe"])
-    for name in _pairs(loaded, pair):
+    for name in chosen_pairs(loaded, pair):
         market = load_market(loaded, settings, name)
         with console.status(f"{name}: recomputing") as status:
 
@@ -212,7 +212,9 @@ def votes_command(
     loaded, settings = open_config(config, datadir, timeframe)
     rates: list[Rate] = []
     models = bot_models(loaded, settings, loaded["timeframe"])
-    for name in track(_pairs(loaded, pair), description="voting", console=console, transient=True):
+    for name in track(
+        chosen_pairs(loaded, pair), description="voting", console=console, transient=True
+    ):
         market = load_market(loaded, settings, name)
         found = vote_rates(evaluate(market, settings, models), settings.consensus)
         if not found:

@@ -35,8 +35,8 @@ def models_folder(config: list[Path], models_dir: Path | None) -> Path:
     if models_dir is not None:
         return models_dir
     loaded = load_files(config)
-    user_data = Path(loaded.get("user_data_dir") or "user_data")
-    return user_data / load_settings(loaded.get("quorum")).learning.folder
+    learning = load_settings(loaded.get("quorum")).learning
+    return learning.store(loaded.get("user_data_dir") or "user_data")
 
 
 @command("list", models)

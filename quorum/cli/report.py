@@ -206,7 +206,7 @@ def _collected(
     """Read what training and tuning left on disk."""
     from quorum.report.page.collected import learned, tuning_walk, votes_changed
 
-    store = Path(config["user_data_dir"]) / load_settings(_section(run, config)).learning.folder
+    store = load_settings(_section(run, config)).learning.store(config["user_data_dir"])
     models, chain = learned(store, run, settings)
     walks = [] if chain is None else [chain]
     trials = None

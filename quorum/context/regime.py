@@ -16,7 +16,7 @@ from pydantic import Field
 
 from quorum.candles import Candles
 from quorum.context.base import Adjuster, AdjusterSettings, Effect
-from quorum.features.predictions import REGIME, prediction
+from quorum.features.predictions import REGIME
 from quorum.features.series import ratio, shifted, window_sum
 from quorum.features.table import Features
 from quorum.features.volatility import GARMAN_KLASS
@@ -282,7 +282,7 @@ class ModelReader:
     def read(self, market: Market, features: Features) -> RegimeReading:
         """Return the probabilities at every candle; lag 0 after the close."""
         reading = self.rules.read(market, features)
-        columns = [prediction(features, REGIME + name) for name in REGIMES]
+        columns = [features.get(REGIME + name) for name in REGIMES]
         trained = [values for values in columns if values is not None]
         if len(trained) < len(REGIMES):
             return reading

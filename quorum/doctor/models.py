@@ -22,7 +22,7 @@ from quorum.learning.store import ModelStore
 def models(setup: Setup) -> Iterator[Finding]:
     """Read every file of the chain in use, and compare it with the set-up."""
     learning = setup.settings.learning
-    root = setup.user_data / learning.folder
+    root = learning.store(setup.user_data)
     if not learning.enabled:
         yield Finding(Level.OK, "the models are switched off", "quorum.learning.enabled = False")
         return

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from quorum.candles import DAY_MS
 from quorum.typing import Floats, Ints
 
-DAY_MS = 86_400_000
 #: Crypto trades on every day of the year.
 DAYS_PER_YEAR = 365.0
 

@@ -6,9 +6,6 @@ every other column; where no model was live yet, or there is none at all, they a
 
 from __future__ import annotations
 
-from quorum.features.table import Features
-from quorum.typing import Floats
-
 #: Calibrated probabilities that the upper or the lower barrier comes first (spec M2, M4 b).
 SIGNAL_UP, SIGNAL_DOWN = "model_signal_up", "model_signal_down"
 #: The same of the ensemble (spec M4 c).
@@ -23,9 +20,3 @@ CONTRIBUTION = "model_part_"
 REGIME = "model_regime_"
 #: Days since the models of a candle were trained.
 AGE = "model_age"
-
-
-def prediction(features: Features, name: str) -> Floats | None:
-    """Return a prediction column, None where no model made one."""
-    values: Floats | None = features.get(name)
-    return values

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from quorum.features.swings import Swings
 from quorum.typing import Floats
@@ -83,13 +82,3 @@ class Features(Mapping[str, Floats]):
 
     def __len__(self) -> int:
         return len(self._values)
-
-    def to_frame(self, *, scale_free: bool = True) -> pd.DataFrame:
-        """Return the columns as a float32 frame; only the scale-free ones by default."""
-        return pd.DataFrame(
-            {
-                name: values.astype(np.float32)
-                for name, values in self._values.items()
-                if self.columns[name].scale_free or not scale_free
-            }
-        )

@@ -13,7 +13,6 @@ from quorum.features.predictions import (
     ENSEMBLE_UP,
     RETURN_LONG,
     RETURN_SHORT,
-    prediction,
 )
 from quorum.features.table import Features
 from quorum.heads.base import Head, HeadSettings, Votes, abstain, make_votes
@@ -49,7 +48,7 @@ class EnsembleHead(Head[EnsembleHeadSettings]):
     def vote(self, market: Market, features: Features) -> Votes:
         """Return the votes; lag 0 after the close."""
         names = (ENSEMBLE_UP, ENSEMBLE_DOWN, RETURN_LONG, RETURN_SHORT, AGREEMENT)
-        columns = [values for name in names if (values := prediction(features, name)) is not None]
+        columns = [values for name in names if (values := features.get(name)) is not None]
         if len(columns) < len(names):
             return abstain(len(market))
         up, down, long, short, agreement = columns

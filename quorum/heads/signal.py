@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from quorum.features.predictions import SIGNAL_DOWN, SIGNAL_UP, prediction
+from quorum.features.predictions import SIGNAL_DOWN, SIGNAL_UP
 from quorum.features.table import Features
 from quorum.heads.base import Head, HeadSettings, Votes, abstain, make_votes
 from quorum.market import Market
@@ -35,7 +35,7 @@ class SignalHead(Head[SignalHeadSettings]):
 
     def vote(self, market: Market, features: Features) -> Votes:
         """Return the votes; lag 0 after the close."""
-        up, down = prediction(features, SIGNAL_UP), prediction(features, SIGNAL_DOWN)
+        up, down = features.get(SIGNAL_UP), features.get(SIGNAL_DOWN)
         if up is None or down is None:
             return abstain(len(market))
         available = np.isfinite(up) & np.isfinite(down)

@@ -177,33 +177,6 @@ def fit_calibration(
     time: Ints | None = None,
     end_time: Ints | None = None,
     embargo_ms: int = 0,
-) -> Calibration:
-    """Return the calibration of probabilities that were predicted out of fold.
-
-    The parameters are those of :func:`search_calibration`, which returns more.
-    """
-    return search_calibration(
-        p,
-        y,
-        weight,
-        classes=classes,
-        settings=settings,
-        time=time,
-        end_time=end_time,
-        embargo_ms=embargo_ms,
-    )[0]
-
-
-def search_calibration(
-    p: Floats,
-    y: Ints,
-    weight: Floats | None = None,
-    *,
-    classes: Sequence[int],
-    settings: CalibrationSettings | None = None,
-    time: Ints | None = None,
-    end_time: Ints | None = None,
-    embargo_ms: int = 0,
 ) -> tuple[Calibration, Floats]:
     """Choose and fit the calibration; return it and what it makes of each row out of fold.
 

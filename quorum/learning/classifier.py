@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -166,13 +166,3 @@ def _list_of(document: Mapping[str, Any], key: str, kind: type, name: str) -> tu
     if not isinstance(values, list) or not all(type(value) is kind for value in values):
         raise DataError(f"{name}: {key} is no list of {kind.__name__}")
     return tuple(values)
-
-
-def feature_gains(classifiers: Sequence[FittedClassifier]) -> dict[str, float]:
-    """Return each feature's mean share of the gain, largest first."""
-    total: dict[str, float] = {}
-    for classifier in classifiers:
-        whole = sum(classifier.importance.values()) or 1.0
-        for name, gain in classifier.importance.items():
-            total[name] = total.get(name, 0.0) + gain / whole / len(classifiers)
-    return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))

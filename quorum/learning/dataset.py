@@ -15,14 +15,11 @@ from numpy.typing import NDArray
 from quorum.errors import DataError
 from quorum.features import Features, compute_features
 from quorum.learning.labels import triple_barrier, uniqueness
-from quorum.learning.regime_labels import regime_labels, regime_reach
+from quorum.learning.regime_labels import TIMEFRAME, regime_labels, regime_reach
 from quorum.learning.settings import LearningSettings
 from quorum.market import Market
 from quorum.settings import Settings
 from quorum.typing import Ints
-
-#: Timeframe whose candles the regimes are labelled on (spec T2).
-REGIME_TIMEFRAME = "4h"
 
 
 @dataclass(frozen=True)
@@ -124,9 +121,9 @@ def pair_rows(market: Market, settings: Settings) -> PairRows:
 
 def _regimes(market: Market, settings: LearningSettings) -> NDArray[np.int8]:
     """Return the regime label of each base candle, -1 where unknown, shape (n_candles,)."""
-    if market.candles.timeframe == REGIME_TIMEFRAME:
+    if market.candles.timeframe == TIMEFRAME:
         return regime_labels(market.candles, settings.regimes)
-    source = market.higher.get(REGIME_TIMEFRAME)
+    source = market.higher.get(TIMEFRAME)
     if source is None or len(source.candles) == 0:
         return np.full(len(market), -1, dtype=np.int8)
     labels = regime_labels(source.candles, settings.regimes)

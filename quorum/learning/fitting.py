@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from quorum.errors import DataError
-from quorum.learning.calibration import Calibration, search_calibration
+from quorum.learning.calibration import Calibration, fit_calibration
 from quorum.learning.classifier import FittedClassifier
 from quorum.learning.folds import PurgedKFold
 from quorum.learning.forecast_metrics import forecast_metrics
@@ -238,7 +238,7 @@ def _finished(
     seen, p = trial.joined()
     # A curve has two parameters: threads of the linear algebra would only wait for each other.
     with threadpool_limits(1, user_api="blas"):
-        calibration, honest = search_calibration(
+        calibration, honest = fit_calibration(
             p,
             rows.y[seen],
             rows.weight[seen],

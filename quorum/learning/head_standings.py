@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from quorum.candles import DAY_MS
 from quorum.learning.consensus_models import SignalRows
 from quorum.learning.dataset import PairRows
 from quorum.learning.head_calibration import fit_head_maps
@@ -82,7 +83,7 @@ def fit_standings(
         How far labels look ahead.
     """
     latest = valid_from - settings.folds.embargo_ms
-    window = settings.folds.window_days * 86_400_000
+    window = settings.folds.window_days * DAY_MS
     oldest = valid_from - window if window else 0
     first, last = np.searchsorted(votes.known_at, [oldest, latest - horizon_ms + 1])
     part = slice(int(first), int(last))

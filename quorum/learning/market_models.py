@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quorum.candles import DAY_MS
+from quorum.context.regime import REGIMES
 from quorum.errors import DataError
 from quorum.learning.classifier import FittedClassifier
 from quorum.learning.dataset import horizons
@@ -27,7 +28,7 @@ from quorum.typing import Floats, Ints
 
 #: Classes of the barrier labels (spec M2), and of the regimes (spec T2).
 SIGNAL_CLASSES = (-1, 0, 1)
-REGIME_CLASSES = tuple(range(8))
+REGIME_CLASSES = tuple(range(len(REGIMES)))
 #: Names of the parts of a vintage; those of ensemble members follow ``MEMBER``.
 REGIME, SIGNAL, ENSEMBLE, MEMBER = "regime", "signal", "ensemble", "member_"
 #: Newest rows that drift is measured on.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -98,7 +97,7 @@ class Models:
         if self._store is not None:
             chain = self._store.current()
             if chain != self._chain:
-                self._vintages = load_chain(self._store, chain)
+                self._vintages = load_vintages(self._store, chain.vintages if chain else ())
                 self._known.clear()
                 if chain is not None:
                     logger.info("Models of chain %s, %d vintages", chain.id, len(chain.vintages))
@@ -253,18 +252,18 @@ def label_settings(settings: LearningSettings) -> dict[str, object]:
     }
 
 
-def load_chain(store: ModelStore, chain: ChainManifest | None) -> tuple[LoadedVintage, ...]:
-    """Return the vintages of a chain; their models are read when they are needed."""
-    keys = () if chain is None else chain.vintages
+def load_vintages(store: ModelStore, keys: Sequence[str]) -> tuple[LoadedVintage, ...]:
+    """Return stored vintages; their models are read when they are needed.
+
+    Raises
+    ------
+    DataError
+        If one is missing.
+    """
     found = []
     for key in keys:
         manifest = store.find(key)
         if manifest is None:
-            raise DataError(f"{store.root}: vintage {key} of chain {chain and chain.id} is missing")
+            raise DataError(f"{store.root}: vintage {key} is missing")
         found.append(LoadedVintage(manifest, VintageFiles(store, manifest)))
     return tuple(found)
-
-
-def store_folder(user_data: Path, settings: LearningSettings) -> Path:
-    """Return where the models live."""
-    return user_data / settings.folder

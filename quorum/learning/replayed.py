@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from quorum.features.predictions import AGE
 from quorum.learning.consensus_models import SignalRows, pair_signals
 from quorum.learning.explanation import Probe, probe_pair
-from quorum.learning.prediction import Models
+from quorum.learning.prediction import Models, load_vintages
 from quorum.learning.store import ModelStore
-from quorum.learning.vintage import LoadedVintage, VintageFiles
 from quorum.market import Market
 from quorum.pipeline import evaluate
 from quorum.settings import Settings
@@ -70,13 +69,8 @@ def replay_pair(
     """
     index, pair = task
     store = ModelStore(root)
-    loaded = [
-        LoadedVintage(manifest, VintageFiles(store, manifest))
-        for key in keys
-        if (manifest := store.find(key)) is not None
-    ]
     market = load(pair)
-    models = Models(loaded, settings.learning, timeframe)
+    models = Models(load_vintages(store, keys), settings.learning, timeframe)
     result = evaluate(market, settings, models)
     table = signal_table(result, settings)
     rows = np.flatnonzero(market.tradable & np.isfinite(result.features["atr"]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from quorum.learning.folds import FoldSettings
@@ -87,3 +89,7 @@ class LearningSettings(Section):
     promotion: PromotionSettings = Field(
         PromotionSettings(), description="what a new vintage must show to be used (M8)"
     )
+
+    def store(self, user_data: Path | str) -> Path:
+        """Return where the models of a user directory live."""
+        return Path(user_data) / self.folder

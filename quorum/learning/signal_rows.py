@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from quorum.candles import DAY_MS
 from quorum.signals import SignalTable
 from quorum.typing import Floats, Ints
 
@@ -135,5 +136,5 @@ def _context(table: SignalTable, rows: Ints, side: Floats) -> list[Floats]:
 
 def _clock(table: SignalTable, rows: Ints) -> list[Floats]:
     """Return the hour of the day (UTC) on a circle."""
-    angle = 2.0 * np.pi * (table.time[rows] % 86_400_000) / 86_400_000
+    angle = 2.0 * np.pi * (table.time[rows] % DAY_MS) / DAY_MS
     return [np.sin(angle), np.cos(angle)]

@@ -103,6 +103,7 @@ class LoadedVintage:
     def __init__(self, manifest: VintageManifest, files: Mapping[str, bytes]) -> None:
         self.manifest = manifest
         self._files = files
+        self._members: dict[str, FittedClassifier] = {}
 
     def has(self, part: str) -> bool:
         """Whether the vintage has a part."""
@@ -174,10 +175,9 @@ class LoadedVintage:
 
     def member(self, name: str) -> FittedClassifier:
         """Return a member of the ensemble other than the signal generator."""
-        loaded: dict[str, FittedClassifier] = self.__dict__.setdefault("_members", {})
-        if name not in loaded:
-            loaded[name] = FittedClassifier.from_files(MEMBER + name, self._files)
-        return loaded[name]
+        if name not in self._members:
+            self._members[name] = FittedClassifier.from_files(MEMBER + name, self._files)
+        return self._members[name]
 
     def promise(self, X: NDArray[np.float32], names: tuple[str, ...]) -> Promise | None:
         """Return what the meta-model expects of signals, None where the vintage has none.

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import Field
 
-from quorum.evidence.performance import DAY_MS, drawdown
+from quorum.candles import DAY_MS
+from quorum.evidence.performance import drawdown
 from quorum.section import Section
 from quorum.typing import Bools, Floats, Ints
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from quorum.errors import DataError
 from quorum.evidence.forecasts import calibration_error
-from quorum.learning.calibration import Calibration, fit_calibration, search_calibration
+from quorum.learning.calibration import Calibration, fit_calibration
 from quorum.learning.model_settings import CalibrationSettings
 from quorum.learning.probabilities import log_loss
 
@@ -33,7 +33,7 @@ def sharpened(p, power):
 
 def test_honest_probabilities_stay_about_as_they_are():
     p, codes = honest()
-    calibration, out = search_calibration(p, codes - 1, classes=CLASSES)
+    calibration, out = fit_calibration(p, codes - 1, classes=CLASSES)
     assert log_loss(out, codes) <= log_loss(p, codes) + 1e-12
     assert np.abs(calibration(p) - p).mean() < 0.03
 
@@ -42,7 +42,7 @@ def test_honest_probabilities_stay_about_as_they_are():
 def test_probabilities_too_sure_or_too_timid_are_put_right(power, wider):
     p, codes = honest()
     wrong = sharpened(p, power)
-    calibration, out = search_calibration(wrong, codes - 1, classes=CLASSES)
+    calibration, out = fit_calibration(wrong, codes - 1, classes=CLASSES)
     assert calibration.method != "identity"
     assert log_loss(out, codes) < log_loss(wrong, codes) - 0.02
     assert log_loss(out, codes) < log_loss(p, codes) + 0.02
@@ -57,7 +57,7 @@ def test_a_step_is_found_by_the_staircase():
     p = rng.random(4000)
     y = (rng.random(4000) < np.where(p > 0.5, 0.9, 0.1)).astype(np.int64)
     both = np.column_stack([1 - p, p])
-    calibration = fit_calibration(both, y, classes=(0, 1))
+    calibration = fit_calibration(both, y, classes=(0, 1))[0]
     assert calibration.method == "isotonic"
     found = calibration(np.array([[0.7, 0.3], [0.3, 0.7]]))
     np.testing.assert_allclose(found[:, 1], [0.1, 0.9], atol=0.04)
@@ -66,7 +66,7 @@ def test_a_step_is_found_by_the_staircase():
 def test_a_reversed_model_is_silenced_and_not_turned_round():
     p, codes = honest(classes=2)
     only = CalibrationSettings(methods=("sigmoid",))
-    calibration = fit_calibration(p[:, ::-1], codes, classes=(0, 1), settings=only)
+    calibration = fit_calibration(p[:, ::-1], codes, classes=(0, 1), settings=only)[0]
     out = calibration(p[:, ::-1])
     np.testing.assert_allclose(out[:, 1], np.mean(codes), atol=1e-9)
 
@@ -76,7 +76,7 @@ def test_weights_decide_the_base_rates():
     y = np.tile([0, 1], 200)
     weight = np.where(y == 1, 3.0, 1.0)
     only = CalibrationSettings(methods=("sigmoid",))
-    out = fit_calibration(p, y, weight, classes=(0, 1), settings=only)(p)
+    out = fit_calibration(p, y, weight, classes=(0, 1), settings=only)[0](p)
     np.testing.assert_allclose(out[:, 1], 0.75, atol=1e-6)
 
 
@@ -84,7 +84,7 @@ def test_weights_decide_the_base_rates():
 def test_it_is_saved_and_read_as_json(method):
     p, codes = honest(600)
     only = CalibrationSettings(methods=(method,))
-    calibration = fit_calibration(sharpened(p, 2), codes - 1, classes=CLASSES, settings=only)
+    calibration = fit_calibration(sharpened(p, 2), codes - 1, classes=CLASSES, settings=only)[0]
     data = calibration.to_bytes()
     copy = Calibration.from_bytes(data, classes=CLASSES)
     assert copy == calibration
@@ -96,10 +96,10 @@ def test_the_block_a_row_lies_in_does_not_calibrate_it():
     p, codes = honest(600)
     only = CalibrationSettings(methods=("isotonic",))
     wrong = sharpened(p, 2)
-    _, one = search_calibration(wrong, codes - 1, classes=CLASSES, settings=only)
+    _, one = fit_calibration(wrong, codes - 1, classes=CLASSES, settings=only)
     codes = codes.copy()
     codes[:200] = (codes[:200] + 1) % 3
-    _, other = search_calibration(wrong, codes - 1, classes=CLASSES, settings=only)
+    _, other = fit_calibration(wrong, codes - 1, classes=CLASSES, settings=only)
     np.testing.assert_array_equal(one[:200], other[:200])
     assert not np.allclose(one[200:], other[200:])
 
@@ -123,20 +123,20 @@ def test_whatever_comes_in_rows_sum_to_one_and_nothing_is_certain(
         codes = np.zeros_like(codes)
     for method in ("sigmoid", "isotonic"):
         only = CalibrationSettings(methods=(method,))
-        calibration = fit_calibration(p, codes - 1, classes=CLASSES, settings=only)
+        calibration = fit_calibration(p, codes - 1, classes=CLASSES, settings=only)[0]
         out = calibration(p)
         np.testing.assert_allclose(out.sum(axis=1), 1.0)
         assert (out > 0).all()
         for k, curve in enumerate(calibration.curves):
             assert (np.diff(curve(np.sort(p[:, k]))) >= -1e-12).all()
-    _, chosen = search_calibration(p, codes - 1, classes=CLASSES)
+    _, chosen = fit_calibration(p, codes - 1, classes=CLASSES)
     assert log_loss(chosen, codes) <= log_loss(p, codes) + 1e-12
 
 
 def test_damaged_json_is_refused():
     p, codes = honest(300)
     only = CalibrationSettings(methods=("isotonic",))
-    data = fit_calibration(p, codes - 1, classes=CLASSES, settings=only).to_bytes()
+    data = fit_calibration(p, codes - 1, classes=CLASSES, settings=only)[0].to_bytes()
     document = json.loads(data)
     document["curves"][1]["y"][0] = 2.0
     bad = {
@@ -156,10 +156,10 @@ def test_damaged_json_is_refused():
 def test_probabilities_of_another_shape_are_refused():
     p, codes = honest(300)
     with pytest.raises(DataError, match="want finite probabilities"):
-        fit_calibration(p[:, :2], codes - 1, classes=CLASSES)
+        fit_calibration(p[:, :2], codes - 1, classes=CLASSES)[0]
     p[0, 0] = np.nan
     with pytest.raises(DataError, match="want finite probabilities"):
-        fit_calibration(p, codes - 1, classes=CLASSES)
+        fit_calibration(p, codes - 1, classes=CLASSES)[0]
     calibration = Calibration("identity", CLASSES, ())
     with pytest.raises(DataError, match=r"want \(rows, 3\)"):
         calibration(np.ones((4, 2)))

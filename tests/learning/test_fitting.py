@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from quorum.errors import DataError, SettingsError
-from quorum.learning.classifier import FittedClassifier, feature_gains
+from quorum.learning.classifier import FittedClassifier
 from quorum.learning.fitting import fit_classifier
 from quorum.learning.member import Member
 from quorum.learning.model_settings import FittingSettings, ModelSettings
@@ -77,9 +77,6 @@ def test_the_metrics_are_those_of_the_probabilities_out_of_fold(fitted):
 
 def test_the_feature_that_decides_gains_most(fitted):
     assert max(fitted.importance, key=fitted.importance.get) == "signal"
-    gains = feature_gains([fitted, fitted])
-    assert next(iter(gains)) == "signal"
-    assert sum(gains.values()) == pytest.approx(1.0)
 
 
 def test_it_is_saved_and_read_as_files(fitted):
