@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from quorum.candles import DAY_MS
 from quorum.evidence import performance as perf
 from quorum.report.page.blocks import (
     Block,
@@ -53,7 +54,7 @@ def _equity(run: Run, m: Measures) -> Chart:
     if m.held is not None and m.holding is not None and m.holding.volatility > 0:
         share = m.run.volatility / m.holding.volatility
         daily = np.concatenate([[0.0], 100 * (np.cumprod(1 + share * m.held) - 1)])
-        at = np.concatenate([[run.first], m.day + perf.DAY_MS])
+        at = np.concatenate([[run.first], m.day + DAY_MS])
         calm = np.interp(m.history.time, at, daily)
         name = f"buy and hold, {percent(share, 1)} of it"
     sentence = (
@@ -121,8 +122,8 @@ def _exposure(m: Measures) -> list[Block]:
 def pair_correlation(run: Run) -> tuple[Ints, Floats]:
     """Return the mean correlation of the pairs' daily returns over the days before each day."""
     closes = []
-    days = np.arange(run.first // perf.DAY_MS, run.last // perf.DAY_MS, dtype=np.int64)
-    ends = (days + 1) * perf.DAY_MS
+    days = np.arange(run.first // DAY_MS, run.last // DAY_MS, dtype=np.int64)
+    ends = (days + 1) * DAY_MS
     for pair in run.pairs:
         series = run.candles.get(pair)
         if series is None or len(series) == 0:
@@ -140,7 +141,7 @@ def pair_correlation(run: Run) -> tuple[Ints, Floats]:
             matrix = np.corrcoef(window)
             out[t] = matrix[np.triu_indices(len(matrix), 1)].mean()
     known = np.isfinite(out)
-    return days[known] * perf.DAY_MS, out[known]
+    return days[known] * DAY_MS, out[known]
 
 
 def _correlation(run: Run) -> list[Block]:
