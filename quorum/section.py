@@ -6,7 +6,11 @@ Each step of the flow declares its own section next to the code that reads it;
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from quorum.errors import DataError
 
 
 class Section(BaseModel):
@@ -19,3 +23,27 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
     )
+
+    @classmethod
+    def given(cls, what: str, **values: Any) -> Self:
+        """Read a section that comes from a command or a request, not from the configuration.
+
+        Parameters
+        ----------
+        what : str
+            What the values describe; begins the message.
+
+        Raises
+        ------
+        DataError
+            Naming for every bad value its name, the value, and what is allowed.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            problems = []
+            for problem in error.errors(include_url=False):
+                path = ".".join(map(str, problem["loc"]))
+                value = f"{path} = {problem['input']!r}: " if path else ""
+                problems.append(value + problem["msg"].removeprefix("Value error, "))
+            raise DataError(f"{what}: {'; '.join(problems)}") from error

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from pydantic import ValidationError
 
 from quorum.cli.app import (
     DEFAULT_CONFIG,
@@ -70,14 +69,7 @@ def market_command(
 
 def write_market(output: Path, **settings: Any) -> None:
     """Make a synthetic market, telling which pair is being made."""
-    try:
-        wanted = SyntheticSettings(**settings)
-    except ValidationError as error:
-        problems = [
-            ": ".join([".".join(map(str, p["loc"])) or "market", p["msg"]])
-            for p in error.errors(include_url=False)
-        ]
-        raise DataError("; ".join(problems)) from error
+    wanted = SyntheticSettings.given("market", **settings)
     with console.status("making the synthetic market") as status:
         make_market(wanted, output, lambda pair: status.update(f"making {pair}"))
 

@@ -147,7 +147,7 @@ def train_once(
         settings=settings,
         timeframe=loaded["timeframe"],
         step=timeframe_ms(loaded["timeframe"]),
-        backend=BackendSettings(kind=backend, scheduler=scheduler, n_jobs=jobs),
+        backend=BackendSettings.given("backend", kind=backend, scheduler=scheduler, n_jobs=jobs),
     )
     store = ModelStore(models_folder(config, models_dir))
     with Progress(

@@ -7,9 +7,8 @@ from collections import Counter
 from threading import Lock
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from quorum.errors import DataError
 from quorum.replay.server import Request
 from quorum.section import Section
 
@@ -82,14 +81,7 @@ class Faults:
 
     def add(self, description: dict[str, Any]) -> int:
         """Put a fault in force and return its number; raises ``DataError`` if it is wrong."""
-        try:
-            fault = Fault(**description)
-        except ValidationError as error:
-            problems = [
-                f"{'.'.join(map(str, p['loc']))}: {p['msg']}"
-                for p in error.errors(include_url=False)
-            ]
-            raise DataError(f"fault: {'; '.join(problems)}") from error
+        fault = Fault.given("fault", **description)
         with self._lock:
             number, self._next = self._next, self._next + 1
             self._active[number] = fault
