@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATADIR ?=
 TIMERANGE ?=
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= -n auto --dist loadfile
 DRILL_ARGS ?=
 DATA := $(if $(DATADIR),--datadir $(DATADIR))
 # Where `quorum demo` keeps the candles it prepares.

@@ -24,7 +24,12 @@ THROTTLE = 300
 HOUR = pd.Timedelta("1h")
 #: Longest an ordeal waits for what its faults befall.
 PATIENCE = pd.Timedelta("48h")
-RAISED = re.compile(r"^[\w.]*(?:Error|Exception)\b.*", re.MULTILINE)
+#: One record of the host's log at a level that tells of trouble, with the lines it is wrapped to.
+TROUBLE = re.compile(
+    r"^\d{4}-\d\d-\d\d [\d:,]+ - (?P<name>\S+) - (?:WARNING|ERROR) - "
+    r"(?P<text>\S.*(?:\n(?!\d{4}-\d\d-\d\d ).*)*)",
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True)
@@ -143,9 +148,12 @@ class Supervised:
 
 
 def last_words(log: str) -> str:
-    """Return the last error of a log."""
-    raised = RAISED.findall(log)
-    return (raised[-1] if raised else log.strip().splitlines()[-1])[:160]
+    """Return the last trouble a log tells of, on one line; the host may end without a reason."""
+    troubles = list(TROUBLE.finditer(log))
+    if not troubles:
+        return "without a word"
+    last = troubles[-1]
+    return " ".join(f"{last['name']}: {last['text']}".split())[:160]
 
 
 def endure(supervised: Supervised, ordeal: Ordeal, report: Report, *, stops: bool) -> None:

@@ -222,8 +222,8 @@ def test_market_writes_a_market_freqtrade_can_read(tmp_path):
     ("arguments", "message"),
     [
         (["--start", "2024-02-01", "--end", "2024-01-01"], "start to end is -31 days"),
-        (["-i", "7m"], "timeframes: .*'7m' is not among 5m"),
-        (["--seed", "-1"], "seed: .*greater than or equal to 0"),
+        (["-i", "7m"], "timeframes = .*'7m' is not among 5m"),
+        (["--seed", "-1"], "seed = -1: .*greater than or equal to 0"),
     ],
 )
 def test_market_refuses_what_it_cannot_make(arguments, message, tmp_path):
@@ -279,7 +279,7 @@ def test_demo_prepares_the_embedded_market(tmp_path, monkeypatch):
     folder = tmp_path / "synthetic"
     monkeypatch.setattr(demo_module, "SYNTHETIC", folder)
     short = MARKET.model_copy(update={"timeframes": ("1h",)})
-    monkeypatch.setattr(run_module, "SyntheticSettings", lambda **given: short)
+    monkeypatch.setattr(run_module.SyntheticSettings, "given", lambda *_, **__: short)
     assert f"candles in {folder}" in succeed("demo", "--only-data", "-c", CONFIG)
     assert DataDirectory(folder).pairs("futures") == (PAIR, "ETH/USDT:USDT")
 
