@@ -125,23 +125,29 @@ def pairs(frame: pd.DataFrame) -> pd.Series:
     return frame["pair"].astype("string").fillna("").map(base_currency).astype("string")
 
 
-# A bot asks for every pair at every candle: a file is read again only when it has changed.
+# A bot asks for every pair at every candle: a file is read, and divided among the currencies it
+# is about, only when it has changed.
 @lru_cache(maxsize=8)
-def _sentiment(path: Path, _version: tuple[int, int]) -> pd.DataFrame:
+def _sentiment(path: Path, _version: tuple[int, int]) -> dict[str, Records]:
     frame = read_frame(path, SENTIMENT_COLUMNS)
-    return pd.DataFrame(
-        {
-            "known_at": epoch_ms(times(path, frame["known_at"])),
-            "source": names(path, frame["source"]),
-            "score": numbers(path, frame["score"], -1.0, 1.0),
-            "weight": numbers(path, frame["weight"], 0.0),
-            "pair": pairs(frame),
-        }
-    )
+    known_at = epoch_ms(times(path, frame["known_at"]))
+    source = names(path, frame["source"])
+    score = numbers(path, frame["score"], -1.0, 1.0)
+    weight = numbers(path, frame["weight"], 0.0)
+    about = pairs(frame)
+
+    def records(base: str) -> Records:
+        rows = about.isin(["", base]).to_numpy(dtype=np.bool_)
+        number, sources = pd.factorize(source[rows], sort=True)
+        return Records(
+            known_at[rows], score[rows], weight[rows], number.astype(np.int64), tuple(sources)
+        )
+
+    return {base: records(base) for base in {"", *about.unique()}}
 
 
 @lru_cache(maxsize=8)
-def _derivatives(path: Path, _version: tuple[int, int]) -> pd.DataFrame:
+def _derivatives(path: Path, _version: tuple[int, int]) -> dict[str, dict[str, Published]]:
     frame = read_frame(path, DERIVATIVES_COLUMNS)
     kinds = names(path, frame["kind"])
     known = kinds.isin(list(DERIVATIVE_KINDS)).to_numpy(dtype=np.bool_)
@@ -150,7 +156,7 @@ def _derivatives(path: Path, _version: tuple[int, int]) -> pd.DataFrame:
     for kind, (least, most) in DERIVATIVE_KINDS.items():
         outside = (kinds == kind).to_numpy(dtype=np.bool_) & ((values < least) | (values > most))
         refuse(path, frame["value"], outside, f"is not in [{least:g}, {most:g}] of {kind}")
-    return pd.DataFrame(
+    read = pd.DataFrame(
         {
             "known_at": epoch_ms(times(path, frame["known_at"])),
             "kind": kinds,
@@ -158,6 +164,13 @@ def _derivatives(path: Path, _version: tuple[int, int]) -> pd.DataFrame:
             "pair": pairs(frame),
         }
     )
+    out: dict[str, dict[str, Published]] = {"": {}}
+    for (about, of), rows in read.groupby(["pair", "kind"], sort=True):
+        last = rows.drop_duplicates("known_at", keep="last")
+        out.setdefault(str(about), {})[str(of)] = Published(
+            last["known_at"].to_numpy(dtype=np.int64), last["value"].to_numpy(dtype=np.float64)
+        )
+    return out
 
 
 def _version(path: Path) -> tuple[int, int]:
@@ -190,17 +203,8 @@ def load_sentiment(path: str | Path, pair: str) -> Records:
         Naming path, column, row and value.
     """
     path = Path(path)
-    frame = _sentiment(path, _version(path))
-    frame = frame[frame["pair"].isin(["", base_currency(pair)]).to_numpy(dtype=np.bool_)]
-    sources = tuple(sorted(frame["source"].unique().tolist()))
-    number = {name: i for i, name in enumerate(sources)}
-    return Records(
-        known_at=frame["known_at"].to_numpy(dtype=np.int64),
-        value=frame["score"].to_numpy(dtype=np.float64),
-        weight=frame["weight"].to_numpy(dtype=np.float64),
-        source=frame["source"].map(number).to_numpy(dtype=np.int64),
-        sources=sources,
-    )
+    found = _sentiment(path, _version(path))
+    return found.get(base_currency(pair), found[""])
 
 
 def load_derivatives(path: str | Path, pair: str) -> dict[str, Published]:
@@ -219,14 +223,5 @@ def load_derivatives(path: str | Path, pair: str) -> dict[str, Published]:
         Naming path, column, row and value.
     """
     path = Path(path)
-    frame = _derivatives(path, _version(path))
-    out: dict[str, Published] = {}
-    for about in ("", base_currency(pair)):
-        rows = frame[(frame["pair"] == about).to_numpy(dtype=np.bool_)]
-        for kind, series in rows.groupby("kind", sort=True):
-            last = series.drop_duplicates("known_at", keep="last")
-            out[str(kind)] = Published(
-                last["known_at"].to_numpy(dtype=np.int64),
-                last["value"].to_numpy(dtype=np.float64),
-            )
-    return out
+    found = _derivatives(path, _version(path))
+    return {**found[""], **found.get(base_currency(pair), {})}
