@@ -37,6 +37,8 @@ TIMEFRAMES: dict[str, int] = {
     "1d": DAY_MS,
     "1w": WEEK_MS,
 }
+#: The prices of a candle, in the order of :class:`Candles`.
+PRICES = ("open", "high", "low", "close")
 #: Base timeframes Quorum is built for.
 BASE_TIMEFRAMES = ("5m", "15m", "30m", "1h", "2h", "4h")
 
@@ -122,10 +124,7 @@ class Candles:
 
 def epoch_ms(dates: pd.Series | pd.DatetimeIndex) -> Ints:
     """Convert dates (UTC) to milliseconds since the epoch."""
-    index = pd.DatetimeIndex(dates)
-    if index.tz is not None:
-        index = index.tz_convert("UTC").tz_localize(None)
-    return index.to_numpy().astype("datetime64[ms]").astype(np.int64)
+    return dates.to_numpy(dtype="datetime64[ms]").astype(np.int64)
 
 
 def _carry_forward(prices: list[Floats], volume: Floats, bad: Bools) -> tuple[list[Floats], Floats]:
@@ -164,7 +163,7 @@ def candles_from_frame(frame: pd.DataFrame, timeframe: str, *, name: str = "cand
         raise DataError(
             f"{name}: dates must increase, row {at} ({frame['date'].iloc[at]}) does not"
         )
-    prices = [frame[c].to_numpy(dtype=np.float64) for c in ("open", "high", "low", "close")]
+    prices = [frame[c].to_numpy(dtype=np.float64) for c in PRICES]
     volume = frame["volume"].to_numpy(dtype=np.float64)
     volume = np.where(np.isfinite(volume) & (volume > 0), volume, 0.0)
     bad = ~np.all([np.isfinite(p) & (p > 0) for p in prices], axis=0)
@@ -190,13 +189,23 @@ def clean(frame: pd.DataFrame, timeframe: str, *, fill: bool = True) -> pd.DataF
 
     Returns a new frame with a fresh index; see the module docstring for the rules.
     """
-    columns = ["open", "high", "low", "close"]
-    if _is_clean(frame, columns, timeframe_ms(timeframe)):
-        return frame[["date", *columns, "volume"]].reset_index(drop=True)
+    if _is_clean(frame, timeframe_ms(timeframe)):
+        return frame[["date", *PRICES, "volume"]].reset_index(drop=True)
+    return _cleaned(frame, timeframe, fill=fill)
+
+
+def cleaned_candles(frame: pd.DataFrame, timeframe: str, *, name: str = "candles") -> Candles:
+    """Clean a frame and read it; see :func:`clean` and :func:`candles_from_frame`."""
+    if not _is_clean(frame, timeframe_ms(timeframe)):
+        frame = _cleaned(frame, timeframe)
+    return candles_from_frame(frame, timeframe, name=name)
+
+
+def _cleaned(frame: pd.DataFrame, timeframe: str, *, fill: bool = True) -> pd.DataFrame:
     frame = frame.sort_values("date", kind="stable").drop_duplicates("date", keep="last")
-    usable = np.isfinite(frame[columns].to_numpy(dtype=np.float64)).all(axis=1)
-    usable &= (frame[columns].to_numpy(dtype=np.float64) > 0).all(axis=1)
-    frame = frame.loc[usable, ["date", *columns, "volume"]].reset_index(drop=True)
+    prices = frame[list(PRICES)].to_numpy(dtype=np.float64)
+    usable = (np.isfinite(prices) & (prices > 0)).all(axis=1)
+    frame = frame.loc[usable, ["date", *PRICES, "volume"]].reset_index(drop=True)
     if not fill or len(frame) < 2:
         return frame
     grid = pd.date_range(
@@ -212,11 +221,11 @@ def clean(frame: pd.DataFrame, timeframe: str, *, fill: bool = True) -> pd.DataF
     return filled.rename_axis("date").reset_index()
 
 
-def _is_clean(frame: pd.DataFrame, columns: list[str], step: int) -> bool:
+def _is_clean(frame: pd.DataFrame, step: int) -> bool:
     """Whether there is nothing to clean: it is nearly always so, and pandas takes its time."""
     if not bool((np.diff(epoch_ms(frame["date"])) == step).all()):
         return False
-    values = [frame[column].to_numpy(dtype=np.float64) for column in columns]
+    values = [frame[column].to_numpy(dtype=np.float64) for column in PRICES]
     usable = all(bool((np.isfinite(v) & (v > 0)).all()) for v in values)
     return usable and not bool(frame["volume"].isna().any())
 

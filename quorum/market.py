@@ -16,7 +16,14 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from quorum.candles import Candles, candles_from_frame, clean, epoch_ms, timeframe_ms, weekly
+from quorum.candles import (
+    Candles,
+    candles_from_frame,
+    cleaned_candles,
+    epoch_ms,
+    timeframe_ms,
+    weekly,
+)
 from quorum.section import Section
 from quorum.typing import Bools, Floats, Ints
 
@@ -329,8 +336,7 @@ def _higher(frames: Frames, base: Candles) -> dict[str, HigherTimeframe]:
     candles: dict[str, Candles] = {}
     for timeframe, frame in frames.higher.items():
         if timeframe_ms(timeframe) > base.step and len(frame):
-            cleaned = clean(frame, timeframe)
-            candles[timeframe] = candles_from_frame(cleaned, timeframe, name=f"{timeframe} candles")
+            candles[timeframe] = cleaned_candles(frame, timeframe, name=f"{timeframe} candles")
     if "1d" in candles:
         candles["1w"] = weekly(candles["1d"])
     return {

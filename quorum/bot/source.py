@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from quorum.candles import Candles, candles_from_frame, clean, timeframe_ms
+from quorum.candles import Candles, cleaned_candles, timeframe_ms
 from quorum.errors import DataError
 from quorum.faults import report_fault
 from quorum.market import Frames, Market, MarketSettings, Published, Records, build_market
@@ -213,10 +213,7 @@ class FrameSource:
         version = (len(frame), frame["date"].iloc[-1])
         cached = self._shared.get(series)
         if cached is None or cached[0] != version:
-            candles = candles_from_frame(
-                clean(frame, series.timeframe),
-                series.timeframe,
-                name=f"{series.pair} {series.timeframe}",
-            )
+            name = f"{series.pair} {series.timeframe}"
+            candles = cleaned_candles(frame, series.timeframe, name=name)
             cached = self._shared[series] = (version, candles)
         return cached[1]

@@ -15,7 +15,7 @@ from rich.table import Table
 from quorum.bot.host import data_format, load_candles, load_files
 from quorum.bot.results import latest_result, load_backtest
 from quorum.bot.source import Series
-from quorum.candles import Candles, candles_from_frame, clean
+from quorum.candles import Candles, cleaned_candles
 from quorum.cli.app import DEFAULT_CONFIG, ConfigOption, DatadirOption, command, console
 from quorum.cli.trades import DEFAULT_USER_DATA, UserDataOption
 from quorum.errors import DataError
@@ -167,7 +167,7 @@ def read_candles(run: Run, folder: Path, file_format: str) -> Iterator[tuple[str
     for pair in run.pairs:
         frame = load_candles(folder, Series(pair, run.timeframe, kind), file_format)
         if not frame.empty:
-            candles = candles_from_frame(clean(frame, run.timeframe), run.timeframe, name=pair)
+            candles = cleaned_candles(frame, run.timeframe, name=pair)
             yield pair, candles
 
 

@@ -238,7 +238,7 @@ class ModelStore(StoredModels):
     def _readable_id(self) -> str | None:
         """Return the id in ``CURRENT``; None also where it is damaged: promoting heals that."""
         try:
-            return self._current_id()
+            return self.current_id()
         except DataError as error:
             logger.warning("%s", error)
             return None

@@ -124,13 +124,13 @@ class StoredModels:
     def current(self) -> ChainManifest | None:
         """Return the chain in use, None if none was published."""
         while True:
-            name = self._current_id()
+            name = self.current_id()
             if name is None:
                 return None
             try:
                 return self.chain(name)
             except DataError:
-                if self._current_id() == name:  # else it was replaced and pruned meanwhile
+                if self.current_id() == name:  # else it was replaced and pruned meanwhile
                     raise
 
     def chain(self, name: str) -> ChainManifest:
@@ -194,7 +194,8 @@ class StoredModels:
             )
         return content
 
-    def _current_id(self) -> str | None:
+    def current_id(self) -> str | None:
+        """Return the id of the chain in use, None if none was published."""
         path = self.root / "CURRENT"
         try:
             name = path.read_text(encoding="utf-8", errors="replace").strip()
