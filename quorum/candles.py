@@ -97,6 +97,16 @@ class Candles:
         """When each candle is complete and may be seen, milliseconds since the epoch."""
         return self.time + self.step
 
+    def close_on(self, opened: Ints) -> Floats:
+        """Return the close of the candle that opened at each time, NaN without one or a trade."""
+        out = np.full(len(opened), np.nan)
+        if len(self) == 0:
+            return out
+        row = np.minimum(np.searchsorted(self.time, opened), len(self) - 1)
+        found = (self.time[row] == opened) & (self.volume[row] > 0)
+        out[found] = self.close[row[found]]
+        return out
+
     def until(self, end: int) -> Candles:
         """Return only the candles that had closed by ``end`` (milliseconds since the epoch)."""
         n = int(np.searchsorted(self.close_time, end, side="right"))

@@ -15,6 +15,7 @@ from quorum.candles import (
     WEEK_MS,
     candles_from_frame,
     clean,
+    cleaned_candles,
     epoch_ms,
     timeframe_ms,
     weekly,
@@ -133,3 +134,33 @@ def test_weeks_of_a_prefix_are_a_prefix_of_the_weeks(n):
     assert part.close.tolist() == whole.close[: len(part)].tolist()
     if n:
         assert (part.close_time <= daily.time[n - 1] + DAY_MS).all()
+
+
+def test_the_close_of_a_candle_that_is_missing_or_not_traded_is_unknown():
+    frame = candle_frame(10)
+    frame.loc[4, "volume"] = 0.0
+    candles = candles_from_frame(frame.drop(index=7), "1h")
+    opened = epoch_ms(frame["date"])
+    closes = candles.close_on(np.append(opened, opened[-1] + candles.step))
+    expected = [*frame["close"], np.nan]
+    expected[4] = expected[7] = np.nan
+    np.testing.assert_array_equal(closes, expected)
+    assert np.isnan(candles.head(0).close_on(opened)).all()
+
+
+@pytest.mark.parametrize("defect", ["none", "gap", "duplicate", "unsorted", "unusable"])
+def test_candles_of_a_defective_frame_are_those_of_the_cleaned_one(defect):
+    frame = candle_frame(30)
+    if defect == "gap":
+        frame = frame.drop(index=[11, 12])
+    elif defect == "duplicate":
+        frame = pd.concat([frame, frame.iloc[[8]]])
+    elif defect == "unsorted":
+        frame = frame.iloc[::-1]
+    elif defect == "unusable":
+        frame.loc[5, "close"] = np.nan
+    read = cleaned_candles(frame, "1h")
+    expected = candles_from_frame(clean(frame, "1h"), "1h")
+    for name in ("time", "open", "high", "low", "close", "volume"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(expected, name))
+    assert len(read) == 30

@@ -107,21 +107,9 @@ class Breadth(NamedTuple):
     coins: Ints
 
 
-def _close_on(candles: Candles | None, days: Ints) -> Floats:
-    """Return the close of each day (by opening time), NaN where the coin did not trade."""
-    out = np.full(len(days), np.nan)
-    if candles is None or len(candles) == 0:
-        return out
-    row = np.minimum(np.searchsorted(candles.time, days), len(candles) - 1)
-    found = (candles.time[row] == days) & (candles.volume[row] > 0)
-    out[found] = candles.close[row[found]]
-    return out
-
-
-def _return_over(candles: Candles | None, days: Ints, span: int) -> Floats:
+def _return_over(candles: Candles, days: Ints, span: int) -> Floats:
     """Return the log return over the ``span`` days that end with each day."""
-    now, before = _close_on(candles, days), _close_on(candles, days - span * DAY_MS)
-    log: Floats = np.log(now / before)
+    log: Floats = np.log(candles.close_on(days) / candles.close_on(days - span * DAY_MS))
     return np.round(log, DECIMALS)
 
 
@@ -190,7 +178,7 @@ def market_breadth(universe: Mapping[str, Candles], settings: PhaseSettings) -> 
     enough = count >= settings.min_coins
     ahead = (known & (alts > lead)).sum(axis=0) / np.maximum(count, 1)
     breadth = _mean(np.where(enough, ahead, np.nan), settings.smooth)
-    trend = _trend(_close_on(ether, days) / _close_on(bitcoin, days), settings.days)
+    trend = _trend(ether.close_on(days) / bitcoin.close_on(days), settings.days)
     trend = _mean(trend, settings.smooth)
     everyone = np.vstack((np.where(known, alts, np.nan), lead))
     return Breadth(
@@ -266,7 +254,8 @@ class Phase(Adjuster[PhaseSettings]):
         if own is None and "1d" in market.higher:
             own = market.higher["1d"].candles
         days = reading.known_at - DAY_MS
-        returns = _return_over(own, days, self.settings.days)
+        unknown = np.full(len(days), np.nan)
+        returns = unknown if own is None else _return_over(own, days, self.settings.days)
         return _leadership(returns, reading, self.settings.leaders)
 
     def effect(self, row: Mapping[str, float], direction: int) -> Effect:

@@ -57,11 +57,7 @@ def _correlation(a: Floats, b: Floats, window: int) -> Floats:
 
 def _return_over(candles: Candles, days: Ints, span: int) -> Floats:
     """Return each day's return over ``span`` days, NaN where the coin lacks either day."""
-    prices = []
-    for wanted in (days, days - span * DAY_MS):
-        row = np.minimum(np.searchsorted(candles.time, wanted), len(candles) - 1)
-        prices.append(np.where(candles.time[row] == wanted, candles.close[row], np.nan))
-    return prices[0] / prices[1] - 1
+    return candles.close_on(days) / candles.close_on(days - span * DAY_MS) - 1
 
 
 def alt_season(market: Market, settings: CrossMarketSettings) -> Published | None:
