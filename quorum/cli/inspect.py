@@ -35,7 +35,7 @@ from quorum.pipeline import evaluate
 from quorum.rates import Rate, vote_rates
 from quorum.replay.link import records_files
 from quorum.settings import Settings
-from quorum.verify import STARTUP_TOLERANCE, certify, summary
+from quorum.verify import STARTUP_TOLERANCE, Certificate, certify, summary
 
 PairArgument = Annotated[str, typer.Argument(help="for example BTC/USDT:USDT")]
 PairsOption = Annotated[
@@ -166,30 +166,7 @@ def verify_command(
             result = certify(
                 market, settings, models, stretch=stretch, startup=startup, on_step=tell
             )
-        table = Table(
-            title=f"{name}: {result.prefixes} prefixes, {result.starts} starts of {startup} candles"
-        )
-        for heading in ("columns", "count", "largest lag", "rewritten", "start-up difference"):
-            table.add_column(heading, justify="left" if heading == "columns" else "right")
-        rows = (
-            [
-                (key, 1, r.lag if r.lag is not None else "", r.rewritten, r.startup)
-                for key, r in result.columns.items()
-            ]
-            if columns
-            else summary(result)
-        )
-        for group, count, lag, rewritten, difference in rows:
-            table.add_row(group, str(count), str(lag), str(rewritten), f"{difference:.1e}")
-        console.print(table)
-        compared = sum(r.compared for r in result.columns.values())
-        console.print(f"{name}: {result.rewritten} rewritten of {compared:,} compared values")
-        if not result.starts:
-            console.print(
-                f"  [yellow]start-up not tested[/]: {len(market)} candles, {startup + 1} needed"
-            )
-        for key, difference in result.unsettled.items():
-            console.print(f"  [yellow]{key}[/] still differs by {difference:.1e} after start-up")
+        print_certificate(result, columns=columns, startup=startup, candles=len(market))
         dirty += not result.clean
     if dirty:
         console.print(
@@ -198,6 +175,33 @@ def verify_command(
         )
         raise typer.Exit(1)
     console.print("[bold green]clean[/]")
+
+
+def print_certificate(result: Certificate, *, columns: bool, startup: int, candles: int) -> None:
+    """Print what the recomputation of a pair's columns has found, by column or by group."""
+    table = Table(
+        title=f"{result.pair}: {result.prefixes} prefixes, {result.starts} starts of {startup} "
+        "candles"
+    )
+    for heading in ("columns", "count", "largest lag", "rewritten", "start-up difference"):
+        table.add_column(heading, justify="left" if heading == "columns" else "right")
+    rows = (
+        [
+            (key, 1, r.lag if r.lag is not None else "", r.rewritten, r.startup)
+            for key, r in result.columns.items()
+        ]
+        if columns
+        else summary(result)
+    )
+    for group, count, lag, rewritten, difference in rows:
+        table.add_row(group, str(count), str(lag), str(rewritten), f"{difference:.1e}")
+    console.print(table)
+    compared = sum(r.compared for r in result.columns.values())
+    console.print(f"{result.pair}: {result.rewritten} rewritten of {compared:,} compared values")
+    if not result.starts:
+        console.print(f"  [yellow]start-up not tested[/]: {candles} candles, {startup + 1} needed")
+    for key, difference in result.unsettled.items():
+        console.print(f"  [yellow]{key}[/] still differs by {difference:.1e} after start-up")
 
 
 @command("votes")

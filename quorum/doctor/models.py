@@ -52,34 +52,35 @@ def models(setup: Setup) -> Iterator[Finding]:
 def _fits(
     setup: Setup, chain: ChainManifest, newest: VintageManifest, root: str
 ) -> Iterator[Finding]:
+    where = f"{root}: chain {chain.id}, newest vintage {newest.key}"
+    trained = f"{datetime.fromtimestamp(newest.cut_off / 1000, tz=UTC):%Y-%m-%d}"
+    troubles = [*_differs(setup, newest, where), *_is_old(setup, newest, trained, where)]
+    yield from troubles
+    yield from _unlike(setup, newest, where)
+    if not troubles:
+        yield Finding(
+            Level.OK, f"{len(chain.vintages)} vintages, whole, trained until {trained}", where
+        )
+
+
+def _differs(setup: Setup, newest: VintageManifest, where: str) -> Iterator[Finding]:
+    """Find what the strategy itself would refuse the models for, before it starts."""
     timeframe = setup.strategy.values.get("timeframe") if setup.strategy else None
     timeframe = str(timeframe or setup.value("timeframe", "1h"))
-    where = f"{root}: chain {chain.id}, newest vintage {newest.key}"
-    good = True
-    # What the strategy itself would refuse them for, before it starts.
     labels = label_settings(setup.settings.learning)
-    expected = Expected(setup.features or newest.features, timeframe, labels)
-    differences = compare(newest, expected)
+    differences = compare(newest, Expected(setup.features or newest.features, timeframe, labels))
     if differences:
-        good = False
         yield Finding(
             Level.PROBLEM,
             f"the models do not fit and are refused: {'; '.join(differences)}",
             where,
             "quorum train, or restore the settings they were trained with",
         )
-    unknown = [pair for pair in setup.pairs if pair not in newest.pairs]
-    if unknown:
-        yield Finding(
-            Level.WARNING,
-            f"{len(unknown)} pairs were not among those the models were trained on",
-            f"{where}: {', '.join(unknown)}",
-            "quorum train with these pairs",
-        )
-    trained = f"{datetime.fromtimestamp(newest.cut_off / 1000, tz=UTC):%Y-%m-%d}"
+
+
+def _is_old(setup: Setup, newest: VintageManifest, trained: str, where: str) -> Iterator[Finding]:
     age = (1000 * setup.now - newest.valid_from) / DAY_MS
     if age > min(setup.limits.model_age, setup.settings.learning.max_age_days):
-        good = False
         silent = age > setup.settings.learning.max_age_days
         yield Finding(
             Level.PROBLEM if silent else Level.WARNING,
@@ -87,6 +88,18 @@ def _fits(
             + (": they no longer vote" if silent else ""),
             where,
             "quorum train, or `quorum train --watch` beside the bot",
+        )
+
+
+def _unlike(setup: Setup, newest: VintageManifest, where: str) -> Iterator[Finding]:
+    """Find what the models can live with, but were not trained with."""
+    unknown = [pair for pair in setup.pairs if pair not in newest.pairs]
+    if unknown:
+        yield Finding(
+            Level.WARNING,
+            f"{len(unknown)} pairs were not among those the models were trained on",
+            f"{where}: {', '.join(unknown)}",
+            "quorum train with these pairs",
         )
     here = library_versions()
     moved = [
@@ -100,8 +113,4 @@ def _fits(
             "libraries have changed since the training",
             ", ".join(moved),
             "quorum train",
-        )
-    if good:
-        yield Finding(
-            Level.OK, f"{len(chain.vintages)} vintages, whole, trained until {trained}", where
         )

@@ -188,8 +188,19 @@ def _of_candles(skills: Sequence[HeadSkill], settings: PageSettings) -> list[Blo
                 np.array([i.high for i in found]),
             )
         )
+    chart = points_figure(panels, names)
+    return [
+        Chart("skill", chart, _in_words(skills, settings), 60 + 30 * len(names)),
+        _skill_table(skills, settings),
+    ]
+
+
+def _in_words(skills: Sequence[HeadSkill], settings: PageSettings) -> str:
+    """Say which heads are right or wrong more often than luck explains."""
     middle = settings.horizons[len(settings.horizons) // 2]
-    voting = [s for s in skills if s.votes >= settings.min_votes and s.name != QUORUM]
+    heads = [skill for skill in skills if skill.name != QUORUM]
+    voting = [s for s in heads if s.votes >= settings.min_votes]
+    silent = [s for s in heads if s.votes < settings.min_votes]
     clear = [s for s in voting if s.skill[middle].low > 0]
     wrong = [s for s in voting if s.skill[middle].high < 0]
     lucky = len(voting) * (1.0 - settings.level)
@@ -199,9 +210,12 @@ def _of_candles(skills: Sequence[HeadSkill], settings: PageSettings) -> list[Blo
         f"{_list(wrong) or 'no head is'} wrong more often; grey intervals include zero. Of "
         f"{counted(len(voting), 'worthless head')} about {number(lucky, 1)} would stand out."
     )
-    silent = [s for s in skills if s.votes < settings.min_votes and s.name != QUORUM]
     if silent:
         sentence += f" {_list(silent).capitalize()} too seldom sure enough for a valid vote."
+    return sentence
+
+
+def _skill_table(skills: Sequence[HeadSkill], settings: PageSettings) -> Table:
     headings = [("head", ""), ("valid votes", ""), ("of candles", "")]
     headings += [(f"right, {h}", "%") for h in settings.horizons]
     headings += [(f"IC {h}", "") for h in settings.horizons]
@@ -223,10 +237,7 @@ def _of_candles(skills: Sequence[HeadSkill], settings: PageSettings) -> list[Blo
         "overlapping returns and pairs that move together once. IC: rank correlation of the "
         "signed probability with the return (of the confidence for the quorum)."
     )
-    return [
-        Chart("skill", points_figure(panels, names), sentence, 60 + 30 * len(names)),
-        Table(headings, rows, caption),
-    ]
+    return Table(headings, rows, caption)
 
 
 def _list(skills: Sequence[HeadSkill]) -> str:
