@@ -25,6 +25,7 @@ from freqtrade.configuration import Configuration, TimeRange
 from freqtrade.enums import RunMode
 from freqtrade.optimize.backtesting import Backtesting
 from freqtrade.resolvers import StrategyResolver
+from freqtrade.system import gc_set_threshold
 from processes import ROOT, answer, call_script
 
 from quorum.bot.host import load_candles, series_on_disk
@@ -245,6 +246,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         trained = train(plan, ModelStore(user_data / plan.settings.learning.folder))
         newest = trained.vintages[-1]
         gc.collect()
+        gc_set_threshold()  # as the host does before it starts
         pairs = new_hours(data, user_data)
         timed, trades = callbacks(data, user_data)
     return {
