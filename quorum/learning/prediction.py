@@ -97,9 +97,10 @@ class Models:
         known = None if self._chain is None else self._chain.id
         # Asked several times per candle: the id of the chain in use is one short file.
         if self._store is not None and self._store.current_id() != known:
-            chain = self._chain = self._store.current()
+            chain = self._store.current()
             self._vintages = load_vintages(self._store, chain.vintages if chain else ())
             self._known.clear()
+            self._chain = chain
             if chain is not None:
                 logger.info("Models of chain %s, %d vintages", chain.id, len(chain.vintages))
         return self._vintages

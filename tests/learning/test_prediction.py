@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 from published import NAMES, WEIGHTS, agreeing, published
+from vintages import fill
 
 from quorum.candles import DAY_MS, epoch_ms
 from quorum.consensus import Band, ConsensusSettings
@@ -18,6 +19,7 @@ from quorum.learning.manifest import VintageManifest
 from quorum.learning.prediction import Models, live_vintage
 from quorum.learning.settings import LearningSettings
 from quorum.learning.signal_rows import signal_columns, signal_rows
+from quorum.learning.store import ModelStore
 from quorum.learning.vintage import HEADS_FILE, META, RETURNS_FILE, LoadedVintage
 from quorum.settings import Settings
 from quorum.signals import SignalTable, decide
@@ -76,6 +78,24 @@ def test_the_newest_vintage_speaks_from_its_date_until_it_is_too_old():
     at = np.array([99, 100, 199, 200, 250, 251])
     assert live_vintage(starts, at, 50.0).tolist() == [-1, 0, -1, 1, 1, -1]
     assert live_vintage(starts[:0], at, 50.0).tolist() == [-1] * 6
+
+
+def test_the_chain_in_use_is_followed_and_one_that_lacks_a_vintage_never_speaks(tmp_path):
+    store = ModelStore(tmp_path / "models")
+    models = Models(store, LearningSettings(), "1h")
+    assert models.vintages == ()
+    first, second = (m.key for m in fill(store, 0, 30))
+    store.publish([first], "first")
+    assert [v.manifest.key for v in models.vintages] == [first]
+    store.publish([first, second], "both")
+    manifest = store.root / "vintages" / second / "manifest.json"
+    kept = manifest.read_bytes()
+    manifest.unlink()
+    for _ in range(2):  # not only the first time: the earlier chain is not in use any more
+        with pytest.raises(DataError, match=f"vintage {second} is missing"):
+            assert models.vintages
+    manifest.write_bytes(kept)
+    assert [v.manifest.key for v in models.vintages] == [first, second]
 
 
 def test_every_entry_carries_what_the_vintage_of_its_moment_expects():
