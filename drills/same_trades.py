@@ -96,13 +96,16 @@ def _on_path(hours: pd.DataFrame, begin: int, end: int) -> pd.DataFrame:
     return frame
 
 
-def backtest(datadir: Path, folder: Path, begin: str, end: str, changes: Any) -> list[Done]:
-    """Run a real backtest; return its trades."""
+def backtest(
+    datadir: Path, listed: Path, folder: Path, begin: str, end: str, changes: Any
+) -> list[Done]:
+    """Run a real backtest; return its trades. Lots and ticks are those of the listed market."""
     (folder / "user_data").mkdir(parents=True, exist_ok=True)
     span = f"{ms(begin) // 1000}-{ms(end) // 1000}"
     with backtesting(
         datadir,
         folder / "user_data",
+        listed=listed,
         export="none",
         timerange=span,
         timeframe_detail="5m",
@@ -263,7 +266,7 @@ def run(
         # Records lie beside the candles; the bot is given them, so the backtest is, too.
         records = {"quorum": {"market": drill.exchange.records_overlay(folder)}}
         same = {**deep_merge_dicts(records, deepcopy(changes)), "pairs": list(pairs)}
-        expected = backtest(detailed, folder, begin, end, same)
+        expected = backtest(detailed, datadir, folder, begin, end, same)
         bot = drill.start_bot(timeout=300)
         drill.run_until(end, timeout=3600)
         found = [done for trade in drill.trades() if (done := dry_run(trade)) is not None]

@@ -49,9 +49,11 @@ def configuration(
 
 
 @contextmanager
-def backtesting(datadir: Path, user_data: Path, **changes: Any) -> Iterator[Backtesting]:
-    """Yield a real Backtesting, ready to start."""
-    with ExchangeServer(datadir) as exchange:
+def backtesting(
+    datadir: Path, user_data: Path, *, listed: Path | None = None, **changes: Any
+) -> Iterator[Backtesting]:
+    """Yield a real Backtesting, ready to start; lots and ticks are read from ``listed``."""
+    with ExchangeServer(listed or datadir) as exchange:
         bt = Backtesting(configuration(datadir, user_data, exchange, **changes))
         try:
             yield bt

@@ -16,6 +16,7 @@ from freqtrade.enums import RunMode
 
 from quorum.consensus import ConsensusSettings
 from quorum.errors import DataError
+from quorum.extras import MissingLibraryError, extra
 from quorum.features import Features
 from quorum.market import Market
 from quorum.settings import Settings
@@ -59,13 +60,13 @@ class BotModels:
         """
         if self._models is None and self._settings.learning.enabled and self._trained():
             try:
-                from quorum.learning.prediction import Models
-                from quorum.learning.store import ModelStore
-            except ImportError as error:
+                with extra("learning"):
+                    from quorum.learning.prediction import Models
+                    from quorum.learning.store import ModelStore
+            except MissingLibraryError as error:
                 raise DataError(
-                    f"{self.folder}: models were trained, but {error.name} is not installed; "
-                    'pip install "freqtrade-quorum[learning]", or set quorum.learning.enabled '
-                    "to false"
+                    f"{self.folder}: models were trained, but {error}, or set "
+                    "quorum.learning.enabled to false"
                 ) from error
             store = ModelStore(self.folder)
             self._models = Models(

@@ -29,6 +29,7 @@ from quorum.cli.app import (
 )
 from quorum.cli.models import ModelsDirOption, models_folder
 from quorum.errors import DataError, QuorumError
+from quorum.extras import extra
 
 logger = logging.getLogger(__name__)
 
@@ -131,14 +132,10 @@ def train_once(
     jobs: int = -1,
 ) -> None:
     """Train, publish, and print what came of it."""
-    try:
+    with extra("learning"):
         from quorum.learning.backends import BackendSettings
         from quorum.learning.store import ModelStore
         from quorum.learning.training import Plan, train
-    except ImportError as error:
-        raise DataError(
-            f'{error.name} is not installed: pip install "freqtrade-quorum[learning]"'
-        ) from error
     loaded = load_config(config, datadir=datadir, timeframe=timeframe)
     settings = read_settings(loaded, loaded["timeframe"])
     plan = Plan(

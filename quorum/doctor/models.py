@@ -15,7 +15,7 @@ from quorum.learning.manifest import (
     compare,
     library_versions,
 )
-from quorum.learning.prediction import label_settings
+from quorum.learning.settings import label_settings
 from quorum.learning.store import ModelStore
 
 

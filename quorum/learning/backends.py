@@ -16,7 +16,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from importlib import import_module
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from quorum.errors import QuorumError
+from quorum.extras import library
 from quorum.learning.manifest import library_versions
 from quorum.section import Section
 
@@ -45,7 +45,7 @@ ROUNDS = 3
 
 
 class BackendError(QuorumError):
-    """The backend cannot run the tasks: not installed, not reachable, not alike, died."""
+    """The backend cannot run the tasks: not reachable, not alike, died."""
 
 
 class BackendSettings(Section):
@@ -144,8 +144,8 @@ def _read_only(shared: Shared) -> dict[str, NDArray[Any]]:
 def _joblib(
     function: Call[Task, Result], tasks: Sequence[Task], shared: Shared, settings: BackendSettings
 ) -> Iterator[tuple[int, Result]]:
-    joblib = _imported("joblib")
-    loky = _imported("joblib.externals.loky.process_executor")
+    joblib = library("learning", "joblib")
+    loky = library("learning", "joblib.externals.loky.process_executor")
     arrays = dict(shared)
     if settings.n_jobs == 1:
         yield from (_call(function, index, task, arrays) for index, task in enumerate(tasks))
@@ -245,7 +245,7 @@ def _round(
     client: Any, function: Call[Task, Result], left: Mapping[int, Task], shared: Shared
 ) -> Iterator[tuple[int, Result]]:
     """Send what is left, yield what comes back; ends early if the cluster lost the arrays."""
-    distributed = _imported("distributed")
+    distributed = library("dask", "distributed")
     # In a list, as the names of a dictionary would be names on the whole cluster.
     [arrays] = client.scatter([dict(shared)], broadcast=True, hash=False)
     futures = [
@@ -273,7 +273,7 @@ def _round(
 
 @contextmanager
 def _connected(settings: BackendSettings) -> Iterator[Any]:
-    distributed = _imported("distributed")
+    distributed = library("dask", "distributed")
     try:
         client = distributed.Client(
             settings.scheduler, timeout=settings.timeout, set_as_default=False
@@ -313,13 +313,3 @@ def _require_alike(client: Any) -> None:
         ]
         if differences:
             raise BackendError(f"worker {worker}: has other versions: {', '.join(differences)}")
-
-
-def _imported(name: str) -> Any:
-    """Import an optional library, none of which is typed."""
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise BackendError(
-            f"this backend needs {name.partition('.')[0]}: pip install 'freqtrade-quorum[learning]'"
-        ) from error

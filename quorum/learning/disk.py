@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quorum.errors import QuorumError
+from quorum.extras import extra
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -78,12 +79,8 @@ class Desk:
 
     def _the_lock(self) -> BaseFileLock:
         if self._lock is None:
-            try:
+            with extra("learning"):
                 from filelock import FileLock
-            except ImportError as error:
-                raise StoreError(
-                    "writing models needs filelock: pip install 'freqtrade-quorum[learning]'"
-                ) from error
             self._lock = FileLock(self.root / ".lock")
         return self._lock
 

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quorum.candles import timeframe_ms
+from quorum.extras import library
 from quorum.features import Features
 from quorum.learning.classifier import FittedClassifier
 from quorum.learning.dataset import feature_matrix, feature_names
 from quorum.learning.light_gbm import LightGbm
 from quorum.learning.market_models import ENSEMBLE, MEMBER, REGIME, SIGNAL, SIGNAL_MEMBER
-from quorum.learning.member import optional_library
 from quorum.learning.prediction import Models
 from quorum.learning.vintage import LoadedVintage
 from quorum.learning.xg_boost import XgBoost
@@ -151,7 +151,7 @@ def contributions(classifier: FittedClassifier, X: NDArray[np.float32]) -> Float
             X, pred_contrib=True, num_iteration=model.rounds_, num_threads=1
         )
     elif isinstance(model, XgBoost):
-        data = optional_library("xgboost").DMatrix(X, nthread=1)
+        data = library("learning", "xgboost").DMatrix(X, nthread=1)
         values = model.booster_.predict(data, pred_contribs=True)
     else:
         return None

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from quorum.errors import DataError
-from quorum.learning.member import Booster, check_shape, optional_library
+from quorum.extras import library
+from quorum.learning.member import Booster, check_shape
 from quorum.learning.probabilities import as_matrix
 from quorum.learning.sealing import seal, unseal
 from quorum.typing import Floats, Ints
@@ -26,27 +27,27 @@ class LightGbm(Booster):
 
     def prepare(self, X: ArrayLike) -> Any:
         """Bin the features once; splits and candidates share the bins."""
-        library = optional_library("lightgbm")
+        lightgbm = library("learning", "lightgbm")
         features = as_matrix(X, None, self.name)
         try:
-            return library.Dataset(features, params=self._binning()).construct()
-        except library.basic.LightGBMError as error:
+            return lightgbm.Dataset(features, params=self._binning()).construct()
+        except lightgbm.basic.LightGBMError as error:
             raise DataError(f"{self.name}: {error}") from error
 
     def fit_rows(
         self, data: Any, y: Ints, weight: Floats, train: Ints, test: Ints | None = None
     ) -> Self:
         """Fit on some rows of the binned features; see :meth:`Member.fit_rows`."""
-        library = optional_library("lightgbm")
+        lightgbm = library("learning", "lightgbm")
         data.set_label(self._codes(y, train)).set_weight(weight)
         try:
             rows = data.subset(train).construct()
             stopping: dict[str, Any] = {}
             if test is not None:
-                stop = library.early_stopping(self.patience, verbose=False)
+                stop = lightgbm.early_stopping(self.patience, verbose=False)
                 stopping = {"valid_sets": [data.subset(test).construct()], "callbacks": [stop]}
-            booster = library.train(self._parameters(), rows, self.rounds, **stopping)
-        except library.basic.LightGBMError as error:
+            booster = lightgbm.train(self._parameters(), rows, self.rounds, **stopping)
+        except lightgbm.basic.LightGBMError as error:
             raise DataError(f"{self.name}: {error}") from error
         rounds = booster.best_iteration if test is not None else booster.current_iteration()
         return self._adopt(booster, max(1, int(rounds)), data.num_feature())
@@ -101,13 +102,13 @@ class LightGbm(Booster):
     @classmethod
     def from_bytes(cls, data: bytes, *, classes: Sequence[int], n_features: int) -> Self:
         """Return the fitted booster; see :meth:`Member.from_bytes`."""
-        library = optional_library("lightgbm")
+        lightgbm = library("learning", "lightgbm")
         body = unseal(data, cls.name)
         if not body.startswith(HEADER):
             raise DataError(f"{cls.name}: the text begins with {body[:20]!r}, want {HEADER!r}")
         try:
-            booster = library.Booster(model_str=body.decode())
-        except (library.basic.LightGBMError, UnicodeDecodeError) as error:
+            booster = lightgbm.Booster(model_str=body.decode())
+        except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:
             raise DataError(f"{cls.name}: cannot be loaded: {error}") from error
         per_round = booster.num_model_per_iteration()
         found = booster.num_feature(), 2 if per_round == 1 else per_round

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -259,24 +258,6 @@ ridge, max_bin, bin_sample, seed
         self.saved_: bytes | None = None  # the bytes it was loaded from
         self.classes_ = np.asarray(self.classes, np.int64)
         return self
-
-
-def optional_library(name: str) -> Any:
-    """Import a library of the ``learning`` extra.
-
-    Raises
-    ------
-    DataError
-        If it is not installed; says how to install it.
-    """
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        raise DataError(
-            f"{name} is not installed: pip install 'freqtrade-quorum[learning]'"
-        ) from None
 
 
 def check_shape(what: str, found: tuple[int, int], wanted: tuple[int, int]) -> None:

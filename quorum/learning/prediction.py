@@ -16,7 +16,7 @@ from quorum.features import Features
 from quorum.features.predictions import AGE
 from quorum.learning.dataset import feature_matrix, feature_names
 from quorum.learning.manifest import ChainManifest, Expected, compare
-from quorum.learning.settings import LearningSettings
+from quorum.learning.settings import LearningSettings, label_settings
 from quorum.learning.signal_rows import signal_columns, signal_rows
 from quorum.learning.store import ModelStore
 from quorum.learning.vintage import (
@@ -243,14 +243,6 @@ def _resized(table: SignalTable, even: Floats, settings: ConsensusSettings) -> S
         band=band,
         consensus=replace(table.consensus, confidence=confidence),
     )
-
-
-def label_settings(settings: LearningSettings) -> dict[str, object]:
-    """Return the settings that decide what the models' classes mean."""
-    return {
-        "barriers": settings.labels.model_dump(mode="json"),
-        "regimes": settings.regimes.model_dump(mode="json"),
-    }
 
 
 def load_vintages(store: ModelStore, keys: Sequence[str]) -> tuple[LoadedVintage, ...]:

@@ -93,3 +93,11 @@ class LearningSettings(Section):
     def store(self, user_data: Path | str) -> Path:
         """Return where the models of a user directory live."""
         return Path(user_data) / self.folder
+
+
+def label_settings(settings: LearningSettings) -> dict[str, object]:
+    """Return the settings that decide what the models' classes mean."""
+    return {
+        "barriers": settings.labels.model_dump(mode="json"),
+        "regimes": settings.regimes.model_dump(mode="json"),
+    }

@@ -38,9 +38,9 @@ from quorum.learning.market_models import (
     fit_market_models,
     fold_rows,
 )
-from quorum.learning.prediction import label_settings
 from quorum.learning.promotion import PromotionSettings, objections
 from quorum.learning.replayed import PairReplay, replay_pair
+from quorum.learning.settings import label_settings
 from quorum.learning.store import ModelStore
 from quorum.learning.vintage import VintageFiles
 from quorum.market import Market

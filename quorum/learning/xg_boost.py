@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from quorum.errors import DataError
-from quorum.learning.member import Booster, check_shape, optional_library
+from quorum.extras import library
+from quorum.learning.member import Booster, check_shape
 from quorum.learning.probabilities import as_matrix, log_loss
 from quorum.learning.sealing import seal, unseal
 from quorum.typing import Floats, Ints
@@ -27,11 +28,11 @@ class XgBoost(Booster):
 
     def prepare(self, X: ArrayLike) -> Any:
         """Bin the features once; splits and candidates share the bins."""
-        library = optional_library("xgboost")
+        xgboost = library("learning", "xgboost")
         features = as_matrix(X, None, self.name)
         try:
-            return library.QuantileDMatrix(features, max_bin=self.max_bin, nthread=self.threads)
-        except (library.core.XGBoostError, ValueError) as error:
+            return xgboost.QuantileDMatrix(features, max_bin=self.max_bin, nthread=self.threads)
+        except (xgboost.core.XGBoostError, ValueError) as error:
             raise DataError(f"{self.name}: {_first_line(error)}") from error
 
     def fit_rows(
@@ -42,7 +43,7 @@ class XgBoost(Booster):
         Binned features cannot be cut into rows, so the other rows get no weight: they change no
         tree, and the log loss of the test rows comes out of the training's own predictions.
         """
-        library = optional_library("xgboost")
+        xgboost = library("learning", "xgboost")
         codes = self._codes(y, train)
         used = np.zeros(len(codes))
         used[train] = weight[train]
@@ -56,8 +57,8 @@ class XgBoost(Booster):
                 "verbose_eval": False,
             }
         try:
-            booster = library.train(self._parameters(), data, self.rounds, **stopping)
-        except (library.core.XGBoostError, ValueError) as error:
+            booster = xgboost.train(self._parameters(), data, self.rounds, **stopping)
+        except (xgboost.core.XGBoostError, ValueError) as error:
             raise DataError(f"{self.name}: {_first_line(error)}") from error
         rounds = booster.best_iteration + 1 if test is not None else booster.num_boosted_rounds()
         booster = booster[:rounds]
@@ -101,14 +102,14 @@ class XgBoost(Booster):
     @classmethod
     def from_bytes(cls, data: bytes, *, classes: Sequence[int], n_features: int) -> Self:
         """Return the fitted booster, for one thread; see :meth:`Member.from_bytes`."""
-        library = optional_library("xgboost")
+        xgboost = library("learning", "xgboost")
         body = unseal(data, cls.name)
         if not body.startswith(HEADER):
             raise DataError(f"{cls.name}: the file begins with {body[:20]!r}, want {HEADER!r}")
-        booster = library.Booster({"nthread": 1})
+        booster = xgboost.Booster({"nthread": 1})
         try:
             booster.load_model(bytearray(body))
-        except (library.core.XGBoostError, ValueError) as error:
+        except (xgboost.core.XGBoostError, ValueError) as error:
             raise DataError(f"{cls.name}: cannot be loaded: {_first_line(error)}") from error
         found = int(booster.num_features()), _n_classes(booster)
         check_shape(cls.name, found, (n_features, len(classes)))

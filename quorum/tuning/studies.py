@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from quorum.errors import DataError
+from quorum.extras import extra
 from quorum.typing import Floats
 
 if TYPE_CHECKING:
@@ -121,10 +122,8 @@ def open_storage(address: str) -> optuna.storages.BaseStorage:
     DataError
         If the database cannot be reached, or a package for it is missing.
     """
-    try:
+    with extra("hyperopt"):
         import optuna
-    except ImportError as error:
-        raise DataError("tuning needs optuna: pip install 'freqtrade-quorum[hyperopt]'") from error
     # Its messages are for those who work on studies by hand.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     problem: Exception | None = None
@@ -134,7 +133,8 @@ def open_storage(address: str) -> optuna.storages.BaseStorage:
             return optuna.storages.RDBStorage(database(address), engine_kwargs=engine)
         except ImportError as error:
             raise DataError(
-                f"storage {shown(address)}: its driver is missing: pip install 'psycopg[binary]'"
+                f"storage {shown(address)}: its driver is missing: "
+                'pip install "freqtrade-quorum[postgres]"'
             ) from error
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
             problem = error

@@ -16,7 +16,7 @@ import psutil
 import pytest
 import tasks_for_backends as work
 
-from quorum.errors import QuorumError
+from quorum.extras import MissingLibraryError
 from quorum.learning import manifest
 from quorum.learning.backends import BackendError, BackendSettings, run_tasks
 
@@ -318,7 +318,8 @@ def test_a_cluster_without_workers_is_said(cluster):
 )
 def test_a_missing_library_is_said_with_the_extra_that_has_it(library, settings, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(QuorumError, match=rf"{library}: pip install 'freqtrade-quorum\[learning"):
+    extra = {"joblib": "learning", "distributed": "dask"}[library]
+    with pytest.raises(MissingLibraryError, match=rf"{library} is not .*quorum\[{extra}\]"):
         list(run_tasks(work.summed, range(2), SHARED, settings))
 
 

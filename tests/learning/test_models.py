@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 from quorum.errors import DataError, SettingsError
+from quorum.extras import MissingLibraryError
 from quorum.learning.models import MEMBERS, LightGbm, XgBoost, member_named
 from quorum.learning.probabilities import codes_of, log_loss
 from quorum.learning.sealing import seal, unseal
@@ -218,7 +219,7 @@ def test_what_cannot_be_learned_from_is_refused(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_missing_library_says_how_to_install_it(kind, monkeypatch):
     monkeypatch.setitem(sys.modules, kind.name, None)
-    with pytest.raises(DataError, match=rf"{kind.name} is not installed: pip install"):
+    with pytest.raises(MissingLibraryError, match=rf"{kind.name} is not installed: pip install"):
         kind(CLASSES).fit(X, Y)
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from vintages import DAY, FEATURES, LABELS, START, contents, fill, tree, vintage
 
 from quorum.errors import DataError
+from quorum.extras import MissingLibraryError
 from quorum.learning.disk import StoreError
 from quorum.learning.manifest import Expected, Vintage, dated_name
 from quorum.learning.store import ModelStore
@@ -435,7 +436,7 @@ def test_without_the_lock_library_reading_works_and_writing_says_what_to_install
     monkeypatch.setitem(sys.modules, "filelock", None)
     reader = ModelStore(store.root)
     assert reader.current() == chain
-    with pytest.raises(StoreError, match=r"pip install 'freqtrade-quorum\[learning\]'"):
+    with pytest.raises(MissingLibraryError, match=r'filelock is not .*quorum\[learning\]"'):
         reader.rollback()
 
 

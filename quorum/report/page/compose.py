@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.errors import QuorumError
+from quorum.extras import extra
 from quorum.report.page.account import account_section
 from quorum.report.page.blocks import Block, Chart, Choice, Section, Trades, date, number, percent
 from quorum.report.page.breakdown import breakdown_section
@@ -27,10 +27,6 @@ from quorum.report.page.verdict import Verdict, judge
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-
-
-class MissingExtraError(QuorumError):
-    """A package that only the page needs is not installed."""
 
 
 @dataclass(frozen=True)
@@ -115,24 +111,16 @@ def _text(name: str) -> str:
 
 
 def _plotly() -> str:
-    try:
+    with extra("report"):
         from plotly.offline import get_plotlyjs
-    except ImportError as error:
-        raise MissingExtraError(
-            "the page needs plotly: pip install 'freqtrade-quorum[report]'"
-        ) from error
     script: str = get_plotlyjs()
     # The library quotes such an element in one of its own strings.
     return script.replace("</script", "<\\/script")
 
 
 def _environment() -> Environment:
-    try:
+    with extra("report"):
         from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound
-    except ImportError as error:
-        raise MissingExtraError(
-            "the page needs Jinja2: pip install 'freqtrade-quorum[report]'"
-        ) from error
 
     class Own(BaseLoader):
         def get_source(self, environment: Environment, template: str) -> tuple[str, None, None]:
