@@ -14,10 +14,12 @@ from quorum.entry import Signal
 from quorum.exits.management import (
     LADDER_TAG,
     REVERSAL_TAG,
+    STOP_PASSED,
     Candle,
     ManagementSettings,
     Standing,
     exit_now,
+    passes_stop,
     rung_share,
     stop_now,
     takes_half,
@@ -110,17 +112,12 @@ class Keeper:
             best = max(trade.open_rate, float(m["high"][first : last + 1].max()))
         return best, float(m["close"][last])
 
-    def stop(self, trade: Trade, at: datetime, *, after_fill: bool) -> float | None:
-        """Return the stop price to put in force now, None to leave it where it is.
+    def _wanted(self, trade: Trade, signal: Signal, at: datetime) -> tuple[float, float]:
+        """Return the stop that belongs to a trade now, and the last close it knows of.
 
         It moves by closed candles and by rungs filled before the candle under way, so it is
         the same on candles of any length, in a backtest and live.
         """
-        signal = self.desk.signal_of(trade)
-        if signal is None or (after_fill and _taken_out(trade)):
-            # After a part is taken out the stop stays: the host would keep it as a fraction of
-            # that price and lay the fraction off from the entry, nearer than it was.
-            return None
         best, close = self._closed(trade, signal, at)
         step = timedelta(milliseconds=self.desk.step)
         began = at - (at - datetime(1970, 1, 1, tzinfo=UTC)) % step
@@ -130,8 +127,21 @@ class Keeper:
         # The stop of the signal replaces the wide one the host begins with: at the first fill,
         # or at the first look of a bot that was not there when the order filled.
         d = standing.direction
-        stop = max(moved * d, signal.stop_loss * d) * d
-        return stop if after_fill or d * (stop - trade.stop_loss) > 0 else None
+        return max(moved * d, signal.stop_loss * d) * d, close
+
+    def stop(self, trade: Trade, at: datetime, *, after_fill: bool) -> float | None:
+        """Return the stop price to put in force now, None to leave it where it is."""
+        signal = self.desk.signal_of(trade)
+        if signal is None or (after_fill and _taken_out(trade)):
+            # After a part is taken out the stop stays: the host would keep it as a fraction of
+            # that price and lay the fraction off from the entry, nearer than it was.
+            return None
+        stop, close = self._wanted(trade, signal, at)
+        if after_fill:
+            return stop
+        d = -1 if trade.is_short else 1
+        passed = passes_stop(d, trade.stop_loss, stop, close)
+        return stop if d * (stop - trade.stop_loss) > 0 and not passed else None
 
     def target(self, trade: Trade) -> float | None:
         """Return the price at which all that is left goes, None while rungs come before it."""
@@ -176,10 +186,18 @@ class Keeper:
 
     def exit_reason(self, trade: Trade, at: datetime, rate: float) -> str | None:
         """Return why a trade must end at the market now, None to keep it."""
-        if self.desk.signal_of(trade) is None:
+        signal = self.desk.signal_of(trade)
+        if signal is None:
             return None
         age = (at - trade.open_date_utc).total_seconds() / 3600
-        return exit_now(self._standing(trade, rate), self._candle(trade, at), age, self.settings)
+        standing = self._standing(trade, rate)
+        reason = exit_now(standing, self._candle(trade, at), age, self.settings)
+        if reason is not None:
+            return reason
+        stop, close = self._wanted(trade, signal, at)
+        d = standing.direction
+        worse = min(d * close, d * rate) * d
+        return STOP_PASSED if passes_stop(d, trade.stop_loss, stop, worse) else None
 
 
 def anchor_stops(trades: Iterable[Trade]) -> None:

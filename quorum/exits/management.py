@@ -24,6 +24,9 @@ REVERSAL_TAG = "reversal_half"
 #: Reasons for which a trade ends at the market.
 TIME_STOP = "time_stop"
 REVERSAL_EXIT = "reversal"
+STOP_PASSED = "stop_passed"
+#: The host keeps stops on the exchange's grid and as fractions: what may be lost that way.
+GRACE = 1e-9
 
 
 class ManagementSettings(Section):
@@ -171,6 +174,16 @@ def stop_now(
     if trailing is not None:
         candidates.append(trade.best * (1 - d * trailing))
     return max(candidates) if d > 0 else min(candidates)
+
+
+def passes_stop(direction: int, in_force: float, wanted: float, price: float) -> bool:
+    """Whether a price lies beyond a stop that belongs to a trade but is not in force yet.
+
+    The host refuses a stop that the price has passed already, live until the price comes back,
+    in a backtest unless it comes back within the candle: such a trade must end at the market.
+    """
+    nearer = direction * (wanted - in_force) > GRACE * wanted
+    return nearer and direction * (price - wanted) <= 0
 
 
 def takes_half(trade: Standing, candle: Candle, settings: ManagementSettings) -> bool:

@@ -16,7 +16,13 @@ from enum import StrEnum
 
 import numpy as np
 
-from quorum.exits.management import LADDER_TAG, REVERSAL_EXIT, REVERSAL_TAG, TIME_STOP
+from quorum.exits.management import (
+    LADDER_TAG,
+    REVERSAL_EXIT,
+    REVERSAL_TAG,
+    STOP_PASSED,
+    TIME_STOP,
+)
 from quorum.report.trades import Fill, TradeRecord
 
 #: Results this near to each other are alike: funding is charged to the minute [% of the stake].
@@ -29,6 +35,7 @@ KINDS: Mapping[str, str] = {
     "roi": "target",
     REVERSAL_TAG: "reversal",
     REVERSAL_EXIT: "reversal",
+    STOP_PASSED: "stop",
     TIME_STOP: "time",
     "force_exit": "end of test",
 }

@@ -7,8 +7,9 @@ Per candle, as ``freqtrade.optimize.backtesting`` does it:
    is placed, and if its price lies in the candle it fills - before the stop is looked at.
 3. The stop is tightened by what is known from closed candles, unless price has already been
    beyond it.
-4. The trade ends, by what comes first: at the open by an opposite quorum, by age or by a turn of
-   the far trend; at a stop that was never moved; at the last target; at a stop that was.
+4. The trade ends, by what comes first: at the open by an opposite quorum, by age, by a turn of
+   the far trend or because price has passed where the stop belongs; at a stop that was never
+   moved; at the last target; at a stop that was.
 5. A rung that rested from an earlier candle fills.
 """
 
@@ -19,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from quorum.exits.management import GRACE
 from quorum.typing import Floats
 
 #: How a trade stands or ended, by code.
@@ -31,7 +33,8 @@ from quorum.typing import Floats
     OPPOSITE,
     TIME_STOP,
     REVERSAL,
-) = range(8)
+    STOP_PASSED,
+) = range(9)
 #: Rows of the matrix of what candles say.
 (
     PRICE_OPEN,
@@ -233,15 +236,19 @@ def _take_rung(market: Floats, ask: Floats, rules: Rules, k: int, s: Floats, pri
 
 
 @njit(cache=True)
-def _tighten(market: Floats, ask: Floats, rules: Rules, k: int, s: Floats) -> None:
-    """Move the stop by what closed candles tell, unless price is beyond it in this one."""
+def _tighten(market: Floats, ask: Floats, rules: Rules, k: int, s: Floats) -> bool:
+    """Move the stop by what closed candles tell; return whether price has passed it already."""
     d, high, low = ask[DIRECTION], market[PRICE_HIGH, k], market[PRICE_LOW, k]
     ahead, behind = (high, low) if d > 0 else (low, high)
-    if d * (behind - s[STOP_NOW]) > 0:
-        wanted = _wanted_stop(market, ask, rules, k, s)
-        if d * (wanted - s[STOP_NOW]) > 0 and d * (ahead - wanted) > 0:
-            s[STOP_NOW], s[MOVED] = _on_tick(wanted, d, rules.tick), 1.0
-            s[AWAY] = abs(1.0 - wanted / ahead)
+    wanted = _wanted_stop(market, ask, rules, k, s)
+    if d * (wanted - s[STOP_NOW]) <= GRACE * wanted:
+        return False
+    closed_before = d * (s[CLOSE] - wanted) > 0
+    if closed_before and d * (behind - s[STOP_NOW]) > 0 and d * (ahead - wanted) > 0:
+        s[STOP_NOW], s[MOVED] = _on_tick(wanted, d, rules.tick), 1.0
+        s[AWAY] = abs(1.0 - wanted / ahead)
+        return False
+    return not closed_before or d * (market[PRICE_OPEN, k] - wanted) <= 0
 
 
 @njit(cache=True)
@@ -261,7 +268,7 @@ def _reached(market: Floats, ask: Floats, k: int, s: Floats) -> bool:
 
 
 @njit(cache=True)
-def _why(market: Floats, ask: Floats, rules: Rules, k: int, s: Floats) -> int:
+def _why(market: Floats, ask: Floats, rules: Rules, k: int, s: Floats, passed: bool) -> int:
     """Return why a trade ends in candle ``k``, OPEN if it does not."""
     d, news, first = ask[DIRECTION], k - 1 > ask[ROW], int(ask[ROW]) + 1
     if rules.opposite and news and market[SIGNAL, k - 1] == -d:
@@ -270,6 +277,8 @@ def _why(market: Floats, ask: Floats, rules: Rules, k: int, s: Floats) -> int:
         return TIME_STOP
     if rules.exit_on_reversal and news and market[FAR_TURN, k - 1] == -d:
         return REVERSAL
+    if passed:
+        return STOP_PASSED
     hit = d * (s[STOP_NOW] - market[PRICE_LOW if d > 0 else PRICE_HIGH, k]) >= 0
     if hit and s[MOVED] == 0:
         return STOP_LOSS
@@ -330,8 +339,8 @@ def _follow(market: Floats, ask: Floats, rules: Rules, out: Floats, worth: Float
         s[RUNGS_BEFORE] = s[RUNGS_NOW]
         placed = _adjust(market, ask, rules, k, s)
         highest, lowest = max(highest, high), min(lowest, low)
-        _tighten(market, ask, rules, k, s)
-        reason = _why(market, ask, rules, k, s)
+        passed = _tighten(market, ask, rules, k, s)
+        reason = _why(market, ask, rules, k, s, passed)
         if reason != OPEN:
             price = _price_of_end(market, ask, k, s, reason)
             cost = rules.resting if reason == LAST_TARGET else rules.market

@@ -15,7 +15,7 @@ from quorum.candles import Candles
 from quorum.context.zones import Zones, entry_price
 from quorum.errors import DataError
 from quorum.exits.ladder import FIRST_TARGET_UNDER_MIN_RR
-from quorum.exits.management import REVERSAL_EXIT, TIME_STOP
+from quorum.exits.management import REVERSAL_EXIT, STOP_PASSED, TIME_STOP
 from quorum.settings import Settings
 from quorum.signals import SignalTable
 from quorum.simulation import follow
@@ -35,6 +35,7 @@ REASONS = (
     "opposite_quorum",
     TIME_STOP,
     REVERSAL_EXIT,
+    STOP_PASSED,
 )
 
 

@@ -108,6 +108,7 @@ def test_trades_end_only_for_reasons_of_the_system(result):
         "trailing_stop_loss",
         "roi",
         "reversal",
+        "stop_passed",
         "opposite_quorum",
         "time_stop",
         "force_exit",

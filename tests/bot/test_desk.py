@@ -14,7 +14,7 @@ from markets import START, candle_frame
 from quorum.bot.desk import OPPOSITE_QUORUM, SIGNAL_KEY, Desk
 from quorum.bot.keeper import Keeper
 from quorum.entry import Account, Signal
-from quorum.exits.management import TIME_STOP
+from quorum.exits.management import STOP_PASSED, TIME_STOP
 from quorum.heads import HEADS
 from quorum.market import Frames, build_market
 from quorum.pipeline import evaluate
@@ -220,13 +220,8 @@ def test_a_trade_that_is_not_ours_has_no_signal(storage):
 
 @pytest.mark.parametrize("hours", [0.5, 5.0])
 def test_a_trade_ends_when_its_time_is_over(storage, hours):
-    settings = load_settings({"exits": {"management": {"time_stop": hours}}})
-    desk = desk_with((ROW, 1), settings=settings)
-    desk.quote(PAIR, CLOSED, 100.0, ACCOUNT)
-    keeper = Keeper(desk)
-    trade = open_trade(CLOSED)
+    keeper, trade = kept(time_stop=hours)
     end = CLOSED + timedelta(hours=hours)
-    desk.filled(trade)
     assert keeper.exit_reason(trade, end - timedelta(seconds=1), 100.0) is None
     assert keeper.exit_reason(trade, end, 100.0) == TIME_STOP
 
@@ -279,9 +274,12 @@ def test_the_next_signal_is_decided_anew():
     assert desk.refused == {"first_target_under_min_rr": 2}
 
 
-def kept(side: int = 1, trail: float = np.nan, **columns: float) -> tuple[Keeper, Trade]:
+def kept(
+    side: int = 1, trail: float = np.nan, time_stop: float = 168.0, **columns: float
+) -> tuple[Keeper, Trade]:
     """Return a keeper and a trade at 100 entered on the signal; its market stands still."""
-    settings = load_settings({"exits": {"stop": {"method": "atr"}}})
+    management = {"time_stop": time_stop}
+    settings = load_settings({"exits": {"stop": {"method": "atr"}, "management": management}})
     desk = Desk(settings, "1h")
     frame = frame_with((ROW, side))
     for name, value in {"open": 100.0, "high": 100.0, "low": 100.0, "close": 100.0}.items():
@@ -302,7 +300,7 @@ def kept(side: int = 1, trail: float = np.nan, **columns: float) -> tuple[Keeper
 
 @pytest.mark.parametrize(("side", "column", "far"), [(1, "high", 103.5), (-1, "low", 96.5)])
 def test_breakeven_comes_with_the_close_of_the_candle_that_gained(storage, side, column, far):
-    keeper, trade = kept(side, **{column: far})
+    keeper, trade = kept(side, **{column: far, "close": 100.0 + side})
     # The host has already shown the extreme of the candle under way.
     trade.max_rate, trade.min_rate = max(far, 100.0), min(far, 100.0)
     for minutes in (0, 5, 59):
@@ -329,6 +327,35 @@ def test_a_divergence_moves_no_stop_of_a_trade_whose_candle_closed_behind(storag
     keeper, trade = kept(1, close=99.9, high=101.0, divergence=-1.0)
     trade.max_rate = 101.0
     assert keeper.stop(trade, CLOSED + timedelta(hours=1), after_fill=False) is None
+
+
+@pytest.mark.parametrize(("side", "column", "far"), [(1, "high", 103.5), (-1, "low", 96.5)])
+def test_a_trade_that_closed_behind_the_stop_that_belongs_to_it_ends(storage, side, column, far):
+    # Breakeven is due, but the host would refuse a stop that price has passed.
+    keeper, trade = kept(side, **{column: far, "close": 100.0 - side * 0.4})
+    for minutes in (0, 59):
+        at = CLOSED + timedelta(minutes=minutes)
+        assert keeper.exit_reason(trade, at, 100.0 - side * 0.4) is None
+    later = CLOSED + timedelta(hours=1)
+    assert keeper.stop(trade, later, after_fill=False) is None
+    # Wherever the price is by then: the same live as in a backtest of longer candles.
+    for rate in (99.6, 100.0, 100.4):
+        assert keeper.exit_reason(trade, later, rate) == STOP_PASSED
+
+
+def test_a_trade_whose_first_stop_was_passed_before_it_was_placed_ends(storage):
+    keeper, trade = kept(1)
+    stop = keeper.desk.signal_of(trade).stop_loss
+    trade.stop_loss = 80.0  # the host's own, far away
+    assert keeper.exit_reason(trade, CLOSED, stop + 0.1) is None
+    assert keeper.stop(trade, CLOSED, after_fill=True) == stop
+    assert keeper.exit_reason(trade, CLOSED, stop) == STOP_PASSED
+    assert keeper.exit_reason(trade, CLOSED, stop - 1.0) == STOP_PASSED
+
+
+def test_a_stop_in_force_is_left_to_the_host(storage):
+    keeper, trade = kept(1)
+    assert keeper.exit_reason(trade, CLOSED, trade.stop_loss - 1.0) is None
 
 
 def test_the_trail_begins_with_the_candle_after_the_first_rung(storage):

@@ -104,6 +104,13 @@ def test_a_gain_of_three_percent_moves_the_stop_to_the_entry_of_the_next_candle(
     assert o.r[0] == pytest.approx(0.0)
 
 
+def test_a_trade_ends_at_the_open_where_price_has_passed_its_stop_to_be():
+    o = story([(100, 103.2, 99.5, 99.8), (99.8, 101, 99.7, 100.5), *flat(100.5)])
+    assert reason(o) == "stop_passed"
+    assert o.exit_row[0] == SIGNAL + 2
+    assert o.exit_price[0] == 99.8
+
+
 def test_an_opposite_quorum_ends_the_trade_at_the_next_open():
     o = story([*flat(100, 2), *flat(100.5, 2)], signals={2: -1})
     assert reason(o) == "opposite_quorum"
