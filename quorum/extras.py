@@ -47,3 +47,15 @@ def library(name: str, module: str) -> Any:
     """
     with extra(name):
         return import_module(module)
+
+
+def require(name: str, *modules: str) -> None:
+    """Import modules of an extra before work starts that needs them at its end.
+
+    Raises
+    ------
+    MissingLibraryError
+        For the first that is not installed.
+    """
+    for module in modules:
+        library(name, module)

@@ -19,7 +19,7 @@ from quorum.candles import Candles, cleaned_candles
 from quorum.cli.app import DEFAULT_CONFIG, ConfigOption, DatadirOption, command, console
 from quorum.cli.trades import DEFAULT_USER_DATA, UserDataOption
 from quorum.errors import DataError
-from quorum.extras import library
+from quorum.extras import require
 from quorum.settings import load_settings
 
 if TYPE_CHECKING:
@@ -64,9 +64,8 @@ def report_command(
     ] = False,
 ) -> None:
     """Write one self-contained page on what a run is worth, and why to trust it or not."""
+    require("report", "plotly", "jinja2", "sklearn")
     # Imported here: the page's packages are of use to no other command.
-    for needed in ("plotly", "jinja2", "sklearn"):
-        library("report", needed)
     from quorum.report.page.compose import lay_out, render, write_page
     from quorum.report.page.inputs import Inputs
     from quorum.report.page.run import PageSettings

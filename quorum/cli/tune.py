@@ -17,7 +17,7 @@ from quorum.cli.app import DEFAULT_CONFIG, ConfigOption, DatadirOption, command,
 from quorum.cli.run import SYNTHETIC, USER_DATA
 from quorum.cli.walk_forward import LOSS, Job, alone, run_window
 from quorum.errors import DataError
-from quorum.extras import library
+from quorum.extras import require
 from quorum.replay.datadir import DataDirectory
 from quorum.replay.exchange import ExchangeServer, ExchangeSettings
 from quorum.settings import Settings
@@ -62,8 +62,7 @@ def tune_command(
     Every trial is counted. A finished window is not tuned again. No parameter file is written
     unless --export names it.
     """
-    for needed in ("filelock", "optuna"):
-        library("hyperopt", needed)
+    require("hyperopt", "filelock", "optuna")
     loaded = load_files(config)
     settings = read_settings(loaded, str(loaded.get("timeframe", "1h")))
     windows = walk_forward(*read_timerange(timerange), train_months, judge_months)
