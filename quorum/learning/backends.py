@@ -1,4 +1,4 @@
-"""Where independent tasks run: the processes of this machine, or a Dask cluster (learning.md M8).
+"""Where independent tasks run: the processes of this machine, or a Dask cluster (spec M8).
 
 A task is a pure function of its arguments, so its result is the same in any order, on any
 backend, and when it is done again because its worker died. Results are handed over as they come:

@@ -2,7 +2,7 @@
 
 A *vintage* is one dated set of all models, a *chain* the ordered list of vintages that a backtest
 or a bot uses. A manifest carries a checksum of itself and of every file it names; a vintage is
-compared with what its user expects and refused by naming what differs (learning.md M6).
+compared with what its user expects and refused by naming what differs (spec M6).
 """
 
 from __future__ import annotations

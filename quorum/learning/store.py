@@ -2,7 +2,7 @@
 
 Writers exclude each other, readers (:mod:`quorum.learning.stored`) never lock. Every step is
 prepared aside and put in place by a rename; a writer that is killed leaves at most something
-that no reader sees, and the next writer removes it (learning.md M6).
+that no reader sees, and the next writer removes it (spec M6).
 """
 
 from __future__ import annotations
