@@ -43,8 +43,16 @@ class Trainer:
         self._models = models
         running = config.get("runmode") in (RunMode.LIVE, RunMode.DRY_RUN)
         self._wanted = running and settings.learning.retrain
+        # The host keeps the newest file first, a command line names it last.
+        self._files = [str(path) for path in reversed(config.get("config_files") or [])]
+        if self._wanted and not self._files:
+            logger.warning(
+                "quorum.learning.retrain has no effect: the configuration was not read from files"
+            )
+            self._wanted = False
         self._process: subprocess.Popen[bytes] | None = None
         self._tried = 0
+        self._before = 0
         user_data = Path(config.get("user_data_dir") or "user_data")
         self.log = user_data / "logs" / "quorum-train.log"
 
@@ -75,10 +83,11 @@ class Trainer:
     def _start(self) -> None:
         command = [sys.executable, "-m", "quorum", "train", "--jobs", "1"]
         command += ["--download"] if self._settings.download else []
-        for path in self._config.get("config_files") or ["config.json"]:
-            command += ["--config", str(path)]
+        for path in self._files:
+            command += ["--config", path]
         command += ["--datadir", str(self._config["datadir"])]
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        self._before = self._newest()
         logger.info("Models are trained again, log: %s", self.log)
         with self.log.open("ab") as stream:
             self._process = subprocess.Popen(
@@ -101,8 +110,12 @@ class Trainer:
                 status,
                 self.log,
             )
-        else:
+        elif self._newest() > self._before:
             logger.info("Models have been trained")
+        else:
+            logger.warning(
+                "Training models has ended, but no newer ones are in use (log: %s)", self.log
+            )
 
 
 def _yielding() -> None:

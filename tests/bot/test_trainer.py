@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 from backtests import ROOT
+from freqtrade.configuration.load_config import load_from_files
 from freqtrade.enums import RunMode
 
 from quorum.bot.host import load_config, load_market
@@ -46,6 +47,18 @@ def candles(tmp_path_factory) -> Path:
 
 def bot_of(folder: Path, candles: Path, **learning: object) -> tuple[Trainer, BotModels, dict]:
     section = {"learning": {**LEARNING, **learning}}
+    # As a user has them: a later file moves what an earlier one, and one that it names, says.
+    (folder / "named.json").write_text(json.dumps({"user_data_dir": str(folder / "named")}))
+    base = folder / "base.json"
+    base.write_text(
+        json.dumps(
+            {
+                "add_config_files": ["named.json"],
+                "user_data_dir": str(folder / "base"),
+                "quorum": {"learning": {"thin": 1000, "retrain": False}},
+            }
+        )
+    )
     overlay = folder / "overlay.json"
     overlay.write_text(
         json.dumps(
@@ -56,9 +69,10 @@ def bot_of(folder: Path, candles: Path, **learning: object) -> tuple[Trainer, Bo
             }
         )
     )
-    paths = [ROOT / "config.json", overlay]
+    paths = [ROOT / "config.json", base, overlay]
     config = load_config(paths, datadir=candles)
-    config |= {"runmode": RunMode.DRY_RUN, "config_files": [str(path) for path in paths]}
+    loaded = load_from_files([str(path) for path in paths])
+    config |= {"runmode": RunMode.DRY_RUN, "config_files": loaded["config_files"]}
     settings = load_settings(section)
     models = BotModels(folder, settings, "1h", remember=True)
     return Trainer(config, settings, models), models, config
@@ -72,7 +86,10 @@ def wait(trainer: Trainer, seconds: float = 240.0) -> None:
     trainer.on_candle(NOW)
 
 
-def test_a_bot_trains_when_a_refit_is_due_and_takes_up_the_models_by_itself(tmp_path, candles):
+def test_a_bot_trains_when_a_refit_is_due_and_takes_up_the_models_by_itself(
+    tmp_path, candles, caplog
+):
+    caplog.set_level("INFO")
     trainer, models, config = bot_of(tmp_path, candles)
     assert models.in_use() is None
     began = time.perf_counter()
@@ -88,6 +105,21 @@ def test_a_bot_trains_when_a_refit_is_due_and_takes_up_the_models_by_itself(tmp_
     assert np.isfinite(columns[SIGNAL_UP][-1])
     trainer.on_candle(NOW)
     assert not trainer.busy, "nothing is due until the next refit"
+    assert "Models have been trained" in caplog.text
+    # A training on the same candles ends well and changes nothing: that is not called success.
+    assert "no newer ones are in use" not in caplog.text
+    trainer.on_candle(NOW + timedelta(days=60))
+    wait(trainer)
+    assert "no newer ones are in use" in caplog.text
+
+
+def test_a_bot_whose_configuration_is_no_file_says_that_it_cannot_train(tmp_path, candles, caplog):
+    _, models, config = bot_of(tmp_path, candles)
+    settings = load_settings({"learning": LEARNING})
+    trainer = Trainer({**config, "config_files": []}, settings, models)
+    trainer.on_candle(NOW)
+    assert not trainer.busy
+    assert "was not read from files" in caplog.text
 
 
 def test_a_training_that_fails_is_told_and_not_tried_at_every_candle(tmp_path, candles, caplog):
