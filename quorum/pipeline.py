@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -31,6 +31,8 @@ class Evaluation:
         The columns of every enabled adjuster, NaN where unknown.
     management : mapping of column name to ndarray of shape (n_candles,), float64
         What open trades are managed by.
+    playbooks : mapping of column name to ndarray of shape (n_candles,), float64
+        The columns of every playbook that is on, NaN where unknown.
     """
 
     market: Market
@@ -38,6 +40,7 @@ class Evaluation:
     votes: Mapping[str, Votes]
     context: Mapping[str, Floats]
     management: Mapping[str, Floats]
+    playbooks: Mapping[str, Floats] = field(default_factory=dict)
 
 
 class Predictor(Protocol):
@@ -62,6 +65,7 @@ def evaluate(market: Market, settings: Settings, models: Predictor | None = None
         _votes(market, features, settings),
         _context(market, features, settings),
         management_columns(features),
+        _playbooks(market, settings),
     )
 
 
@@ -93,4 +97,15 @@ def _context(market: Market, features: Features, settings: Settings) -> dict[str
         except Exception as error:
             report_fault(f"adjuster {adjuster.name}", market.pair, error)
             columns.update({name: np.full(len(market), np.nan) for name in adjuster.published})
+    return columns
+
+
+def _playbooks(market: Market, settings: Settings) -> dict[str, Floats]:
+    columns: dict[str, Floats] = {}
+    for playbook in settings.enabled_playbooks():
+        try:
+            columns.update(playbook.columns(market))
+        except Exception as error:
+            report_fault(f"playbook {playbook.name}", market.pair, error)
+            columns.update({name: np.full(len(market), np.nan) for name in playbook.published})
     return columns

@@ -23,6 +23,8 @@ from quorum.heads.base import Head
 from quorum.journal.settings import JournalSettings
 from quorum.learning.settings import LearningSettings
 from quorum.market import MarketSettings
+from quorum.playbooks import PLAYBOOKS, Playbook
+from quorum.playbooks.settings import PlaybookSettings
 from quorum.section import Section
 from quorum.sizing import SizingSettings
 from quorum.tuning.loss import LossSettings
@@ -80,6 +82,9 @@ class Settings(Section):
     )
     sizing: SizingSettings = Field(SizingSettings(), description="how much is staked")
     exits: ExitSettings = Field(ExitSettings(), description="where a trade ends")
+    playbooks: PlaybookSettings = Field(
+        PlaybookSettings(), description="which playbooks are on, and how much each may use"
+    )
     guards: GuardSettings = Field(
         GuardSettings(), description="what stops entries, and what stops everything"
     )
@@ -109,6 +114,10 @@ class Settings(Section):
         """Return one instance of every enabled context adjuster, in spec order."""
         sections = ((adjuster, getattr(self.context, adjuster.name)) for adjuster in ADJUSTERS)
         return tuple(adjuster(section) for adjuster, section in sections if section.enabled)
+
+    def enabled_playbooks(self) -> tuple[Playbook, ...]:
+        """Return one instance of every playbook that is on and has columns of its own."""
+        return tuple(p() for p in PLAYBOOKS if getattr(self.playbooks, p.name).enabled)
 
     def context_of(self, adjuster: type[Adjuster[A]]) -> A:
         """Return the settings of one context adjuster."""

@@ -49,6 +49,7 @@ def publish(result: Evaluation) -> dict[str, NDArray[Any]]:
     columns.update({name: result.features.get(name, unknown) for name in names})
     columns.update(result.context)
     columns.update(result.management)
+    columns.update(result.playbooks)
     columns["tradable"] = result.market.tradable
     return columns
 

@@ -28,6 +28,10 @@ from quorum.typing import Floats
 #: Difference under which a recursive indicator counts as settled, as a share of the column's
 #: mean size. Votes and signals are rounded to what they mean and must be identical.
 STARTUP_TOLERANCE = 1e-4
+#: The same for the columns of playbooks. The slowest mean of the trend forecast spans 768 candles
+#: of 4h, of which a bot has 1,400: the difference moves a forecast by a tenth of a point, rarely
+#: by one, where a trade is changed by a quarter of its size.
+PLAYBOOK_TOLERANCE = 0.2
 
 
 class Models(Predictor, Decider, Protocol):
@@ -89,6 +93,8 @@ class Certificate:
 
 def startup_tolerance(column: str) -> float:
     """Return how much of its start a column may remember: votes and signals nothing."""
+    if column.startswith("playbook"):
+        return PLAYBOOK_TOLERANCE
     return STARTUP_TOLERANCE if column.startswith(("feature", "reading")) else 0.0
 
 
@@ -106,6 +112,7 @@ def all_columns(
         out.update({f"reading {name} {key}": v for key, v in votes.readings.items()})
     out.update({f"context {name}": values for name, values in result.context.items()})
     out.update({f"management {name}": values for name, values in result.management.items()})
+    out.update({f"playbook {name}": values for name, values in result.playbooks.items()})
     table = signal_table(result, settings, models)
     c = table.consensus
     out["signal entry"] = table.entry.astype(np.float64)

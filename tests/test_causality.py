@@ -46,7 +46,13 @@ def synthetic(tmp_path_factory) -> tuple[Market, Settings]:
         folder,
     )
     config = load_config([ROOT / "config.json"], datadir=folder)
-    given_settings = load_settings({"market": records_files(folder).settings()})
+    on = {"enabled": True}
+    given_settings = load_settings(
+        {
+            "market": records_files(folder).settings(),
+            "playbooks": {"trend": on, "washout": on},
+        }
+    )
     return load_market(config, given_settings, "SOL/USDT:USDT"), given_settings
 
 
@@ -178,7 +184,7 @@ def test_the_synthetic_market_gets_a_clean_certificate(synthetic):
     assert not faults._reported
     # It spoke of every column, on every row.
     kinds = {group for group, *_ in summary(certificate)}
-    assert {"feature", "signal", "context", "management"} <= kinds
+    assert {"feature", "signal", "context", "management", "playbook"} <= kinds
     assert {f"vote {head.name}" for head in HEADS} <= kinds
     assert all(report.compared > 40 * 1600 for report in certificate.columns.values())
     votes = evaluate(market, configured).votes

@@ -36,7 +36,9 @@ def read_settings(config: dict[str, Any], timeframe: str) -> Settings:
         raise SettingsError(
             f"timeframe = {timeframe!r}: Quorum runs on {', '.join(BASE_TIMEFRAMES)}"
         )
-    return load_settings(config.get("quorum"))
+    settings = load_settings(config.get("quorum"))
+    settings.playbooks.refuse(timeframe)
+    return settings
 
 
 def settings_from_config(config: dict[str, Any], timeframe: str) -> Settings:

@@ -35,7 +35,7 @@ from quorum.pipeline import evaluate
 from quorum.rates import Rate, vote_rates
 from quorum.replay.link import records_files
 from quorum.settings import Settings
-from quorum.verify import STARTUP_TOLERANCE, Certificate, certify, summary
+from quorum.verify import PLAYBOOK_TOLERANCE, STARTUP_TOLERANCE, Certificate, certify, summary
 
 PairArgument = Annotated[str, typer.Argument(help="for example BTC/USDT:USDT")]
 PairsOption = Annotated[
@@ -171,7 +171,8 @@ def verify_command(
     if dirty:
         console.print(
             f"[bold red]not clean[/]: {dirty} pair(s) (start-up tolerance {STARTUP_TOLERANCE:g} "
-            "for features and readings, 0 for votes and signals)"
+            f"for features and readings, {PLAYBOOK_TOLERANCE:g} for playbooks, 0 for votes and "
+            "signals)"
         )
         raise typer.Exit(1)
     console.print("[bold green]clean[/]")

@@ -16,11 +16,14 @@ class Playbook(ABC):
     ----------
     name : str
         Also the entry tag of its trades.
+    published : tuple of str
+        The names of its columns.
     consensus : {"gate", "veto", "none"}
         Whether its entries need a quorum, are refused by one on the other side, or neither.
     """
 
     name: ClassVar[str]
+    published: ClassVar[tuple[str, ...]]
     consensus: ClassVar[Literal["gate", "veto", "none"]]
 
     @abstractmethod

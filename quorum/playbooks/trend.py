@@ -29,6 +29,7 @@ class Trend(Playbook):
     """Long what has a rising 4h forecast, at a weight of equity that follows its volatility."""
 
     name: ClassVar[str] = "trend"
+    published: ClassVar[tuple[str, ...]] = ("trend_forecast", "trend_volatility", "trend_weight")
     consensus: ClassVar[Literal["gate", "veto", "none"]] = "veto"
 
     def columns(self, market: Market) -> dict[str, Floats]:
@@ -37,10 +38,9 @@ class Trend(Playbook):
         ``trend_weight`` is NaN where the pair is not alive: :func:`shared_weights` makes target
         weights of the weights of all pairs.
         """
-        names = ("trend_forecast", "trend_volatility", "trend_weight")
         higher = market.higher.get("4h")
         if higher is None:
-            return {name: np.full(len(market), np.nan) for name in names}
+            return {name: np.full(len(market), np.nan) for name in self.published}
         close = higher.candles.close
         forecast = trend_forecast(close, PER_DAY)
         returns = np.full(len(close), np.nan)
@@ -51,7 +51,7 @@ class Trend(Playbook):
         weight = rising / 10.0 * TARGET_VOLATILITY / volatility * DIVERSIFICATION
         return {
             name: higher.align(values)
-            for name, values in zip(names, (forecast, volatility, weight), strict=True)
+            for name, values in zip(self.published, (forecast, volatility, weight), strict=True)
         }
 
 

@@ -29,6 +29,12 @@ class Washout(Playbook):
     """A resting bid for the next hour, in markets whose last closed day says that they rise."""
 
     name: ClassVar[str] = "washout"
+    published: ClassVar[tuple[str, ...]] = (
+        "washout_forecast",
+        "washout_sigma",
+        "washout_bid",
+        "washout_weight",
+    )
     consensus: ClassVar[Literal["gate", "veto", "none"]] = "none"
 
     def columns(self, market: Market) -> dict[str, Floats]:

@@ -11,12 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markets import candle_frame, full_market
 
+from quorum import faults
+from quorum.bot.host import read_settings
 from quorum.candles import candles_from_frame
-from quorum.errors import DataError
+from quorum.errors import DataError, SettingsError
+from quorum.pipeline import evaluate
 from quorum.playbooks import PLAYBOOKS
 from quorum.playbooks.forecast import trend_forecast
 from quorum.playbooks.trend import Trend, shared_weights
 from quorum.playbooks.washout import Washout
+from quorum.settings import Settings, load_settings
+from quorum.signals import publish
 
 
 def combined(rules: list[pd.Series]) -> pd.Series:
@@ -128,3 +133,53 @@ def test_a_washout_bid_is_refused_on_candles_that_are_not_hours():
     candles = candles_from_frame(candle_frame(50, timeframe="15m"), "15m")
     with pytest.raises(DataError, match="washout: needs 1h candles, got 15m"):
         Washout().columns(replace(full_market(50), candles=candles, higher={}))
+
+
+def with_on(*names: str) -> Settings:
+    return load_settings({"playbooks": {name: {"enabled": True} for name in names}})
+
+
+def test_only_the_columns_of_playbooks_that_are_on_are_published():
+    market = full_market(900)
+    own = {playbook.name: set(playbook.published) for playbook in PLAYBOOKS}
+    without = publish(evaluate(market, Settings()))
+    assert not (own["trend"] | own["washout"]) & set(without)
+    columns = publish(evaluate(market, with_on("washout")))
+    assert set(columns) - set(without) == own["washout"]
+    np.testing.assert_array_equal(columns["washout_bid"], Washout().columns(market)["washout_bid"])
+    assert set(publish(evaluate(market, with_on("trend", "washout")))) - set(without) == (
+        own["trend"] | own["washout"]
+    )
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda playbook: playbook.name)
+def test_a_playbook_names_the_columns_it_publishes(playbook):
+    assert tuple(playbook().columns(full_market(60))) == playbook.published
+
+
+def test_a_playbook_that_fails_knows_nothing_and_is_told_of_once(monkeypatch, caplog):
+    def broken(self, market):
+        raise ZeroDivisionError("broken")
+
+    monkeypatch.setattr(faults, "_reported", set())
+    monkeypatch.setattr(Trend, "columns", broken)
+    market = full_market(300)
+    for _ in range(2):
+        columns = evaluate(market, with_on("trend", "washout")).playbooks
+    assert np.isnan(columns["trend_weight"]).all()
+    assert np.isfinite(columns["washout_sigma"]).any()
+    assert caplog.text.count("ZeroDivisionError: broken") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "timeframe", "message"),
+    [
+        ("trend", "4h", r"quorum.playbooks.trend.enabled = True: .* timeframe = '4h'"),
+        ("washout", "15m", r"quorum.playbooks.washout.enabled = True: .* timeframe = '15m'"),
+    ],
+)
+def test_candles_a_playbook_cannot_work_with_are_refused_at_start(name, timeframe, message):
+    config = {"quorum": {"playbooks": {name: {"enabled": True}}}}
+    with pytest.raises(SettingsError, match=message):
+        read_settings(config, timeframe)
+    assert read_settings(config, "1h").enabled_playbooks()[0].name == name
