@@ -22,7 +22,7 @@ from quorum.bot.annotations import draw_annotations, trades_drawn
 from quorum.bot.candle_journal import candle_journal
 from quorum.bot.desk import Desk
 from quorum.bot.fast import spare_trade_copies
-from quorum.bot.host import bot_source, is_futures, settings_from_config
+from quorum.bot.host import bot_source, is_futures, settings_from_config, stop_holds_coins
 from quorum.bot.journal import keep_journal
 from quorum.bot.keeper import Keeper
 from quorum.bot.models import bot_models
@@ -117,6 +117,7 @@ class Quorum(IStrategy):
         """Connect the market data; keep a journal."""
         self.source = bot_source(self.dp, self.config, self.desk.settings)
         self.watch = Watch(self, self.desk)
+        self.keeper.levels_rest = not stop_holds_coins(self)
         self.notices = Notices(self.dp, self.desk)
         self.trainer = Trainer(self.config, self.desk.settings, self.models)
         keep_journal(self.desk, self.config)
@@ -248,12 +249,12 @@ class Quorum(IStrategy):
         return None if target is None else trade.calc_profit_ratio(target)
 
     def adjust_trade_position(
-        self, trade: Trade, current_time: datetime, **kwargs: Any
+        self, trade: Trade, current_time: datetime, current_exit_rate: float, **kwargs: Any
     ) -> tuple[float, str] | None:
         """Rungs of the ladder (spec P3), half out on a reversal (spec P4)."""
         if self.watch.must_close(trade) is not None:
             return None
-        return self.keeper.take_out(trade, current_time)
+        return self.keeper.take_out(trade, current_time, current_exit_rate)
 
     def custom_exit_price(
         self,

@@ -60,6 +60,17 @@ def is_futures(config: dict[str, Any]) -> bool:
     return bool(config.get("trading_mode", "spot") == TradingMode.FUTURES)
 
 
+def stop_holds_coins(strategy: Any) -> bool:
+    """Whether a running bot keeps its stops at an exchange that reserves the coins for them.
+
+    Spot exchanges do: while any exit rests there, the host has no stop in force.
+    """
+    running = strategy.config.get("runmode") in (RunMode.LIVE, RunMode.DRY_RUN)
+    if not running or not strategy.order_types.get("stoploss_on_exchange", False):
+        return False
+    return bool(strategy.dp._exchange.get_option("stoploss_blocks_assets", True))
+
+
 def series_on_disk(config: dict[str, Any]) -> Callable[[Series], bool]:
     """Return a test for what the data directory has."""
     datadir = Path(config["datadir"])

@@ -32,10 +32,18 @@ class Keeper:
     Parameters
     ----------
     desk : Desk
+
+    Attributes
+    ----------
+    levels_rest : bool
+        Whether levels of the ladder wait in the book. Where a stop at the exchange needs the
+        same coins, they do not: a level is taken at the market when price has reached it, so
+        that the stop stays in force until then.
     """
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
+        self.levels_rest = True
 
     @property
     def settings(self) -> ManagementSettings:
@@ -153,11 +161,12 @@ class Keeper:
             return None
         return signal.ladder[last]
 
-    def take_out(self, trade: Trade, at: datetime) -> tuple[float, str] | None:
+    def take_out(self, trade: Trade, at: datetime, rate: float) -> tuple[float, str] | None:
         """Return the stake to take out and the order's tag, None for nothing.
 
         A near reversal takes its part at the market; else the next rung of the ladder rests at
-        its price until it fills. Nothing while an exit may rest that the host does not know.
+        its price until it fills, or is taken at ``rate`` where none can rest. Nothing while an
+        exit may rest that the host does not know.
         """
         signal = self.desk.signal_of(trade)
         if signal is None or self.desk.unsettled:
@@ -168,18 +177,25 @@ class Keeper:
         rung = standing.rungs
         if trade.has_open_orders or rung >= len(signal.ladder) - 1:
             return None
+        if not self.levels_rest and standing.direction * (rate - signal.ladder[rung]) < 0:
+            return None
         share = rung_share(signal.ladder_shares, rung)
         return -trade.stake_amount * share, f"{LADDER_TAG}{rung + 1}"
 
     def exit_price(self, trade: Trade, proposed: float, tag: str | None) -> float:
-        """Return the price of an exit order: a rung's own, else the proposed one."""
+        """Return the price of an exit order: a rung's own where it rests, else the proposed."""
         signal = self.desk.signal_of(trade)
-        if signal is None or not (tag or "").startswith(LADDER_TAG):
+        if signal is None or not self.levels_rest or not (tag or "").startswith(LADDER_TAG):
             return proposed
         return signal.ladder[int((tag or "").removeprefix(LADDER_TAG)) - 1]
 
     def stale(self, order: Order, at: datetime) -> bool:
-        """Whether an exit order has waited long enough; a rung of the ladder rests."""
+        """Whether an exit order has waited long enough; a rung of the ladder rests.
+
+        Where it takes the place of the stop it is given one look: then the stop is back.
+        """
+        if not self.levels_rest:
+            return True
         if (order.ft_order_tag or "").startswith(LADDER_TAG):
             return False
         return (at - order.order_date_utc).total_seconds() / 60 >= self.settings.exit_patience

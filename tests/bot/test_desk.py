@@ -298,6 +298,28 @@ def kept(
     return Keeper(desk), trade
 
 
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_level_that_cannot_rest_is_taken_at_the_market_when_price_is_there(storage, side):
+    keeper, trade = kept(side)
+    level = keeper.desk.signal_of(trade).ladder[0]
+    at, before, there = CLOSED + timedelta(minutes=5), level - side * 0.25, level + side * 0.25
+    resting = keeper.take_out(trade, at, before)
+    assert resting is not None
+    assert keeper.exit_price(trade, before, resting[1]) == level
+    keeper.levels_rest = False
+    assert keeper.take_out(trade, at, before) is None
+    assert keeper.take_out(trade, at, there) == keeper.take_out(trade, at, level) == resting
+    assert keeper.exit_price(trade, there, resting[1]) == there
+
+
+@pytest.mark.parametrize("rests", [True, False])
+def test_an_exit_in_the_place_of_the_stop_is_given_one_look(storage, rests):
+    keeper, _ = kept(1)
+    keeper.levels_rest = rests
+    order = Order(ft_order_tag="ladder_1", order_date=CLOSED)
+    assert keeper.stale(order, CLOSED + timedelta(minutes=1)) is not rests
+
+
 @pytest.mark.parametrize(("side", "column", "far"), [(1, "high", 103.5), (-1, "low", 96.5)])
 def test_breakeven_comes_with_the_close_of_the_candle_that_gained(storage, side, column, far):
     keeper, trade = kept(side, **{column: far, "close": 100.0 + side})

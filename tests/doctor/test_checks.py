@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from doctor_setups import CONFIG, HOUR, NOW, PAIRS, Answers, changed, sound_setup, spans, worst
 
-from quorum.doctor import CHECKS, Level, Override, Setup, examine
+from quorum.doctor import CHECKS, Finding, Level, Override, Setup, examine
 from quorum.settings import load_settings
 
 
@@ -159,6 +159,19 @@ def test_order_types_are_judged(sound, types, level):
     values = {**sound.strategy.values, "order_types": {**CONFIG["order_types"], **types}}
     setup = replace(sound, strategy=replace(sound.strategy, values=values))
     assert worst(setup, "order types").level is level
+
+
+def test_a_stop_at_a_spot_exchange_is_named_with_what_it_costs_and_never_advised(sound):
+    def judged(at_exchange: bool) -> list[Finding]:
+        types = {**CONFIG["order_types"], "stoploss_on_exchange": at_exchange, "stoploss": "limit"}
+        values = {**sound.strategy.values, "order_types": types}
+        spot = changed(sound, trading_mode="spot", dry_run=False)
+        spot = replace(spot, strategy=replace(sound.strategy, values=values))
+        return [f for f in examine(spot) if f.check == "order types"]
+
+    (warning,) = [f for f in judged(True) if f.level is Level.WARNING]
+    assert "holds the coins" in warning.what
+    assert not [f for f in judged(False) if '"stoploss_on_exchange": true' in (f.fix or "")]
 
 
 def test_stops_that_only_the_bot_holds_are_worse_with_real_money(sound):

@@ -74,3 +74,46 @@ def test_live_orders_survive_the_bot_that_placed_them(datadir: Path, tmp_path: P
         assert sum(fills) == pytest.approx(sum(filled(trade, side)))
     # The host books one fee for all exits, and no funding with an order that was a stop.
     assert account["wallet"] - 100_000 == pytest.approx(trade["close_profit_abs"], abs=0.1)
+
+
+def test_a_spot_position_is_without_its_stop_for_no_longer_than_one_look(
+    datadir: Path, tmp_path: Path
+):
+    # On spot a stop and a resting exit want the same coins: levels must not rest.
+    config = {
+        "trading_mode": "spot",
+        "margin_mode": "",
+        "order_types": {
+            "stoploss": "limit",
+            "stoploss_on_exchange": True,
+            "stoploss_on_exchange_limit_ratio": 0.99,
+        },
+    }
+    begin = pd.Timestamp("2023-05-02 00:05")
+    with Drill(
+        tmp_path,
+        datadir,
+        str(begin),
+        orders=True,
+        mode="spot",
+        pairs=["ETH/USDT"],
+        throttle=600,
+        config=config,
+    ) as drill:
+        drill.start_bot()
+        seen = []
+        # A look comes every ten minutes, a sample just before one of them every half an hour.
+        for moment in pd.date_range(begin + pd.Timedelta(minutes=29), periods=96, freq="30min"):
+            drill.run_until(str(moment))
+            account = drill.account()
+            waiting = [order for order in account["orders"] if order["status"] == "NEW"]
+            held = account["coins"].get("ETH", 0.0)
+            seen.append((held, sum(o["quantity"] for o in waiting if o["stop_price"])))
+        (trade,) = drill.trades()
+    assert len(filled(trade, "sell")) >= 1
+    held = [(coins, abs(coins - stopped) < 0.01) for coins, stopped in seen if coins > 0.01]
+    assert len({coins for coins, _ in held}) >= 2, "a part of it went"
+    bare = [number for number, (_, stopped) in enumerate(held) if not stopped]
+    # The looks after which an order had just filled: the host places the stop at the next.
+    assert len(bare) <= 2
+    assert all(number + 1 not in bare for number in bare)
