@@ -131,7 +131,9 @@ class AccountReader:
         if not wallets.get_total(self._currency) and (self._futures or not trades):
             return math.nan
         if self._futures:
-            return float(wallets.get_total(self._currency))
+            # Funding is settled into the wallet while it still floats in the trade's account.
+            floating = sum(_open_funding(t) for t in trades)
+            return float(wallets.get_total(self._currency)) - floating
         return float(wallets.get_free(self._currency)) + sum(t.stake_amount for t in trades)
 
     def _read_closed(self) -> tuple[ClosedPosition, ...]:

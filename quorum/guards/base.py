@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -80,6 +81,9 @@ class Ledger:
     last_at, equity, initial, peak
         The last observation, the balance the account began with, the highest equity since the
         guards were armed.
+    funded, flow
+        The money in the account that is not from trading, at the last observation; the product
+        of the factors by which what was paid in or out has moved the account since the first.
     day_start, day_open, day_stopped
         The local day, its opening equity, whether its loss limit was reached.
     week_start, week_peak, week_stopped
@@ -100,6 +104,8 @@ class Ledger:
     equity: float | None = None
     initial: float | None = None
     peak: float | None = None
+    funded: float | None = None
+    flow: float = 1.0
     day_start: float | None = None
     day_open: float | None = None
     day_stopped: bool = False
@@ -245,6 +251,37 @@ class Guard(ABC, Generic[S]):
     @abstractmethod
     def limits(self, ledger: Ledger) -> tuple[Limit, ...]:
         """Return every limit with what is used of it."""
+
+
+#: Amounts of the ledger that money paid in or out moves as it moves the equity.
+FUNDED_WITH = ("equity", "initial", "peak", "day_open", "week_peak")
+
+
+def move_with_funds(ledger: Ledger, account: AccountState) -> float:
+    """Move what the ledger measures losses from with money paid in or out (spec G5).
+
+    Everything is scaled by what the payment did to the equity, so that a loss of so many
+    percent stays one: neither a payment nor the order of payments and losses changes it.
+
+    Returns
+    -------
+    float
+        What was paid in since the last observation, negative paid out, quote currency.
+    """
+    before, ledger.funded = ledger.funded, account.initial
+    if before is None or math.isclose(account.initial, before, rel_tol=GRACE, abs_tol=GRACE):
+        return 0.0
+    paid = account.initial - before
+    if account.equity <= paid:
+        # Nothing was left to scale: the account begins anew.
+        ledger.equity = ledger.initial = ledger.peak = ledger.day_open = ledger.week_peak = None
+        return paid
+    factor = account.equity / (account.equity - paid)
+    ledger.flow *= factor
+    for name in FUNDED_WITH:
+        amount = getattr(ledger, name)
+        setattr(ledger, name, None if amount is None else amount * factor)
+    return paid
 
 
 def reached(used: float, limit: float) -> bool:

@@ -26,7 +26,10 @@ class DrawdownRules(GuardTier):
         80.0, gt=0, le=100, description="used part of the total allowance that ends entries [%]"
     )
     initial_balance: float | None = Field(
-        None, gt=0, description="balance the rules are of, else the account's first [quote units]"
+        None,
+        gt=0,
+        description="balance the rules are of, else the account's first; money paid in or out "
+        "moves it [quote units]",
     )
 
 
@@ -36,7 +39,8 @@ class DrawdownGuard(Guard[DrawdownRules]):
     name = "drawdown"
 
     def _initial(self, ledger: Ledger) -> float | None:
-        return self.settings.initial_balance or ledger.initial
+        stated = self.settings.initial_balance
+        return ledger.initial if stated is None else stated * ledger.flow
 
     def _left(self, ledger: Ledger) -> tuple[float, float, float, float] | None:
         """Return loss of the day, its allowance, loss at all, its allowance; quote currency."""

@@ -25,6 +25,7 @@ from quorum.guards.base import (
     Reason,
     State,
     Transition,
+    move_with_funds,
 )
 from quorum.guards.calendar import Calendar
 from quorum.guards.day import DayGuard
@@ -38,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds the clock may go back without suspicion: two callers rarely see the same instant.
 CLOCK_TOLERANCE = 60.0
+#: Payments under this share of the equity are not told: fees and funding settle in such steps.
+WORTH_TELLING = 0.001
 
 
 class Guards:
@@ -173,10 +176,18 @@ class Guards:
             text = f"the time is {_iso(at)}, after it was {_iso(last)}"
             self.fault = Reason.CLOCK_BACKWARDS, text
         now = at if last is None else max(at, last)
+        paid = move_with_funds(ledger, account)
+        if abs(paid) >= WORTH_TELLING * equity:
+            logger.warning(
+                "%.2f paid %s: peak, day, week and rules are measured with it, only trading is a "
+                "loss",
+                abs(paid),
+                "in" if paid > 0 else "out",
+            )
         day, week = self.calendar.day_start(now), self.calendar.week_start(now)
         # Who was not there when the day began takes the last equity known before, if higher.
         known = equity if ledger.equity is None else max(equity, ledger.equity)
-        if ledger.day_start is None or day > ledger.day_start:
+        if ledger.day_start is None or day > ledger.day_start or ledger.day_open is None:
             ledger.day_start, ledger.day_stopped = day, False
             ledger.day_open = equity if now == day else known
         if ledger.week_start is None or week > ledger.week_start:

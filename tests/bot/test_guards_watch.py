@@ -196,6 +196,20 @@ def test_live_the_balance_is_what_the_exchange_says(storage):
     assert share.equity == 810.0
 
 
+def test_live_funding_that_the_exchange_has_settled_counts_once(storage):
+    # 5,000 before it; 12 of funding are out of the wallet and still float in the trade.
+    open_trade(fee=0.0, funding_fees=-12.0, funding_fee_running=-12.0)
+    wallets = SimpleNamespace(get_total=lambda c: 4988.0, get_free=lambda c: 4000.0)
+    config = {
+        "stake_currency": "USDT",
+        "dry_run": False,
+        "runmode": RunMode.LIVE,
+        "trading_mode": "futures",
+    }
+    state = read_account(wallets, lambda *_: 100.0, BEGIN, config)
+    assert (state.initial, state.balance, state.equity) == (5000.0, 5000.0, 4988.0)
+
+
 def test_a_price_that_is_not_known_leaves_the_equity_unknown(storage):
     open_trade()
     assert math.isnan(reader({SOL: math.nan}).read(BEGIN).equity)
