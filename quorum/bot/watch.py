@@ -20,6 +20,7 @@ from quorum.account import AccountState, OpenPosition
 from quorum.bot.account import AccountReader, LastCloses
 from quorum.bot.desk import Desk
 from quorum.bot.guard_store import durable_store
+from quorum.bot.host import compares_trades
 from quorum.bot.keeper import anchor_stops
 from quorum.bot.notices import say
 from quorum.bot.strays import Strays
@@ -331,8 +332,11 @@ class Watch:
     def account_of(self, pair: str, at: datetime, capital: float, min_order: float) -> Account:
         """Return what the signal of a pair needs to know of the account (spec S, G4).
 
-        An account that cannot be read has no capital: the entry is refused.
+        An account that cannot be read has no capital: the entry is refused. Trades that are
+        compared one by one know of no others.
         """
+        if compares_trades(self._strategy.config):
+            return Account(capital, min_order)
         try:
             state = self.account.read(at)
             returns, peers = self._desk.history(pair, at, state)

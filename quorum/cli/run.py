@@ -32,8 +32,6 @@ from quorum.replay.synthetic import SyntheticSettings, make_market
 USER_DATA = Path("user_data")
 SYNTHETIC = USER_DATA / "data" / "synthetic"
 RECORDED = USER_DATA / "data" / "recorded"
-#: Commands of the host that look for bias trade by trade.
-ANALYSIS_COMMANDS = ("lookahead-analysis", "recursive-analysis")
 
 
 @command("market")
@@ -137,22 +135,15 @@ def write_overlay(
     datadir: Path,
     mode: TradingMode,
     pairs: Sequence[str] | None = None,
-    command: str = "",
 ) -> Path:
     """Write the configuration that leads stock freqtrade to the local exchange.
 
-    Records files that lie beside the candles are named in it. For the host's analysis commands
-    the guards are off: they compare single trades, and what the account refuses is no bias.
+    Records files that lie beside the candles are named in it.
     """
     overlay = exchange.config_overlay(mode, pairs)
-    section: dict[str, Any] = {}
     records = records_files(datadir.absolute()).settings()
     if records:
-        section["market"] = records
-    if command in ANALYSIS_COMMANDS:
-        section["guards"] = {"preset": "off"}
-    if section:
-        overlay["quorum"] = section
+        overlay["quorum"] = {"market": records}
     path = folder / "local-exchange.json"
     path.write_text(json.dumps(overlay, indent=1), encoding="utf-8")
     return path
@@ -185,9 +176,8 @@ def run_freqtrade(
         Whether the host's tables go to the terminal, or to the log too.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        command, *options = arguments
-        overlay = write_overlay(Path(temporary), exchange, datadir, mode, pairs, command)
-        call = [sys.executable, "-m", "freqtrade", command, *options, "--datadir", str(datadir)]
+        overlay = write_overlay(Path(temporary), exchange, datadir, mode, pairs)
+        call = [sys.executable, "-m", "freqtrade", *arguments, "--datadir", str(datadir)]
         for layer in (*configs, overlay):
             call += ["--config", str(layer)]
         if log is None:

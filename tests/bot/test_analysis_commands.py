@@ -16,6 +16,7 @@ from freqtrade.optimize.backtesting import Backtesting
 from freqtrade.persistence import Trade
 from freqtrade.util import get_progress_tracker
 
+from quorum.bot.host import read_settings
 from quorum.replay.exchange import ExchangeServer
 
 STRATEGY = {"name": "Quorum", "location": ROOT / "strategies/quorum_strategy.py"}
@@ -66,6 +67,33 @@ def test_lookahead_analysis_finds_no_bias(configured):
     assert not found.has_bias
     assert found.false_entry_signals == found.false_exit_signals == 0
     assert found.false_indicators == []
+
+
+#: Everything that lets one trade of an account refuse another.
+DEPENDENT = {"guards": {"preset": "conservative"}, "sizing": {"method": "elite"}}
+
+
+def test_what_the_account_refuses_is_no_bias(configured, monkeypatch):
+    changes = {**TRADES, "quorum": DEPENDENT}
+    analysis = lookahead(configured(**changes))
+    found = analysis.current_analysis
+    assert found.total_signals >= 6
+    assert not found.has_bias
+    # The same command unknown: trades are missing for what stands elsewhere in the account.
+    for module in ("host", "watch"):
+        monkeypatch.setattr(f"quorum.bot.{module}.compares_trades", lambda config: False)
+    dependent = lookahead(configured(**changes))
+    trades = [len(a.full_varHolder.result["results"]) for a in (analysis, dependent)]
+    assert trades[0] > trades[1]
+
+
+@pytest.mark.parametrize("mode", [RunMode.LIVE, RunMode.DRY_RUN])
+def test_the_guards_of_a_running_bot_stay_whatever_its_configuration_holds(mode):
+    config = {"targeted_trade_amount": 20, "runmode": mode}
+    assert read_settings(config, "1h").guards.day.enabled
+    assert not read_settings(
+        {**config, "runmode": RunMode.UTIL_NO_EXCHANGE}, "1h"
+    ).guards.day.enabled
 
 
 def test_lookahead_analysis_finds_the_bias_of_a_desk_that_peeks(configured, monkeypatch):
