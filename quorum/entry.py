@@ -244,7 +244,7 @@ def draw_up(
     c, band = table.consensus, Band(int(table.band[row]))
     context = adjust(table, row, settings)
     stop_factor = context.facts.get("stop_factor", 1.0)
-    exits = plan_exits(table.row(row), direction, entry, band, settings.exits, stop_factor)
+    exits = plan_exits(table.columns, row, direction, entry, band, settings.exits, stop_factor)
     size = _size(table, row, pair, entry, exits, context, account, settings.sizing)
     ladder, shares = merge_rungs(exits.targets, exits.shares, size.notional, account.min_order)
     expectation = table.expectation(row)

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from quorum.consensus import Band
 from quorum.entry import adjust
 from quorum.exits import plan_exits
 from quorum.heads import HEADS
@@ -189,10 +188,11 @@ def _add_entry(
         return False
     context = adjust(table, row, settings)
     exits = plan_exits(
-        table.row(row),
+        table.columns,
+        row,
         direction,
         entry.price,
-        Band(int(table.band[row])),
+        int(table.band[row]),
         settings.exits,
         context.facts.get("stop_factor", 1.0),
     )

@@ -8,26 +8,32 @@ from quorum.exits.ladder import (
     ladder_prices,
     ladder_shares,
 )
-from quorum.exits.plan import EXIT_COLUMNS, ExitPlan, ExitSettings, levels_of, plan_exits
-from quorum.exits.stops import Level, Stop, StopSettings, atr_stop, place_stop, structure_stop
-from quorum.exits.targets import TargetSettings, target_price
+from quorum.exits.plan import (
+    EXIT_COLUMNS,
+    ExitPlan,
+    ExitPlans,
+    ExitSettings,
+    plan_exits,
+    plan_many,
+)
+from quorum.exits.stops import Stops, StopSettings, levels_of, place_stops
+from quorum.exits.targets import TargetSettings, target_prices
 
 __all__ = [
     "EXIT_COLUMNS",
     "FIRST_TARGET_UNDER_MIN_RR",
     "ExitPlan",
+    "ExitPlans",
     "ExitSettings",
     "LadderSettings",
-    "Level",
-    "Stop",
     "StopSettings",
+    "Stops",
     "TargetSettings",
-    "atr_stop",
     "ladder_prices",
     "ladder_shares",
     "levels_of",
-    "place_stop",
+    "place_stops",
     "plan_exits",
-    "structure_stop",
-    "target_price",
+    "plan_many",
+    "target_prices",
 ]

@@ -15,17 +15,20 @@ so a swing nearer than 2 R lets no trade through unless ``min_first`` is lowered
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
+import numpy as np
+from numba import njit
 from pydantic import Field, model_validator
 
-from quorum.exits.stops import Level
 from quorum.section import Section
+from quorum.typing import Bools, Floats, Ints
 
 #: Reason code of a refused trade.
 FIRST_TARGET_UNDER_MIN_RR = "first_target_under_min_rr"
+#: Rungs of a ladder at most.
+RUNGS = 3
 #: Ratios are quotients of prices: 2 R may come out as 1.9999999999.
 GRACE = 1e-9
 
@@ -59,65 +62,108 @@ class LadderSettings(Section):
 
 
 def ladder_prices(
-    entry: float,
-    stop: float,
-    target: float,
-    levels: Sequence[Level],
+    entry: Floats,
+    stop: Floats,
+    target: Floats,
+    levels: Floats,
     settings: LadderSettings,
     margin: float = 0.0,
-) -> tuple[float, ...]:
+) -> Floats:
     """Return the prices of the rungs, nearest first.
 
     Parameters
     ----------
-    entry, stop : float
+    entry, stop : ndarray of shape (n_entries,), float64
         Prices; their order tells the direction.
-    target : float
-        Price of the R:R target (P2).
-    levels : sequence of Level
-        Resistances of a long, supports of a short, in any order.
+    target : ndarray of shape (n_entries,), float64
+        Prices of the R:R targets (P2).
+    levels : ndarray of shape (n_entries, n_levels), float64
+        Prices of resistances of longs, supports of shorts, in any order; NaN where unknown.
     settings : LadderSettings
     margin : float, default 0
         How far before its level a rung stands [%].
 
+    Returns
+    -------
+    ndarray of shape (n_entries, 3), float64
+        NaN where there is no rung; after the first none lies under zero.
+
     Raises
     ------
     ValueError
-        If the stop is at the entry.
+        If a stop is at its entry.
     """
-    risk = abs(entry - stop)
-    if risk == 0:
-        raise ValueError(f"ladder: stop {stop} is at the entry")
-    direction = 1 if stop < entry else -1
-    farthest = settings.scale[-1]
-    reach = sorted(
-        direction * (level.price * (1 - direction * margin / 100) - entry) / risk
-        for level in levels
-    )
-    reach = [ratio for ratio in reach if 0 < ratio <= farthest]
-    if settings.first == "target":
-        rungs = [direction * (target - entry) / risk]
-    else:
-        rungs = [reach[0] if reach else settings.scale[0]]
-    first = rungs[0]
-    for planned in settings.scale[1:]:
-        part = (planned - settings.scale[0]) / (farthest - settings.scale[0])
-        beyond = (ratio for ratio in reach if ratio >= rungs[-1] + settings.min_step)
-        rung = next(beyond, max(first + part * (farthest - first), rungs[-1] + settings.min_step))
-        if rung <= farthest + GRACE:
-            rungs.append(rung)
-    prices = [entry + direction * rung * risk for rung in rungs]
-    if settings.first == "target":
-        prices[0] = target
-    return tuple(price for price in prices if price > 0)
+    for i in np.flatnonzero(stop == entry):
+        raise ValueError(f"ladder: stop {stop[i]} is at the entry")
+    first = target if settings.first == "target" else np.full(len(entry), np.nan)
+    rungs = np.full((len(entry), RUNGS), np.nan)
+    _climb(entry, stop, first, levels, settings.scale, settings.min_step, margin, rungs)
+    return rungs
 
 
-def ladder_shares(rungs: int, settings: LadderSettings) -> tuple[float, ...]:
-    """Return the parts taken out at each rung, together 1; the last takes the rest."""
-    shares = [share / 100 for share in settings.shares]
-    return (*shares[: rungs - 1], sum(shares[rungs - 1 :]))
+@njit(cache=True)
+def _climb(
+    entry: Floats,
+    stop: Floats,
+    first: Floats,
+    levels: Floats,
+    scale: tuple[float, float, float],
+    min_step: float,
+    margin: float,
+    rungs: Floats,
+) -> None:
+    """Write the rungs' prices; ``first`` is the price of the first, NaN for the next level's."""
+    farthest = scale[-1]
+    for i in range(len(entry)):
+        risk, d = abs(entry[i] - stop[i]), 1.0 if stop[i] < entry[i] else -1.0
+        reach = d * (levels[i] * (1 - d * margin / 100) - entry[i]) / risk
+        if np.isfinite(first[i]):
+            begin = d * (first[i] - entry[i]) / risk
+            rungs[i, 0] = first[i]
+        else:
+            begin = _next(reach, 0.0, farthest)
+            begin = begin if np.isfinite(begin) else scale[0]
+            rungs[i, 0] = entry[i] + d * begin * risk
+        count, last = 1, begin
+        for planned in scale[1:]:
+            part = (planned - scale[0]) / (farthest - scale[0])
+            rung = _next(reach, last + min_step, farthest)
+            if not np.isfinite(rung):
+                rung = max(begin + part * (farthest - begin), last + min_step)
+            if rung > farthest + GRACE:
+                continue
+            last, price = rung, entry[i] + d * rung * risk
+            if price > 0:
+                rungs[i, count] = price
+                count += 1
 
 
-def ladder_veto(risk_reward: float, settings: LadderSettings) -> str | None:
-    """Return why a first rung at ``risk_reward`` refuses the trade, None if it does not."""
-    return FIRST_TARGET_UNDER_MIN_RR if risk_reward < settings.min_first - GRACE else None
+@njit(cache=True)
+def _next(reach: Floats, least: float, most: float) -> float:
+    """Return the smallest ratio over zero within limits, infinite for none."""
+    found = np.inf
+    for ratio in reach:
+        if ratio > 0 and least <= ratio <= most and ratio < found:
+            found = ratio
+    return found
+
+
+def ladder_shares(rungs: Ints, settings: LadderSettings) -> Floats:
+    """Return the parts taken out at each of so many rungs; the last takes the rest.
+
+    Returns
+    -------
+    ndarray of shape (n_entries, 3), float64
+        Together 1 in each row, 0 where there is no rung.
+    """
+    shares = np.array(settings.shares) / 100
+    rest = np.array([sum(shares[rung:]) for rung in range(RUNGS)])
+    rung, last = np.arange(RUNGS), rungs[:, None] - 1
+    taken: Floats = np.where(rung < last, shares, np.where(rung == last, rest, 0.0))
+    return taken
+
+
+def pays_too_little(risk_reward: Floats, settings: LadderSettings) -> Bools:
+    """Whether a first rung at ``risk_reward`` refuses the trade."""
+    too_little: Bools = risk_reward < settings.min_first - GRACE
+    return too_little

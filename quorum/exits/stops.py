@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+import numpy as np
+from numba import njit
 from pydantic import Field
 
+from quorum.features.level_search import LEVELS
 from quorum.section import Section
+from quorum.typing import Bools, Floats, Ints
 
 #: What a stop stands behind.
 STRUCTURE, ATR = "structure", "atr"
+#: What is known of a level: where its zone lies, the zone's far end as seen from the price, 0-1.
+PRICE, EDGE, STRENGTH = range(3)
 
 
 class StopSettings(Section):
@@ -40,48 +45,40 @@ class StopSettings(Section):
     )
 
 
-class Level(NamedTuple):
-    """A support or resistance.
+class Stops(NamedTuple):
+    """Stop prices, and whether each stands behind structure or by ATR; shape (n_entries,)."""
 
-    Attributes
-    ----------
-    price : float
-        Where the zone lies.
-    edge : float
-        Its far end as seen from the price: under a support, over a resistance.
-    strength : float
-        0-1.
+    price: Floats
+    structural: Bools
+
+
+def levels_of(columns: Mapping[str, Floats], rows: Ints, side: str) -> Floats:
+    """Return the levels of one side (``"support"``, ``"resistance"``) that rows know.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, LEVELS, 3), float64
+        Price, edge and strength; all NaN where one of them is missing.
     """
-
-    price: float
-    edge: float
-    strength: float
-
-
-class Stop(NamedTuple):
-    """A stop price, and what it stands behind (``"structure"`` or ``"atr"``)."""
-
-    price: float
-    kind: str
+    levels = np.full((len(rows), LEVELS, 3), np.nan)
+    for i in range(LEVELS):
+        for k, what in enumerate(("", "_edge", "_strength")):
+            column = columns.get(f"{side}{what}_{i + 1}")
+            if column is not None:
+                levels[:, i, k] = column[rows]
+    levels[~np.isfinite(levels).all(axis=2)] = np.nan
+    return levels
 
 
-def atr_stop(entry: float, atr: float, direction: int, settings: StopSettings) -> float:
-    """Return the stop price ``atr_multiple`` ATR against the trade, never wider than max risk.
-
-    Raises
-    ------
-    ValueError
-        If entry or ATR is not a positive number.
-    """
-    _check(entry, atr)
-    distance = min(settings.atr_multiple * atr, settings.max_risk / 100 * entry)
-    return entry - direction * distance
-
-
-def structure_stop(
-    entry: float, atr: float, direction: int, levels: Sequence[Level], settings: StopSettings
-) -> Stop:
-    """Return the stop beyond the nearest strong level behind the trade, else the ATR stop.
+def place_stops(
+    entry: Floats,
+    atr: Floats,
+    direction: Floats,
+    levels: Floats,
+    settings: StopSettings,
+    factor: Floats,
+) -> Stops:
+    """Return where entries are stopped (spec P1).
 
     1. Of the levels on the losing side of the entry, nearest first, those stronger than
        ``min_strength`` count.
@@ -89,67 +86,92 @@ def structure_stop(
     3. A level right at the price would put it within the noise (``min_atr``): the next one is
        tried.
     4. A stop wider than max risk is not taken; it would have to stand in front of its level.
+    5. Without a level, or by the method ``"atr"``, it stands ``atr_multiple`` ATR against the
+       trade, never wider than max risk.
+    6. Its distance is multiplied by ``factor``. One under one (tighter stops in a risky market
+       phase) may bring it in front of its level; one over one never makes it wider than max risk.
 
     Parameters
     ----------
-    entry, atr : float
-    direction : int
-        +1 long, -1 short.
-    levels : sequence of Level
-        Supports of a long, resistances of a short, in any order.
+    entry, atr, direction, factor : ndarray of shape (n_entries,), float64
+        Direction +1 long, -1 short.
+    levels : ndarray of shape (n_entries, n_levels, 3), float64
+        Supports of longs, resistances of shorts, in any order; NaN where unknown.
     settings : StopSettings
 
     Raises
     ------
     ValueError
-        If entry or ATR is not a positive number.
+        If an entry, ATR or factor is not a positive number.
     """
-    _check(entry, atr)
-    behind = [
-        level
-        for level in levels
-        if direction * (entry - level.price) > 0 and level.strength > settings.min_strength
-    ]
-    for level in sorted(behind, key=lambda level: direction * (entry - level.price)):
-        price = level.edge * (1 - direction * settings.margin / 100)
-        distance = direction * (entry - price)
-        if distance > settings.max_risk / 100 * entry:
-            break
-        if distance > 0 and distance >= settings.min_atr * atr:
-            return Stop(price, STRUCTURE)
-    return Stop(atr_stop(entry, atr, direction, settings), ATR)
+    for i in np.flatnonzero(~(_positive(entry) & _positive(atr))):
+        raise ValueError(f"stop: entry {entry[i]} and ATR {atr[i]} must be positive")
+    for i in np.flatnonzero(~_positive(factor)):
+        raise ValueError(f"stop: factor {factor[i]} must be positive")
+    structural = np.full(len(entry), settings.method == STRUCTURE)
+    price = np.empty(len(entry))
+    s = settings
+    limits = (s.min_strength, s.margin, s.min_atr, s.atr_multiple, s.max_risk)
+    _place(entry, atr, direction, levels, factor, limits, price, structural)
+    return Stops(price, structural)
 
 
-def place_stop(
+def _positive(values: Floats) -> Bools:
+    positive: Bools = np.isfinite(values) & (values > 0)
+    return positive
+
+
+@njit(cache=True)
+def _place(
+    entry: Floats,
+    atr: Floats,
+    direction: Floats,
+    levels: Floats,
+    factor: Floats,
+    limits: tuple[float, float, float, float, float],
+    price: Floats,
+    structural: Bools,
+) -> None:
+    """Write the stops; ``structural`` says which may stand behind structure, then which do."""
+    min_strength, margin, min_atr, atr_multiple, max_risk = limits
+    for i in range(len(entry)):
+        d, widest = direction[i], max_risk / 100 * entry[i]
+        stop = np.nan
+        if structural[i]:
+            nearest = min_atr * atr[i]
+            stop = _behind(entry[i], d, levels[i], min_strength, margin, nearest, widest)
+        structural[i] = np.isfinite(stop)
+        if not structural[i]:
+            stop = entry[i] - d * min(atr_multiple * atr[i], widest)
+        if factor[i] != 1.0:
+            stop = entry[i] - d * min(factor[i] * abs(entry[i] - stop), widest)
+        price[i] = stop
+
+
+@njit(cache=True)
+def _behind(
     entry: float,
-    atr: float,
-    direction: int,
-    levels: Sequence[Level],
-    settings: StopSettings,
-    factor: float = 1.0,
-) -> Stop:
-    """Return the stop by the method of the settings, its distance times ``factor``.
-
-    A factor under one (tighter stops in a risky market phase) may bring a structure stop in
-    front of its level; one over one never makes it wider than max risk.
-
-    Raises
-    ------
-    ValueError
-        If entry, ATR or factor is not a positive number.
-    """
-    if not (math.isfinite(factor) and factor > 0):
-        raise ValueError(f"stop: factor {factor} must be positive")
-    if settings.method == ATR:
-        stop = Stop(atr_stop(entry, atr, direction, settings), ATR)
-    else:
-        stop = structure_stop(entry, atr, direction, levels, settings)
-    if factor == 1.0:
-        return stop
-    distance = min(factor * abs(entry - stop.price), settings.max_risk / 100 * entry)
-    return Stop(entry - direction * distance, stop.kind)
-
-
-def _check(entry: float, atr: float) -> None:
-    if not (math.isfinite(entry) and entry > 0 and math.isfinite(atr) and atr > 0):
-        raise ValueError(f"stop: entry {entry} and ATR {atr} must be positive")
+    d: float,
+    levels: Floats,
+    min_strength: float,
+    margin: float,
+    nearest: float,
+    widest: float,
+) -> float:
+    """Return the stop beyond the nearest level that carries one, NaN for none."""
+    tried = levels[:, STRENGTH] <= min_strength
+    for _ in range(len(levels)):
+        at, away = -1, np.inf
+        for j in range(len(levels)):
+            if not tried[j] and 0 < d * (entry - levels[j, PRICE]) < away:
+                at, away = j, d * (entry - levels[j, PRICE])
+        if at < 0:
+            break
+        tried[at] = True
+        stop = levels[at, EDGE] * (1 - d * margin / 100)
+        distance = d * (entry - stop)
+        if distance > widest:
+            break
+        if distance > 0 and distance >= nearest:
+            return float(stop)
+    return np.nan

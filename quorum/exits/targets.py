@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from quorum.consensus import Band
 from quorum.section import Section
+from quorum.typing import Floats
 
 
 class TargetSettings(Section):
@@ -31,20 +34,22 @@ class TargetSettings(Section):
             )
         return self
 
-    def ratio(self, band: Band) -> float:
-        """Return the R:R of a confidence band."""
+    def ratios(self, band: NDArray[np.integer[Any]]) -> Floats:
+        """Return the R:R of confidence bands."""
         very_high, high, medium = self.risk_reward
-        return {Band.VERY_HIGH: very_high, Band.HIGH: high}.get(band, medium)
+        by_band = {Band.VERY_HIGH: very_high, Band.HIGH: high}
+        ratios: Floats = np.array([by_band.get(band, medium) for band in Band])[band]
+        return ratios
 
 
-def target_price(
-    entry: float,
-    stop: float,
-    band: Band,
-    swing: float,
+def target_prices(
+    entry: Floats,
+    stop: Floats,
+    band: NDArray[np.integer[Any]],
+    swing: Floats,
     settings: TargetSettings,
-) -> float:
-    """Return the target price (spec P2).
+) -> Floats:
+    """Return the target prices of entries (spec P2).
 
     1. The band's multiple of the stop distance.
     2. If a confirmed swing lies nearer, stand a margin before it.
@@ -52,25 +57,27 @@ def target_price(
 
     Parameters
     ----------
-    entry, stop : float
+    entry, stop : ndarray of shape (n_entries,), float64
         Prices; their order tells the direction.
-    band : Band
-    swing : float
+    band : ndarray of shape (n_entries,), integer
+        Values of ``Band``.
+    swing : ndarray of shape (n_entries,), float64
         Nearest confirmed swing beyond the entry in the trade's direction, NaN for none.
     settings : TargetSettings
 
     Raises
     ------
     ValueError
-        If the stop is at the entry.
+        If a stop is at its entry.
     """
-    risk = abs(entry - stop)
-    if risk == 0:
-        raise ValueError(f"target: stop {stop} is at the entry")
-    direction = 1 if stop < entry else -1
-    ratio = settings.ratio(band)
-    if math.isfinite(swing) and direction * (swing - entry) > 0:
-        before = swing * (1 - direction * settings.swing_margin / 100)
-        ratio = min(ratio, direction * (before - entry) / risk)
-    ratio = min(max(ratio, settings.min_risk_reward), settings.max_risk_reward)
-    return entry + direction * ratio * risk
+    risk = np.abs(entry - stop)
+    for i in np.flatnonzero(risk == 0):
+        raise ValueError(f"target: stop {stop[i]} is at the entry")
+    d = np.where(stop < entry, 1.0, -1.0)
+    before = d * (swing * (1 - d * settings.swing_margin / 100) - entry) / risk
+    # Nothing is nearer than an unknown swing.
+    nearer = np.where(d * (swing - entry) > 0, before, np.inf)
+    ratio = np.minimum(settings.ratios(band), nearer)
+    ratio = np.clip(ratio, settings.min_risk_reward, settings.max_risk_reward)
+    target: Floats = entry + d * ratio * risk
+    return target

@@ -15,7 +15,7 @@ from quorum.signals import SignalTable
 from quorum.simulation import follow
 from quorum.simulation.context import Context, read_context
 from quorum.simulation.inputs import market_matrix, rules_of
-from quorum.simulation.plans import Plans, merge_small
+from quorum.simulation.rungs import merge_small
 from quorum.simulation.trades import Asked, Outcomes, ask, outcomes
 from quorum.simulation.venue import Venue
 from quorum.sizing import SizeRequest
@@ -121,15 +121,6 @@ class Book:
 
 def _taken(asked: Asked, entries: Ints) -> Asked:
     """Return some of what is asked."""
-    p = asked.plans
-    plans = Plans(
-        p.stop[entries],
-        p.risk_reward[entries],
-        p.targets[entries],
-        p.shares[entries],
-        p.rungs[entries],
-        p.too_near[entries],
-    )
     return replace(
         asked,
         rows=asked.rows[entries],
@@ -137,7 +128,7 @@ def _taken(asked: Asked, entries: Ints) -> Asked:
         prices=asked.prices[entries],
         waits=asked.waits[entries],
         lots=asked.lots[entries],
-        plans=plans,
+        plans=asked.plans.take(entries),
     )
 
 

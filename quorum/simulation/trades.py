@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from quorum.candles import Candles
 from quorum.context.zones import Zones, entry_price
 from quorum.errors import DataError
-from quorum.exits.ladder import FIRST_TARGET_UNDER_MIN_RR
+from quorum.exits import FIRST_TARGET_UNDER_MIN_RR, ExitPlans, plan_many
 from quorum.exits.management import REVERSAL_EXIT, STOP_PASSED, TIME_STOP
 from quorum.settings import Settings
 from quorum.signals import SignalTable
 from quorum.simulation import follow
 from quorum.simulation.context import STRATEGIES, Context, read_context
 from quorum.simulation.inputs import market_matrix, rules_of
-from quorum.simulation.plans import Plans, merge_small, plan_many
+from quorum.simulation.rungs import merge_small
 from quorum.simulation.venue import Venue
 from quorum.typing import Bools, Floats, Ints
 
@@ -122,7 +122,7 @@ class Asked:
     rows, directions, prices : ndarray of shape (n_entries,)
     waits : ndarray of shape (n_entries,), bool
         Whether the entry is a limit that waits for its price.
-    plans : Plans
+    plans : ExitPlans
     trailing : float
         Distance of the trailing stop that the sizing asks for, NaN for none.
     lots : ndarray of shape (n_entries,), float64
@@ -133,7 +133,7 @@ class Asked:
     directions: NDArray[np.int8]
     prices: Floats
     waits: Bools
-    plans: Plans
+    plans: ExitPlans
     trailing: float
     lots: Floats
 

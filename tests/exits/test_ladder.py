@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,23 +15,56 @@ from quorum.consensus import Band
 from quorum.exits import (
     EXIT_COLUMNS,
     FIRST_TARGET_UNDER_MIN_RR,
+    ExitPlan,
     ExitSettings,
     LadderSettings,
-    Level,
     StopSettings,
-    ladder_prices,
-    ladder_shares,
-    levels_of,
-    plan_exits,
 )
+from quorum.exits import ladder_prices as prices_of
+from quorum.exits import ladder_shares as shares_of
+from quorum.exits import plan_exits as plan_of
 
 EXITS = ExitSettings()
 LADDER = LadderSettings()
 BY_LEVELS = LadderSettings(first="levels")
 
 
-def at(*prices: float) -> list[Level]:
-    return [Level(price, price, 0.7) for price in prices]
+def ladder_prices(
+    entry: float,
+    stop: float,
+    target: float,
+    levels: list[float],
+    settings: LadderSettings,
+    margin: float = 0.0,
+) -> tuple[float, ...]:
+    """Return the rungs of one entry."""
+    one = (np.array([value], np.float64) for value in (entry, stop, target))
+    rungs = prices_of(*one, np.array([levels], np.float64), settings, margin)[0]
+    known = rungs[: np.isfinite(rungs).sum()]
+    assert np.isfinite(known).all(), "no rung after none"
+    return tuple(known)
+
+
+def ladder_shares(rungs: int, settings: LadderSettings) -> tuple[float, ...]:
+    """Return the parts taken out by one ladder."""
+    return tuple(shares_of(np.array([rungs]), settings)[0])
+
+
+def plan_exits(
+    row: dict[str, float],
+    direction: int,
+    entry: float,
+    band: Band,
+    settings: ExitSettings,
+    stop_factor: float = 1.0,
+) -> ExitPlan:
+    """Plan the exits of one entry on a chart of one candle."""
+    columns = {name: np.array([value], np.float64) for name, value in row.items()}
+    return plan_of(columns, 0, direction, entry, band, settings, stop_factor)
+
+
+def at(*prices: float) -> list[float]:
+    return list(prices)
 
 
 def row_of(**known: float) -> dict[str, float]:
@@ -50,8 +84,8 @@ def test_without_levels_a_ladder_from_3r_divides_the_way_to_5r() -> None:
 
 def test_a_target_at_the_end_of_the_ladder_takes_everything() -> None:
     assert ladder_prices(100, 98, 110, [], LADDER) == pytest.approx((110,))
-    assert ladder_shares(1, LADDER) == pytest.approx((1.0,))
-    assert ladder_shares(2, LADDER) == pytest.approx((0.7, 0.3))
+    assert ladder_shares(1, LADDER) == pytest.approx((1.0, 0.0, 0.0))
+    assert ladder_shares(2, LADDER) == pytest.approx((0.7, 0.3, 0.0))
 
 
 def test_the_rungs_after_the_target_are_the_next_levels() -> None:
@@ -136,7 +170,7 @@ def test_a_row_without_level_columns_is_planned_by_atr() -> None:
     row = {"atr": 1.0, "swing_high_near": math.nan, "swing_low_near": math.nan}
     plan = plan_exits(row, 1, 100.0, Band.VERY_HIGH, EXITS)
     assert (plan.stop, plan.stop_kind) == (98.5, "atr")
-    assert levels_of(row, "support") == ()
+    assert plan == plan_exits(row_of(), 1, 100.0, Band.VERY_HIGH, EXITS)
 
 
 def test_the_atr_method_ignores_the_levels_behind_but_not_those_ahead() -> None:
@@ -236,3 +270,11 @@ def test_the_mirror_image_of_a_chart_has_the_mirrored_plan(atr: float, band: Ban
 
 def test_a_wide_short_never_aims_under_zero() -> None:
     assert ladder_prices(100, 140, 20, [], LADDER) == pytest.approx((20,))
+
+
+def test_a_short_whose_first_target_lies_under_zero_is_refused() -> None:
+    wide = ExitSettings(stop={"method": "atr", "max_risk": 40}, ladder={"min_first": 1.0})
+    plan = plan_exits(row_of(atr=40.0), -1, 100.0, Band.VERY_HIGH, wide)
+    assert plan.stop == 140.0
+    assert (plan.veto, len(plan.targets)) == (FIRST_TARGET_UNDER_MIN_RR, 1)
+    assert plan_exits(row_of(atr=40.0), 1, 100.0, Band.VERY_HIGH, wide).veto is None
