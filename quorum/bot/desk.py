@@ -24,7 +24,7 @@ from quorum.bot.candle_journal import CandleJournal
 from quorum.bot.models import BotModels
 from quorum.bot.source import FrameSource
 from quorum.bot.vetoes import Vetoes
-from quorum.candles import epoch_ms, timeframe_ms
+from quorum.candles import Candles, epoch_ms, timeframe_ms
 from quorum.consensus import ConsensusSettings
 from quorum.context.liquidation import Liquidation, safe_leverage
 from quorum.context.zones import IMMEDIATE, Zones, entry_price
@@ -71,6 +71,8 @@ class Desk:
         Refused signals: what has been refused is not asked again within its candle.
     unsettled : bool
         Whether the exchange may hold orders that the host does not know of.
+    reference : Candles or None
+        Of the coin that the guards look at, as the market of the last pair saw it.
     """
 
     def __init__(self, settings: Settings, timeframe: str, models: BotModels | None = None) -> None:
@@ -88,12 +90,14 @@ class Desk:
         self.signals: dict[tuple[str, datetime], Signal] = {}
         self.rates: dict[str, float] = {}
         self.unsettled = False
+        self.reference: Candles | None = None
 
     # Columns ------------------------------------------------------------------------------
 
     def analyse(self, source: FrameSource, pair: str, frame: pd.DataFrame) -> pd.DataFrame:
         """Return ``frame`` with the published columns of its market beside the candles."""
         market = source.market(pair, frame)
+        self.reference = market.context.get(self.settings.guards.system.reference)
         if self.journal is not None:
             self.journal.saw(market)
         columns = publish(evaluate(market, self.settings, self.models))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,16 @@ from freqtrade.data.history import get_datahandler
 from freqtrade.enums import CandleType, RunMode, TradingMode
 from freqtrade.exceptions import OperationalException
 
-from quorum.bot.source import FrameSource, Series
+from quorum.bot.source import FrameSource, Series, sibling
 from quorum.candles import BASE_TIMEFRAMES
 from quorum.errors import DataError, QuorumError, SettingsError
 from quorum.guards import GuardSettings
-from quorum.market import Market
+from quorum.guards.system import SystemLimits
+from quorum.market import Market, MarketSettings
 from quorum.replay.datadir import read_feather
 from quorum.settings import Settings, load_settings
+
+logger = logging.getLogger(__name__)
 
 #: What freqtrade files candles as where a configuration does not say.
 DATA_FORMAT = "feather"
@@ -109,7 +113,42 @@ def bot_source(dp: DataProvider, config: dict[str, Any], settings: Settings) -> 
             _ask_again(dp, series, frame)
         return frame
 
-    return _source(fetch, has, config, settings, dp.get_funding_rate_timeframe())
+    source = _source(fetch, has, config, settings, dp.get_funding_rate_timeframe())
+    if settings.guards.system.enabled:
+        _require_reference(source, has, dp.current_whitelist(), settings.guards.system)
+    return source
+
+
+def market_settings(settings: Settings) -> MarketSettings:
+    """Return what is read of the market, with the coin that the guards look at."""
+    coins = (*settings.market.context, settings.guards.system.reference)
+    return settings.market.model_copy(update={"context": tuple(dict.fromkeys(coins))})
+
+
+def _require_reference(
+    source: FrameSource,
+    has: Callable[[Series], bool],
+    pairs: Sequence[str],
+    limits: SystemLimits,
+) -> None:
+    """See that the guards have a reference market; one that was named must be there.
+
+    Raises
+    ------
+    OperationalException
+        If the coin is set and has no market beside the pairs traded.
+    """
+    wanted = [sibling(pair, limits.reference) for pair in pairs]
+    found = [Series(pair, source.timeframe, source.candle_type) for pair in dict.fromkeys(wanted)]
+    if not found or any(has(series) for series in found):
+        return
+    text = (
+        f"quorum.guards.system.reference = {limits.reference!r}: no candles of "
+        f"{', '.join(s.pair for s in found)}"
+    )
+    if "reference" in limits.model_fields_set:
+        raise OperationalException(f"{text}; name a coin that the exchange lists")
+    logger.warning("%s: the guards see no black swan, no stale and no crossed data", text)
 
 
 def _ask_again(dp: DataProvider, series: Series, frame: pd.DataFrame) -> None:
@@ -189,7 +228,7 @@ def _source(
         timeframe=str(config["timeframe"]),
         futures=is_futures(config),
         funding_timeframe=funding_timeframe,
-        settings=settings.market,
+        settings=market_settings(settings),
         root=Path(config.get("user_data_dir", ".")),
     )
 

@@ -26,6 +26,7 @@ from quorum.bot.host import (
     is_futures,
     load_candles,
     load_files,
+    market_settings,
     series_on_disk,
 )
 from quorum.bot.probe import ExchangeProbe, load_strategy
@@ -189,7 +190,7 @@ def spans(config: dict[str, Any], settings: Settings, pairs: Sequence[str]) -> t
         timeframe=str(config["timeframe"]),
         futures=is_futures(config),
         funding_timeframe="1h",
-        settings=settings.market.model_copy(
+        settings=market_settings(settings).model_copy(
             update={"sentiment_records": None, "derivatives_records": None}
         ),
         root=folder,

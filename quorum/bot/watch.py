@@ -40,10 +40,10 @@ from quorum.guards import (
     Transition,
 )
 from quorum.guards.position import signed_correlation
-from quorum.guards.system import black_swans, crossed_candles
+from quorum.guards.system import ReferenceMarket, crossed_candles, reference_candles
 from quorum.signals import SignalTable
 from quorum.sizing.risk_measures import correlation, recent_returns
-from quorum.typing import Bools, Floats
+from quorum.typing import Floats
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Watch:
         # Only for a bot: an optimiser sends the strategy to its workers, a log handler stays.
         self.errors: ErrorTally | None = None
         self.strays: Strays | None = None
-        self._swans: dict[str, tuple[SignalTable, Bools, Bools]] = {}
+        self._known: tuple[object, ReferenceMarket | None] | None = None
         self._told: tuple[Reason, str] | None = None
         store: LedgerStore = MemoryStore()
         if not self.simulated:
@@ -154,35 +154,30 @@ class Watch:
 
     # The market ---------------------------------------------------------------------------
 
-    def _reference(self) -> str | None:
-        base = f"{self.settings.system.reference}/"
-        return next((pair for pair in self.closes.tables if pair.startswith(base)), None)
-
     def _flags(self, at: datetime) -> MarketFlags:
         """Return what is wrong with the reference market; nothing without one."""
         errors = 0 if self.errors is None else self.errors.count()
-        pair = self._reference()
-        found = None if pair is None else self.closes.row(pair, at)
-        if pair is None or found is None:
+        reference = self._reference_market()
+        if reference is None:
             return MarketFlags(errors=errors)
-        table, row = found
-        known = self._swans.get(pair)
-        if known is None or known[0] is not table:
-            known = self._swans[pair] = (table, *self._broken_candles(table))
-        # A black swan is news only while its candle is the last one.
-        age = self.closes.age(pair, at)
-        return MarketFlags(
-            black_swan=bool(known[1][row]) and age < 1,
-            stale=age >= self.settings.system.max_age,
-            crossed=bool(known[2][row]),
-            errors=errors,
-        )
+        return reference.flags(int(at.timestamp() * 1000), errors)
 
-    def _broken_candles(self, table: SignalTable) -> tuple[Bools, Bools]:
-        high, low, close = _prices(table)
-        hour = 3_600_000 // self.closes.step
-        swans = black_swans(high, low, close, table.columns["atr"], hour, self.settings.system)
-        return swans, crossed_candles(high, low, close)
+    def _reference_market(self) -> ReferenceMarket | None:
+        """Return the reference coin's market: as traded, else as every pair's context has it."""
+        limits, candles = self.settings.system, self._desk.reference
+        base = f"{limits.reference}/"
+        traded = next((t for pair, t in self.closes.tables.items() if pair.startswith(base)), None)
+        seen = candles if traded is None else traded
+        if self._known is not None and self._known[0] is seen:
+            return self._known[1]
+        market = None
+        if traded is not None:
+            prices, atr = _prices(traded), traded.columns["atr"]
+            market = ReferenceMarket(traded.time, prices, atr, self.closes.step, limits)
+        elif candles is not None:
+            market = reference_candles(candles, limits)
+        self._known = seen, market
+        return market
 
     def _pair_flags(self, pair: str, at: datetime) -> MarketFlags:
         """Return what is wrong with the data of the pair to be entered."""

@@ -25,6 +25,7 @@ from quorum.doctor.capital import open_trades, smallest_order, stake_amount
 from quorum.doctor.clock import clock
 from quorum.doctor.databases import databases
 from quorum.doctor.folders import folders
+from quorum.doctor.guards import reference
 from quorum.doctor.keys import api_server, keys, secrets
 from quorum.doctor.mode import initial_state, listed, stake_currency, trading_mode
 from quorum.doctor.models import models
@@ -66,6 +67,7 @@ CHECKS: dict[str, Check] = {
     "candles": candles,
     "informative candles": informative,
     "start-up": startup,
+    "guards": reference,
     "models": models,
     "clock": clock,
     "secrets": secrets,

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import numpy as np
+import talib
 from pydantic import Field
 
+from quorum.candles import Candles
 from quorum.guards.base import (
     Guard,
     GuardTier,
     Ledger,
     Limit,
+    MarketFlags,
     Moment,
     Reason,
     loss_percent,
     reached,
 )
-from quorum.typing import Bools, Floats
+from quorum.market import HOUR_MS
+from quorum.typing import Bools, Floats, Ints
+
+#: Average true range that black swans are measured in [candles].
+ATR = 14
 
 
 class SystemLimits(GuardTier):
@@ -29,7 +36,12 @@ class SystemLimits(GuardTier):
         description="drawdown from peak equity at which all positions are closed and the guards "
         "halt until they are re-armed [%]",
     )
-    reference: str = Field("BTC", description="coin whose candles tell a black swan")
+    reference: str = Field(
+        "BTC",
+        min_length=1,
+        description="coin whose candles tell a black swan and stale or crossed data; it need not "
+        "be traded",
+    )
     swan_atr: float = Field(
         8.0, gt=0, description="true range of a black swan [ATR of the candle before]"
     )
@@ -78,6 +90,54 @@ class SystemGuard(Guard[SystemLimits]):
         """Return the limit on drawdown."""
         used = loss_percent(ledger.peak, ledger.equity)
         return (Limit(self.name, "drawdown from peak", used, self.settings.max_drawdown, "%"),)
+
+
+class ReferenceMarket:
+    """What the candles of the reference coin say at a time; whether it is traded or not.
+
+    Parameters
+    ----------
+    time : ndarray of shape (n_candles,), int64
+        Opening times, milliseconds since the epoch.
+    high, low, close, atr : ndarray of shape (n_candles,)
+    step : int
+        Length of a candle, milliseconds.
+    limits : SystemLimits
+    """
+
+    def __init__(
+        self,
+        time: Ints,
+        prices: tuple[Floats, Floats, Floats],
+        atr: Floats,
+        step: int,
+        limits: SystemLimits,
+    ) -> None:
+        high, low, close = prices
+        self._time, self._step, self._max_age = time, step, limits.max_age
+        self._swan = black_swans(high, low, close, atr, HOUR_MS // step, limits)
+        self._crossed = crossed_candles(high, low, close)
+
+    def flags(self, at: int, errors: int = 0) -> MarketFlags:
+        """Return what is wrong with the market, ``at`` in milliseconds since the epoch."""
+        opened = at - self._step
+        row = int(self._time.searchsorted(opened, side="right")) - 1
+        if row < 0:
+            return MarketFlags(stale=True, errors=errors)
+        age = (opened - int(self._time[row])) / self._step
+        # A black swan is news only while its candle is the last one.
+        return MarketFlags(
+            black_swan=bool(self._swan[row]) and age < 1,
+            stale=age >= self._max_age,
+            crossed=bool(self._crossed[row]),
+            errors=errors,
+        )
+
+
+def reference_candles(candles: Candles, limits: SystemLimits) -> ReferenceMarket:
+    """Return the reference market of candles that no signals were decided on."""
+    prices = candles.high, candles.low, candles.close
+    return ReferenceMarket(candles.time, prices, talib.ATR(*prices, ATR), candles.step, limits)
 
 
 def black_swans(

@@ -109,7 +109,7 @@ def books_of(
         context = m.context(rows, table.entry[rows])
         if adjuster_off:
             context = context.without(adjuster_off)
-        books.append(open_book(m.pair, table, m.candles, settings, m.venue, context))
+        books.append(open_book(m.pair, table, m.candles, settings, m.venue, context, m.reference))
     return books
 
 

@@ -40,6 +40,8 @@ class Book:
         Without regard to what the venue makes of small orders.
     confidence : ndarray of shape (n_entries,), float64
         What sizing sees.
+    reference : Candles or None
+        Of the coin that the guards look at.
     """
 
     pair: str
@@ -52,6 +54,7 @@ class Book:
     outcomes: Outcomes
     confidence: Floats
     market: Floats
+    reference: Candles | None = None
 
     @cached_property
     def factors(self) -> list[list[float]]:
@@ -139,6 +142,7 @@ def open_book(
     settings: Settings,
     venue: Venue,
     context: Context | None = None,
+    reference: Candles | None = None,
 ) -> Book:
     """Follow every entry of a pair.
 
@@ -146,6 +150,8 @@ def open_book(
     ----------
     context : Context, default read from the table
         Effects of the adjusters on the table's entries.
+    reference : Candles, optional
+        Of the coin that the guards look at.
     """
     rows = np.flatnonzero(table.entry)
     directions = table.entry[rows]
@@ -165,4 +171,5 @@ def open_book(
         outcomes(asked, found, venue, context),
         context.boosted(table.consensus.confidence[rows]),
         market,
+        reference,
     )

@@ -40,6 +40,8 @@ class Material:
         The votes, as :func:`quorum.signals.decide` takes them; with ``models`` every column.
     models : Decider or None
         Trained models, where they decide which entries there are or how large they become.
+    reference : Candles or None
+        Of the coin that the guards look at.
     """
 
     pair: str
@@ -50,6 +52,7 @@ class Material:
     settings: Settings
     frame: pd.DataFrame
     models: Decider | None = None
+    reference: Candles | None = None
 
     def decide(
         self,
@@ -134,6 +137,7 @@ def material_of(
         settings=settings,
         frame=frame[[*votes, *DECIDED_FROM]] if kept is None else frame,
         models=kept,
+        reference=result.market.context.get(settings.guards.system.reference),
     )
 
 

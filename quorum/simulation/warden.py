@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from quorum.account import AccountState, ClosedPosition, OpenPosition
 from quorum.guards import EntryRequest, Guards, MarketFlags, MemoryStore, State
+from quorum.guards.base import QUIET
 from quorum.guards.position import signed_correlation
-from quorum.guards.system import black_swans, crossed_candles
+from quorum.guards.system import ReferenceMarket, crossed_candles, reference_candles
 from quorum.market import HOUR_MS
 from quorum.settings import Settings
 from quorum.simulation.book import Book
@@ -44,14 +45,18 @@ class Warden:
         self._closed: list[ClosedPosition] = []
         self._step = next(iter(books.values())).candles.step if books else HOUR_MS
         self._last: int | None = None
-        base = f"{self.limits.system.reference}/"
-        self._reference = next((book for p, book in books.items() if p.startswith(base)), None)
-        if self._reference is not None:
-            c = self._reference.candles
-            atr = self._reference.table.columns["atr"]
-            hour = HOUR_MS // c.step
-            self._swans = black_swans(c.high, c.low, c.close, atr, hour, self.limits.system)
-            self._crossed = crossed_candles(c.high, c.low, c.close)
+        self._reference = self._reference_market()
+
+    def _reference_market(self) -> ReferenceMarket | None:
+        """Return the reference coin's market: as traded, else as every pair's context has it."""
+        limits = self.limits.system
+        base = f"{limits.reference}/"
+        traded = next((book for pair, book in self.books.items() if pair.startswith(base)), None)
+        if traded is not None:
+            c, atr = traded.candles, traded.table.columns["atr"]
+            return ReferenceMarket(c.time, (c.high, c.low, c.close), atr, c.step, limits)
+        seen = next((book.reference for book in self.books.values() if book.reference), None)
+        return None if seen is None else reference_candles(seen, limits)
 
     @property
     def active(self) -> bool:
@@ -139,11 +144,7 @@ class Warden:
 
     def _flags(self, at: int) -> MarketFlags:
         """Return what is wrong with the reference market."""
-        book = self._reference
-        row = None if book is None else book.table.row_at(at - self._step)
-        if row is None:
-            return MarketFlags(stale=book is not None)
-        return MarketFlags(black_swan=bool(self._swans[row]), crossed=bool(self._crossed[row]))
+        return QUIET if self._reference is None else self._reference.flags(at)
 
     def observe(self, at: int, state: AccountState) -> str | None:
         """Let the guards look at the account; return why everything must be closed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 from backtests import run, small_market
+from freqtrade.exceptions import StrategyError
 
 from quorum.guards import State
 
@@ -107,3 +108,19 @@ def test_the_trades_of_a_day_stay_within_their_maximum(datadir, unguarded, tmp_p
     result = guarded(datadir, tmp_path, preset="off", day={"enabled": True, "max_trades": 1})
     assert result["trades"]["open_date"].dt.date.value_counts().max() == 1
     assert result["strategy"].desk.refused["daily_trades"] > 0
+
+
+def test_a_reference_that_no_market_has_is_refused_before_anything_starts(datadir, tmp_path):
+    guards = {"guards": {"system": {"reference": "XYZ"}}}
+    with pytest.raises(StrategyError, match=r"reference = 'XYZ': no candles of XYZ/USDT"):
+        run(
+            datadir, tmp_path, pairs=["ETH/USDT:USDT"], quorum=guards, timerange="20230601-20230603"
+        )
+
+
+def test_a_black_swan_of_a_coin_that_is_not_traded_refuses_entries(datadir, tmp_path):
+    # Every candle that moves is one: nothing is entered while BTC is looked at.
+    tight = {"guards": {"system": {"swan_atr": 0.01}}}
+    found = run(datadir, tmp_path, pairs=["ETH/USDT:USDT"], quorum=tight)
+    assert len(found["trades"]) == 0
+    assert found["strategy"].watch.refused["black_swan"] > 0

@@ -19,6 +19,7 @@ from markets import START
 from quorum.bot.account import AccountReader, LastCloses, read_account
 from quorum.bot.guard_store import guards_url
 from quorum.bot.watch import ErrorTally, Watch
+from quorum.candles import Candles
 from quorum.guards import GuardSettings, Reason, SqlStore, State, rearm
 from quorum.settings import load_settings
 
@@ -52,7 +53,7 @@ class Messages:
         return self.book
 
 
-def watch_on(tables, *, runmode=RunMode.BACKTEST, folder=None, **guards) -> Watch:
+def watch_on(tables, *, runmode=RunMode.BACKTEST, folder=None, reference=None, **guards) -> Watch:
     config = {
         "stake_currency": "USDT",
         "dry_run": True,
@@ -65,7 +66,12 @@ def watch_on(tables, *, runmode=RunMode.BACKTEST, folder=None, **guards) -> Watc
     strategy = SimpleNamespace(dp=Messages(runmode), config=config, wallets=None)
     settings = load_settings({"guards": guards})
     desk = SimpleNamespace(
-        settings=settings, tables=tables, step=STEP, rates={}, vetoes=SimpleNamespace()
+        settings=settings,
+        tables=tables,
+        step=STEP,
+        rates={},
+        vetoes=SimpleNamespace(),
+        reference=reference,
     )
     return Watch(strategy, desk)
 
@@ -286,6 +292,24 @@ def test_a_black_swan_of_the_reference_refuses_the_entries_of_one_hour(memory):
     del tables[BTC]
     watch.on_candle(BEGIN + 11 * HOUR)
     assert ask(watch, BEGIN + 11 * HOUR).allowed, "without a reference nothing is known"
+
+
+def reference_of(low, high=None, rows=50) -> Candles:
+    flat = np.full(rows, 100.0)
+    time = int(BEGIN.timestamp() * 1000) + STEP * np.arange(rows)
+    return Candles("1h", time, flat, flat if high is None else high, low, flat, flat)
+
+
+def test_the_reference_need_not_be_traded(memory):
+    low, high = np.full(50, 100.0), np.full(50, 100.0)
+    low[30], high[35] = 89.0, 99.0
+    watch = watch_on({SOL: table(np.full(60, 100.0))}, reference=reference_of(low, high))
+    found = []
+    for hour in (29, 30, 31, 32, 36, 50, 53):
+        watch.on_candle(BEGIN + hour * HOUR)
+        found.append(ask(watch, BEGIN + hour * HOUR).reason)
+    swan, crossed, stale = Reason.BLACK_SWAN, Reason.CROSSED_DATA, Reason.STALE_DATA
+    assert found == [None, None, swan, None, crossed, None, stale]
 
 
 def test_data_that_has_grown_old_refuses_entries(memory):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from doctor_setups import CONFIG, HOUR, NOW, PAIRS, Answers, changed, sound_setup, spans, worst
 
-from quorum.doctor import CHECKS, Finding, Level, Override, Setup, examine
+from quorum.doctor import CHECKS, Finding, Level, Override, Setup, Span, examine
 from quorum.settings import load_settings
 
 
@@ -172,6 +172,19 @@ def test_a_stop_at_a_spot_exchange_is_named_with_what_it_costs_and_never_advised
     (warning,) = [f for f in judged(True) if f.level is Level.WARNING]
     assert "holds the coins" in warning.what
     assert not [f for f in judged(False) if '"stoploss_on_exchange": true' in (f.fix or "")]
+
+
+def test_guards_without_their_reference_are_told_to_be_blind(sound):
+    assert worst(sound, "guards").level is Level.OK
+    named = load_settings({"guards": {"system": {"reference": "SOL"}}})
+    assert worst(replace(sound, settings=named), "guards").level is Level.PROBLEM
+    silent = replace(sound, exchange=None, settings=named)
+    there = Span(PAIRS[0], "context SOL", "1h", "futures", 100, 0.0, HOUR)
+    for rows, level in ((0, Level.WARNING), (100, Level.OK)):
+        found = replace(silent, series=(*sound.series, there._replace(rows=rows)))
+        assert worst(found, "guards").level is level
+    off = replace(sound, settings=load_settings({"guards": {"preset": "off"}}))
+    assert worst(off, "guards").level is Level.HINT
 
 
 def test_stops_that_only_the_bot_holds_are_worse_with_real_money(sound):
