@@ -27,6 +27,7 @@ from quorum.bot.journal import keep_journal
 from quorum.bot.keeper import Keeper
 from quorum.bot.models import bot_models
 from quorum.bot.notices import Notices
+from quorum.bot.result_key import mark_decisions
 from quorum.bot.trainer import Trainer
 from quorum.bot.tuning import Tuning
 from quorum.bot.watch import Watch
@@ -103,6 +104,7 @@ class Quorum(IStrategy):
         self.keeper = Keeper(self.desk)
         self.tuning = Tuning(self, settings)
         self.can_short = is_futures(config)
+        mark_decisions(config, settings)
         super().__init__(config)
         if settings.fast_callbacks:
             spare_trade_copies(self)

@@ -1,0 +1,56 @@
+"""What decides a backtest beside its configuration, as a key by which the host keeps results.
+
+The host shows an earlier result again where configuration, parameter file and strategy file are
+the same. Trained models, records files and the code of this package decide as much.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from freqtrade.enums import RunMode
+
+import quorum
+from quorum.settings import Settings
+
+#: Under this name the host finds the key in its configuration.
+KEY = "quorum_decided_by"
+
+
+def mark_decisions(config: dict[str, Any], settings: Settings) -> None:
+    """Put into a backtest's configuration what else its trades follow from."""
+    if config.get("runmode") != RunMode.BACKTEST:
+        return
+    user_data = Path(config.get("user_data_dir") or "user_data")
+    records = (settings.market.sentiment_records, settings.market.derivatives_records)
+    config[KEY] = {
+        "code": _code(),
+        "models": _models(settings.learning.store(user_data)) if settings.learning.enabled else "",
+        "records": _digest(user_data / name for name in records if name is not None),
+    }
+
+
+@cache
+def _code() -> str:
+    package = Path(quorum.__file__).parent
+    return _digest(package.rglob("*.py"), package)
+
+
+def _models(folder: Path) -> str:
+    """Return the digest of the chain in use and of all manifests; they hold every checksum."""
+    return _digest([folder / "CURRENT", *folder.rglob("*.json")], folder)
+
+
+def _digest(files: Iterable[Path], root: Path | None = None) -> str:
+    """Return one digest of names and contents; a file that is not there has none."""
+    digest = hashlib.sha256()
+    for path in sorted(set(files)):
+        if path.is_file():
+            name = path.name if root is None else path.relative_to(root).as_posix()
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest.update(f"{name} {content}\n".encode())
+    return digest.hexdigest()
