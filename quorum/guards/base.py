@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -253,6 +252,9 @@ class Guard(ABC, Generic[S]):
         """Return every limit with what is used of it."""
 
 
+#: Share of the equity that a payment must exceed: fees, funding and fills reach the wallet before
+#: or after the host's books, which looks like money paid.
+BOOKING = 0.002
 #: Amounts of the ledger that money paid in or out moves as it moves the equity.
 FUNDED_WITH = ("equity", "initial", "peak", "day_open", "week_peak")
 
@@ -268,10 +270,15 @@ def move_with_funds(ledger: Ledger, account: AccountState) -> float:
     float
         What was paid in since the last observation, negative paid out, quote currency.
     """
-    before, ledger.funded = ledger.funded, account.initial
-    if before is None or math.isclose(account.initial, before, rel_tol=GRACE, abs_tol=GRACE):
+    before = ledger.funded
+    if before is None:
+        ledger.funded = account.initial
         return 0.0
     paid = account.initial - before
+    if abs(paid) <= BOOKING * abs(account.equity):
+        # Kept as it was: many small payments become one that is seen.
+        return 0.0
+    ledger.funded = account.initial
     if account.equity <= paid:
         # Nothing was left to scale: the account begins anew.
         ledger.equity = ledger.initial = ledger.peak = ledger.day_open = ledger.week_peak = None
