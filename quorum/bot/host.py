@@ -20,7 +20,7 @@ from quorum.errors import DataError, QuorumError, SettingsError
 from quorum.guards import GuardSettings
 from quorum.guards.system import SystemLimits
 from quorum.market import Market, MarketSettings
-from quorum.replay.datadir import read_feather
+from quorum.replay.candle_files import read_candle_file
 from quorum.settings import Settings, load_settings
 
 logger = logging.getLogger(__name__)
@@ -204,9 +204,9 @@ def load_candles(datadir: Path, series: Series, file_format: str = DATA_FORMAT) 
         If the file cannot be read.
     """
     path = candle_file(datadir, series, file_format)
-    if path.is_file() and file_format == "feather":
+    if path.is_file():
         # The host logs a file it cannot read and goes on with no candles.
-        read_feather(path)
+        read_candle_file(path)
     return _data_handler(datadir, file_format).ohlcv_load(
         series.pair,
         series.timeframe,

@@ -16,6 +16,7 @@ import pandas as pd
 
 from quorum.candles import epoch_ms
 from quorum.errors import DataError
+from quorum.replay.candle_files import FORMATS, read_candle_file
 
 TradingMode = Literal["spot", "futures"]
 
@@ -63,20 +64,7 @@ class Series:
         DataError
             If it cannot be read or a column is missing.
         """
-        return read_feather(self.path, columns)
-
-
-def read_feather(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read a feather file; a ``DataError`` names the file and what is wrong with it."""
-    wanted = list(columns) if columns else None
-    try:
-        return pd.read_feather(path, columns=wanted)
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file") from None
-    # Arrow's errors derive from these.
-    except (OSError, ValueError, TypeError, LookupError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{path}: cannot be read as a feather file ({reason})") from error
+        return read_candle_file(self.path, columns)
 
 
 @dataclass(frozen=True)
@@ -96,12 +84,19 @@ class Selection:
 
 
 class DataDirectory:
-    """A freqtrade data directory (feather files).
+    """A freqtrade data directory, in any of the host's formats.
 
     Parameters
     ----------
     path : Path
         For example ``user_data/data/binance``: spot files lie in it, the rest in ``futures/``.
+
+    Attributes
+    ----------
+    path : Path
+    file_format : str
+        As ``dataformat_ohlcv`` names it; where files of several lie there, the best one.
+    series : tuple of Series
 
     Raises
     ------
@@ -113,9 +108,12 @@ class DataDirectory:
         self.path = path
         if not path.is_dir():
             raise DataError(f"{path}: there is no such data directory")
-        self.series: tuple[Series, ...] = tuple(_scan(path))
-        if not self.series:
-            raise DataError(f"{path}: no candle files in freqtrade's layout (*.feather) in it")
+        found = {name: tuple(_scan(path, suffix)) for name, suffix in FORMATS.items()}
+        self.file_format = next((name for name, series in found.items() if series), "")
+        if not self.file_format:
+            suffixes = ", ".join(f"*{suffix}" for suffix in FORMATS.values())
+            raise DataError(f"{path}: no candle files in freqtrade's layout ({suffixes}) in it")
+        self.series: tuple[Series, ...] = found[self.file_format]
         self._by_key = {(s.pair, s.timeframe, s.candle_type): s for s in self.series}
 
     def find(self, pair: str, timeframe: str, candle_type: str) -> Series | None:
@@ -228,11 +226,11 @@ class DataDirectory:
         return float(np.nansum(value[inside]) / days) if days else 0.0
 
 
-def _scan(path: Path) -> Iterable[Series]:
-    """Yield the series of a data directory in the order of their names."""
+def _scan(path: Path, suffix: str) -> Iterable[Series]:
+    """Yield the series of one format in a data directory, in the order of their names."""
     for folder, futures in ((path, False), (path / "futures", True)):
-        for file in sorted(folder.glob("*.feather")):
-            match = _NAME.match(file.stem)
+        for file in sorted(folder.glob(f"*{suffix}")):
+            match = _NAME.match(file.name.removesuffix(suffix))
             if match is None:
                 continue
             base, quote, settle, timeframe, kind = match.groups()

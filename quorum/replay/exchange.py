@@ -158,6 +158,6 @@ class ExchangeServer(Service):
             "dry_run": True,
             "trading_mode": mode,
             "margin_mode": "isolated" if mode == "futures" else "",
-            "dataformat_ohlcv": "feather",
+            "dataformat_ohlcv": self.source.file_format,
             "exchange": exchange,
         }

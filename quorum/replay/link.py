@@ -20,6 +20,7 @@ from quorum.record_sources import (
     fear_greed_records,
     open_interest_candles,
 )
+from quorum.replay.candle_files import FORMATS, write_candle_file
 from quorum.replay.datadir import FUNDING_TIMEFRAME, DataDirectory
 from quorum.replay.folder import publish
 
@@ -72,6 +73,7 @@ def link_datadir(source: Path, target: Path, extras: Path | None = None) -> bool
         Folder of other series, by default ``extras`` beside ``source`` where it exists:
 
         * ``open_interest_1h_<COIN>_USDT.feather`` becomes open-interest candles,
+          in the format of ``source``,
         * ``fear_greed_index.csv`` becomes ``sentiment.feather``,
         * ``binance_futures_metrics_5m_<COIN>_USDT.feather`` become ``derivatives.feather``.
 
@@ -103,7 +105,7 @@ def link_datadir(source: Path, target: Path, extras: Path | None = None) -> bool
             link.symlink_to(series.path)
         for name, (_paths, convert) in converters.items():
             (fresh / name).parent.mkdir(exist_ok=True)
-            convert().to_feather(fresh / name, compression="lz4")
+            write_candle_file(convert(), fresh / name)
 
     made = publish(target, MANIFEST, manifest, build)
     logger.info("Data directory %s: %s", "linked" if made else "reused", target)
@@ -120,8 +122,11 @@ def _converters(
         # A series the exchange itself recorded is better than one from elsewhere.
         recorded = directory.find(pair, FUNDING_TIMEFRAME, "open_interest")
         if pair in directory.pairs("futures") and recorded is None:
-            name = f"futures/{base}_{quote}_{quote}-{FUNDING_TIMEFRAME}-open_interest.feather"
-            yield name, ([path], _bound(open_interest_candles, path))
+            name = f"futures/{base}_{quote}_{quote}-{FUNDING_TIMEFRAME}-open_interest"
+            yield (
+                name + FORMATS[directory.file_format],
+                ([path], _bound(open_interest_candles, path)),
+            )
     fear_greed = extras / FEAR_GREED
     if fear_greed.is_file():
         yield SENTIMENT, ([fear_greed], _bound(fear_greed_records, fear_greed))

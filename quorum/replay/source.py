@@ -18,6 +18,11 @@ from quorum.replay.symbols import (
 class MarketSource(Protocol):
     """Market data behind the exchange's interface; endpoints ask it and nothing else."""
 
+    @property
+    def file_format(self) -> str:
+        """Format of the candle files, as ``dataformat_ohlcv`` names it."""
+        ...
+
     def now(self) -> int:
         """Return the exchange's clock, milliseconds since the epoch."""
         ...
@@ -42,6 +47,11 @@ class RecordedSource:
         self.settings = settings or SymbolSettings()
         self._symbols: dict[TradingMode, tuple[SymbolRules, ...]] = {}
         self._tickers: dict[TradingMode, tuple[Ticker, ...]] = {}
+
+    @property
+    def file_format(self) -> str:
+        """Format of the candle files, as ``dataformat_ohlcv`` names it."""
+        return self.directory.file_format
 
     def now(self) -> int:
         """Return the time of the last row of any series, milliseconds since the epoch."""

@@ -13,7 +13,8 @@ from quorum.context.regime import REGIMES, Regime, View
 from quorum.errors import DataError
 from quorum.features.table import Features
 from quorum.market import Frames, Market, build_market
-from quorum.replay.datadir import DataDirectory, read_feather
+from quorum.replay.candle_files import read_candle_file
+from quorum.replay.datadir import DataDirectory
 from quorum.replay.synthetic import TRUTH
 from quorum.typing import Floats, Ints
 
@@ -126,7 +127,7 @@ def regime_accuracy(
     DataError
         If the directory has no truth (a random walk has none), or a pair no 1h candles.
     """
-    truth = read_feather(datadir / TRUTH)
+    truth = read_candle_file(datadir / TRUTH)
     named = truth["regime"].map({name: i for i, name in enumerate(REGIMES)})
     if named.isna().any():
         unknown = sorted(set(truth["regime"][named.isna()].astype(str)))
