@@ -1,3 +1,9 @@
 """Quorum: a freqtrade strategy that trades only on a quorum of independent heads."""
 
+from pathlib import Path
+
+from quorum.kernel_cache import ensure_kernel_cache
+
 __version__ = "0.1.0"
+
+ensure_kernel_cache(Path(__file__).parent)
