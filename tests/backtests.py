@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from freqtrade.configuration import Configuration
+from freqtrade.configuration.config_validation import validate_config_consistency
 from freqtrade.enums import RunMode
 from freqtrade.misc import deep_merge_dicts
 from freqtrade.optimize.backtesting import Backtesting
@@ -45,7 +46,10 @@ def configuration(
         "backtest_cache": "none",
     }
     config = Configuration(arguments, RunMode.BACKTEST).get_config()
-    return deep_merge_dicts({**overlay, **changes}, config)
+    config = deep_merge_dicts({**overlay, **changes}, config)
+    # As every command of the host does it: with the defaults of its schema.
+    validate_config_consistency(config, preliminary=True)
+    return config
 
 
 @contextmanager

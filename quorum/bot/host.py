@@ -49,13 +49,13 @@ def read_settings(config: dict[str, Any], timeframe: str) -> Settings:
 
 
 def compares_trades(config: dict[str, Any]) -> bool:
-    """Whether this is the host's lookahead-analysis, which repeats each trade on its own.
+    """Whether the host only compares trades: its lookahead-analysis repeats each on its own.
 
     What the account refuses depends on the other trades, which are not there then: it is no
-    bias. The host switches its own protections off for the same reason.
+    bias. The host switches its own protections off for the same reason. Its analysis commands
+    are known by their run mode: their settings stand in every configuration, by default.
     """
-    running = config.get("runmode") in (RunMode.LIVE, RunMode.DRY_RUN)
-    return not running and "targeted_trade_amount" in config
+    return bool(config.get("runmode") == RunMode.UTIL_NO_EXCHANGE)
 
 
 def settings_from_config(config: dict[str, Any], timeframe: str) -> Settings:

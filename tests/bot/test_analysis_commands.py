@@ -21,6 +21,7 @@ from quorum.replay.exchange import ExchangeServer
 
 STRATEGY = {"name": "Quorum", "location": ROOT / "strategies/quorum_strategy.py"}
 PAIRS = ["BTC/USDT:USDT", "ETH/USDT:USDT"]
+ANALYSIS = RunMode.UTIL_NO_EXCHANGE
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def configured(datadir, tmp_path):
 
         def make(**changes):
             config = configuration(datadir, tmp_path, exchange, pairs=PAIRS, **changes)
-            return {**config, "pairs": PAIRS}
+            return {**config, "pairs": PAIRS, "runmode": changes.get("runmode", ANALYSIS)}
 
         yield make
     Backtesting.cleanup()
@@ -87,13 +88,13 @@ def test_what_the_account_refuses_is_no_bias(configured, monkeypatch):
     assert trades[0] > trades[1]
 
 
-@pytest.mark.parametrize("mode", [RunMode.LIVE, RunMode.DRY_RUN])
-def test_the_guards_of_a_running_bot_stay_whatever_its_configuration_holds(mode):
-    config = {"targeted_trade_amount": 20, "runmode": mode}
-    assert read_settings(config, "1h").guards.day.enabled
-    assert not read_settings(
-        {**config, "runmode": RunMode.UTIL_NO_EXCHANGE}, "1h"
-    ).guards.day.enabled
+@pytest.mark.parametrize("mode", [m for m in RunMode if m is not RunMode.UTIL_NO_EXCHANGE])
+def test_the_guards_act_in_every_run_but_an_analysis(mode, configured):
+    config = configured()
+    assert config["targeted_trade_amount"] == 20, "stands in every configuration by default"
+    assert read_settings({**config, "runmode": mode}, "1h").guards.day.enabled
+    analysis = {**config, "runmode": RunMode.UTIL_NO_EXCHANGE}
+    assert not read_settings(analysis, "1h").guards.day.enabled
 
 
 def test_lookahead_analysis_finds_the_bias_of_a_desk_that_peeks(configured, monkeypatch):
