@@ -22,7 +22,13 @@ from quorum.bot.annotations import draw_annotations, trades_drawn
 from quorum.bot.candle_journal import candle_journal
 from quorum.bot.desk import Desk
 from quorum.bot.fast import spare_trade_copies
-from quorum.bot.host import bot_source, is_futures, settings_from_config, stop_holds_coins
+from quorum.bot.host import (
+    bot_source,
+    is_futures,
+    settings_from_config,
+    stop_holds_coins,
+    traded_pairs,
+)
 from quorum.bot.journal import keep_journal
 from quorum.bot.keeper import Keeper
 from quorum.bot.models import bot_models
@@ -117,6 +123,7 @@ class Quorum(IStrategy):
 
     def bot_start(self, **kwargs: Any) -> None:
         """Connect the market data; keep a journal."""
+        self.models.require(traded_pairs(self.dp, self.config))
         self.source = bot_source(self.dp, self.config, self.desk.settings)
         self.watch = Watch(self, self.desk)
         self.keeper.levels_rest = not stop_holds_coins(self)

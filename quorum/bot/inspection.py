@@ -21,10 +21,8 @@ from packaging.requirements import Requirement
 from quorum.bot.guard_store import guards_url
 from quorum.bot.host import (
     data_format,
-    disk_source,
     exchange_section,
     is_futures,
-    load_candles,
     load_files,
     market_settings,
     series_on_disk,
@@ -34,14 +32,10 @@ from quorum.bot.source import FrameSource, Series
 from quorum.doctor.base import Layer, Setup, Span, Strategy
 from quorum.doctor_settings import DoctorSettings
 from quorum.errors import DataError
-from quorum.features import compute_features
-from quorum.learning.dataset import feature_names
 from quorum.settings import Settings, load_settings
 from quorum.shipped import shipped
 
 PACKAGE = "freqtrade-quorum"
-#: Candles by which the columns of the models are told.
-LEAST_ROWS = 500
 
 
 def layers_of(paths: Sequence[Path]) -> tuple[Layer, ...]:
@@ -116,7 +110,7 @@ def look_at(
         now=time.time(),
     )
     found = spans(config, settings, setup.pairs)
-    return replace(setup, series=found, features=_features(config, settings, found))
+    return replace(setup, series=found)
 
 
 def _strategy(config: Mapping[str, Any]) -> tuple[Strategy | None, str]:
@@ -131,20 +125,6 @@ def _shipped_strategy() -> Path | None:
         return shipped("strategies/quorum_strategy.py")
     except DataError:
         return None  # Installed without its files; a check of the strategy says more.
-
-
-def _features(config: dict[str, Any], settings: Settings, found: Sequence[Span]) -> tuple[str, ...]:
-    """Return the columns models would be given, by the first pair with enough candles."""
-    chains = settings.learning.store(config["user_data_dir"]) / "chains"
-    usable = (s.pair for s in found if s.role == "base" and s.rows >= LEAST_ROWS)
-    pair = next(usable, None)
-    if pair is None or not chains.is_dir():
-        return ()
-    source = disk_source(config, settings)
-    base = Series(pair, source.timeframe, source.candle_type)
-    frame = load_candles(Path(config["datadir"]), base, data_format(config))
-    market = source.market(pair, frame.tail(LEAST_ROWS).reset_index(drop=True))
-    return feature_names(compute_features(market, settings.features))
 
 
 def _databases(config: Mapping[str, Any], settings: Settings) -> dict[str, str]:

@@ -339,6 +339,7 @@ def _finish(
     s = plan.settings.learning
     horizon, _ = horizons(s, plan.step)
     weights = plan.settings.head_weights()
+    voting = tuple(head.name for head in plan.settings.enabled_heads())
     out = []
     for stage in stages:
         meta, metrics = fit_meta(signals, stage.valid_from, s) if s.meta.enabled else ({}, {})
@@ -351,8 +352,9 @@ def _finish(
             **{
                 **stage.model_dump(include=set(Vintage.model_fields)),
                 "key": dated_name(
-                    stage.valid_from, "whole", stage.metrics[MARKET_KEY], digest.hexdigest()
+                    stage.valid_from, "whole", stage.metrics[MARKET_KEY], voting, digest.hexdigest()
                 ),
+                "heads": voting,
                 "metrics": {**stage.metrics, "meta": metrics},
             }
         )
