@@ -37,6 +37,7 @@ from quorum.bot.result_key import mark_decisions
 from quorum.bot.trainer import Trainer
 from quorum.bot.tuning import Tuning
 from quorum.bot.watch import Watch
+from quorum.sizing.base import BELOW_MINIMUM_ORDER
 
 
 class Quorum(IStrategy):
@@ -201,6 +202,9 @@ class Quorum(IStrategy):
         capital = self.wallets.get_total_stake_amount()
         account = self.watch.account_of(pair, current_time, capital, smallest * leverage)
         signal = self.desk.quote(pair, current_time, current_rate, account)
+        if smallest > max_stake:
+            # The host drops such an entry and asks nothing more.
+            self.desk.confirm(pair, lambda _signal: BELOW_MINIMUM_ORDER)
         wanted = 0.0 if signal is None else signal.position_size_quote / leverage
         return min(max(wanted, smallest), max_stake)
 
