@@ -27,6 +27,7 @@ from quorum.playbooks import PLAYBOOKS, Playbook
 from quorum.playbooks.settings import PlaybookSettings
 from quorum.section import Section
 from quorum.sizing import SizingSettings
+from quorum.state.settings import StateSettings
 from quorum.tuning.loss import LossSettings
 
 A = TypeVar("A", bound=AdjusterSettings)
@@ -91,6 +92,7 @@ class Settings(Section):
     learning: LearningSettings = Field(
         LearningSettings(), description="walk-forward models, where they have been trained"
     )
+    state: StateSettings = Field(StateSettings(), description="where state is kept")
     journal: JournalSettings = Field(
         JournalSettings(), description="what a running bot writes down of every candle"
     )
@@ -151,6 +153,9 @@ def _explain(error: ValidationError) -> str:
         path = ".".join(["quorum", *map(str, problem["loc"])])
         if problem["type"] == "extra_forbidden":
             lines.append(f"  {path}: unknown setting{_known_names(problem['loc'])}")
+        elif isinstance(problem["input"], Mapping):
+            # A whole group may hold what is nobody's business, a password of a database.
+            lines.append(f"  {path}: {problem['msg']}")
         else:
             lines.append(f"  {path} = {problem['input']!r}: {problem['msg']}")
     return "\n".join(lines)

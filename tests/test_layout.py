@@ -58,6 +58,13 @@ def test_the_steps_of_the_flow_know_nothing_of_what_comes_later(step):
             assert not imports(path, f"quorum.{later}"), f"{path} imports {later}"
 
 
+def test_the_state_store_stands_below_everything_that_is_kept_in_it():
+    below = {"quorum.errors", "quorum.extras", "quorum.typing", "quorum.section", "quorum.state"}
+    for path in sorted((PACKAGE / "state").rglob("*.py")):
+        names = (name for name in imported(path) if name.startswith("quorum."))
+        assert {".".join(name.split(".")[:2]) for name in names} <= below, path
+
+
 def test_features_know_nothing_of_heads_and_no_head_of_another():
     for path in sorted((PACKAGE / "features").glob("*.py")):
         assert not imports(path, "quorum.heads"), path

@@ -12,13 +12,11 @@ from typing import Any
 
 from freqtrade.configuration.environment_vars import environment_vars_to_dict
 from freqtrade.configuration.load_config import load_config_file
-from freqtrade.constants import DEFAULT_DB_DRYRUN_URL, DEFAULT_DB_PROD_URL
 from freqtrade.data.history import get_datahandler
 from freqtrade.enums import CandleType
 from freqtrade.misc import deep_merge_dicts
 from packaging.requirements import Requirement
 
-from quorum.bot.guard_store import guards_url
 from quorum.bot.host import (
     data_format,
     exchange_section,
@@ -29,6 +27,7 @@ from quorum.bot.host import (
 )
 from quorum.bot.probe import ExchangeProbe, load_strategy
 from quorum.bot.source import FrameSource, Series
+from quorum.bot.state_store import state_url, trades_url
 from quorum.doctor.base import Layer, Setup, Span, Strategy
 from quorum.doctor_settings import DoctorSettings
 from quorum.errors import DataError
@@ -129,16 +128,14 @@ def _shipped_strategy() -> Path | None:
 
 def _databases(config: Mapping[str, Any], settings: Settings) -> dict[str, str]:
     """Return the databases of the bot by configuration path."""
-    dry_run = config.get("dry_run", True)
-    trades = config.get("db_url")
-    if trades is None or (dry_run and trades == DEFAULT_DB_PROD_URL):
-        trades = DEFAULT_DB_DRYRUN_URL if dry_run else DEFAULT_DB_PROD_URL
-    found = {"db_url": str(trades)}
-    if settings.guards.database is not None:
-        found["quorum.guards.database"] = settings.guards.database
-    elif str(trades).startswith("sqlite"):
-        guards = guards_url(config, settings.guards)
-        found["quorum.guards.database"] = guards or "sqlite://"
+    found = {"db_url": trades_url(config)}
+    try:
+        state = state_url(config, settings) or "sqlite://"
+    except DataError:
+        # Whichever address is none is found as such where it stands.
+        state = settings.state.url or found["db_url"]
+    if state != found["db_url"]:
+        found["quorum.state.url"] = state
     return found
 
 
