@@ -298,7 +298,7 @@ def differences_of(vintages: Sequence[Vintage], expected: Expected) -> list[str]
 
 
 def _feature_settings(vintage: Vintage) -> Mapping[str, Any] | None:
-    """Return the feature settings of a training; None where they were not noted."""
+    """Return the feature constants of a training; None where they were not noted."""
     found = vintage.models.get("features")
     return found if isinstance(found, dict) else None
 
@@ -312,10 +312,13 @@ def _compare_labels(trained: Mapping[str, Any], used: Mapping[str, Any]) -> list
 
 def _compare_settings(trained: Mapping[str, Any] | None, used: Mapping[str, Any]) -> list[str]:
     if trained is None:
-        return ["quorum.features: their settings were not noted by the version that trained it"]
-    found = compare_trees("quorum.features", trained, _storable(used))
+        return ["quorum.features: their constants were not noted by the version that trained it"]
+    known = flatten(_storable(used))
+    told = {path: value for path, value in flatten(trained).items() if path in known}
+    found = compare_trees("quorum.features", told, known)
+    found = [text.replace(", configured ", ", in this version ") for text in found]
     rest = len(found) - NAMED
-    return found[:NAMED] + ([f"{rest} more feature settings"] if rest > 0 else [])
+    return found[:NAMED] + ([f"{rest} more feature constants"] if rest > 0 else [])
 
 
 def _compare_heads(trained: tuple[str, ...] | None, used: tuple[str, ...]) -> list[str]:

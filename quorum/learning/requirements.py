@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from quorum.features import compute_features
+from quorum.features import compute_features, feature_constants
 from quorum.learning.dataset import feature_names
 from quorum.learning.manifest import Expected
 from quorum.learning.settings import label_settings
 from quorum.market import Frames, build_market
-from quorum.section import Section
 from quorum.settings import Settings
 
 COLUMNS = ("open", "high", "low", "close", "volume")
@@ -29,18 +28,18 @@ def expected_models(settings: Settings, timeframe: str, pairs: Sequence[str]) ->
         Those that are traded.
     """
     return Expected(
-        features=learned_columns(settings.features, timeframe),
+        features=learned_columns(timeframe),
         timeframe=timeframe,
         labels=label_settings(settings.learning),
-        settings=settings.features.model_dump(mode="json"),
+        settings=feature_constants(),
         heads=tuple(head.name for head in settings.enabled_heads()),
         pairs=tuple(pairs),
     )
 
 
-def learned_columns(settings: Section, timeframe: str) -> tuple[str, ...]:
+def learned_columns(timeframe: str) -> tuple[str, ...]:
     """Return the columns models learn from; they do not depend on the market, nor need one."""
     frame = pd.DataFrame({name: pd.Series(dtype="float64") for name in COLUMNS})
     frame.insert(0, "date", pd.Series(dtype="datetime64[ms, UTC]"))
     nothing = build_market("", timeframe, Frames(frame, {}))
-    return feature_names(compute_features(nothing, settings))
+    return feature_names(compute_features(nothing))

@@ -26,6 +26,7 @@ import numpy as np
 
 from quorum.candles import DAY_MS
 from quorum.errors import DataError
+from quorum.features import feature_constants
 from quorum.learning.backends import BackendSettings, kept_workers, run_tasks
 from quorum.learning.consensus_models import SignalRows, fit_meta, pool_signals
 from quorum.learning.dataset import PairRows, Pool, horizons, pair_rows, pool
@@ -207,10 +208,7 @@ def market_settings(settings: Settings) -> dict[str, Any]:
     """Return the settings that decide the market models."""
     learning = settings.learning.model_dump(mode="json")
     wanted = ("thin", "thin_regimes", "labels", "regimes", "folds", "fitting", "ensemble")
-    return {
-        **{name: learning[name] for name in wanted},
-        "features": settings.features.model_dump(mode="json"),
-    }
+    return {**{name: learning[name] for name in wanted}, "features": feature_constants()}
 
 
 class _Digests:

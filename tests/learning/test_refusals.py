@@ -14,10 +14,10 @@ from vintages import START
 from quorum.bot.models import BotModels
 from quorum.candles import DAY_MS
 from quorum.errors import DataError
-from quorum.features import compute_features
+from quorum.features import compute_features, feature_constants
 from quorum.features.predictions import SIGNAL_UP
 from quorum.learning.dataset import feature_names
-from quorum.learning.manifest import ChainManifest, Vintage, flatten, to_json
+from quorum.learning.manifest import ChainManifest, Vintage, to_json
 from quorum.learning.prediction import Models
 from quorum.learning.requirements import expected_models
 from quorum.learning.store import ModelStore
@@ -87,23 +87,18 @@ def test_models_trained_with_what_is_in_force_are_taken(tmp_path):
     assert refusal(tmp_path, pairs=PAIRS[:1]) is None, "one model knows all its pairs"
 
 
-def moved_feature() -> tuple[dict[str, Any], str]:
-    """Return a section that moves one feature setting, and what is said of it."""
-    for path, value in flatten(Settings().features.model_dump(mode="json")).items():
-        if type(value) is int:
-            section: dict[str, Any] = {}
-            *groups, name = path.split(".")
-            place = section
-            for group in ("features", *groups):
-                place = place.setdefault(group, {})
-            place[name] = value + 1
-            return section, f"quorum.features.{path}: trained with {value + 1}, configured {value}"
-    raise AssertionError("no feature setting is a whole number")
+def with_atr(period: int) -> dict[str, Any]:
+    """Return what a version notes of its features whose ATR has another period."""
+    noted = feature_constants()
+    noted["volatility"]["atr"] = period
+    return {"features": noted}
 
 
-FEATURE, FEATURE_SAID = moved_feature()
 DIFFERENCES = {
-    "a feature setting": (vintage("a", section=FEATURE), FEATURE_SAID),
+    "a feature constant of another version": (
+        vintage("a", models=with_atr(15)),
+        "quorum.features.volatility.atr: trained with 15, in this version 14",
+    ),
     "a label setting": (
         vintage("a", section={"learning": {"labels": {"horizon": 7}}}),
         "quorum.learning.labels.horizon: trained with 7, configured",
@@ -130,9 +125,9 @@ DIFFERENCES = {
         "features the model needs and are not there: gone",
     ),
     "heads that were not noted": (vintage("a", heads=None), "heads: they were not noted"),
-    "feature settings that were not noted": (
+    "feature constants that were not noted": (
         vintage("a", models={}),
-        "quorum.features: their settings were not noted",
+        "quorum.features: their constants were not noted",
     ),
 }
 
@@ -228,5 +223,5 @@ def test_models_say_nothing_of_a_pair_that_joins_later_and_they_do_not_know(capl
 def test_the_columns_models_learn_from_are_those_of_every_market():
     made = small_training()
     market = made.plan.load(made.plan.pairs[0])
-    found = feature_names(compute_features(market, settings().features))
+    found = feature_names(compute_features(market))
     assert expected_models(settings(), "1h", ()).features == found
