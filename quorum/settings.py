@@ -78,6 +78,7 @@ MOVED = {
     "features.derivatives.flow.reserves_max_age": "market.reserves_max_age",
     "features.derivatives.cross.alt_season_max_age": "market.alt_season_max_age",
     "features.volume.delta.taker_max_age": "market.taker_max_age",
+    "guards.database": "state.url",
 }
 
 
@@ -179,7 +180,7 @@ def _refusals(path: tuple[str, ...], value: Any) -> Iterator[str]:
     name = f"  quorum.{'.'.join(path)}"
     moved, constant = MOVED.get(".".join(path)), _constant(path)
     if moved is not None:
-        yield f"{name} = {value!r}: is now quorum.{moved}"
+        yield f"{name}: is now quorum.{moved}"
     elif constant is None:
         yield f"{name}: unknown setting{_known_names(path)}"
     elif not isinstance(constant, Mapping):

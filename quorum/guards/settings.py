@@ -55,8 +55,6 @@ class GuardSettings(Section):
     def _begin_with_the_preset(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
-        if "database" in data:
-            raise ValueError("guards.database is now quorum.state.url: all state is kept there")
         preset = PRESETS.get(str(data.get("preset", "default")), {})
         return _laid_over(preset, data)
 
