@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,6 +14,7 @@ from freqtrade.resolvers import StrategyResolver
 from freqtrade.strategy.hyper import detect_all_parameters
 from freqtrade.util.dry_run_wallet import get_dry_run_wallet
 
+from quorum.bot.host import completed
 from quorum.candles import epoch_ms
 from quorum.errors import DataError
 from quorum.settings import load_settings
@@ -74,13 +74,10 @@ def tunable_spaces(config: dict[str, Any], folder: Path) -> Spaces:
     DataError
         If the host cannot load the strategy.
     """
-    wanted = {
-        **copy.deepcopy(config),
-        "strategy_path": str(folder),
-        "user_data_dir": Path(config.get("user_data_dir") or "user_data"),
-    }
     try:
-        strategy = StrategyResolver.load_strategy(wanted)
+        strategy = StrategyResolver.load_strategy(
+            {**completed(config), "strategy_path": str(folder)}
+        )
     except OperationalException as error:
         raise DataError(f"{folder}: {error}") from error
     return {

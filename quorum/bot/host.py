@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 from freqtrade.configuration.load_config import load_config_file, load_from_files
 from freqtrade.data.dataprovider import DataProvider
 from freqtrade.data.history import get_datahandler
-from freqtrade.enums import CandleType, RunMode, TradingMode
+from freqtrade.enums import CandleType, MarginMode, RunMode, TradingMode
 from freqtrade.exceptions import OperationalException
 
 from quorum.bot.source import FrameSource, Series, sibling
@@ -46,6 +47,21 @@ def read_settings(config: dict[str, Any], timeframe: str) -> Settings:
     if not compares_trades(config):
         return settings
     return settings.model_copy(update={"guards": GuardSettings(preset="off")})
+
+
+def completed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of configuration files' content with what the host adds when it starts.
+
+    Strategies and exchanges are loaded with it; nothing is ordered, nothing signed.
+    """
+    mine = deepcopy(dict(config))
+    futures = is_futures(mine)
+    mine["trading_mode"] = TradingMode.FUTURES if futures else TradingMode.SPOT
+    mine["margin_mode"] = MarginMode.ISOLATED if futures else MarginMode.NONE
+    mine["candle_type_def"] = CandleType.FUTURES if futures else CandleType.SPOT
+    mine["runmode"] = RunMode.OTHER
+    mine["user_data_dir"] = Path(config.get("user_data_dir") or "user_data")
+    return mine
 
 
 def compares_trades(config: dict[str, Any]) -> bool:

@@ -19,6 +19,7 @@ from freqtrade.data.btanalysis import get_latest_backtest_filename
 from freqtrade.enums import RunMode
 
 from quorum.bot.desk import Desk
+from quorum.report.trades import STRATEGY
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +39,10 @@ def keep_journal(desk: Desk, config: dict[str, Any]) -> None:
     folder = Path(
         config.get("exportdirectory") or Path(config["user_data_dir"]) / "backtest_results"
     )
-    atexit.register(_at_exit, desk, folder, started)
+    atexit.register(_at_exit, desk, folder, started, str(config.get("strategy") or STRATEGY))
 
 
-def _at_exit(desk: Desk, folder: Path, started: float) -> None:
+def _at_exit(desk: Desk, folder: Path, started: float, strategy: str) -> None:
     if desk.accepted.total() + desk.refused.total() == 0 or not folder.is_dir():
         return
     try:
@@ -50,15 +51,16 @@ def _at_exit(desk: Desk, folder: Path, started: float) -> None:
         return  # No result was exported at all.
     # An analysis command backtests without exporting: the latest result is somebody else's.
     if result.stat().st_mtime >= started:
-        write_journal(desk, journal_path(result))
+        write_journal(desk, journal_path(result), strategy)
     if desk.refused:
         reasons = ", ".join(f"{reason} {count}" for reason, count in desk.refused.most_common())
         logger.info("Quorum accepted %d entries and refused: %s", desk.accepted.total(), reasons)
 
 
-def write_journal(desk: Desk, path: Path) -> None:
-    """Write the journal, whole or not at all."""
+def write_journal(desk: Desk, path: Path, strategy: str = STRATEGY) -> None:
+    """Write the journal of a strategy's backtest, whole or not at all."""
     content = {
+        "strategy": strategy,
         "accepted": desk.accepted.total(),
         "refused": dict(desk.refused.most_common()),
         "signals": [

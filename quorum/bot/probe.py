@@ -5,18 +5,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from freqtrade.enums import CandleType, MarginMode, RunMode, TradingMode
-from freqtrade.exceptions import FreqtradeException, OperationalException
+from freqtrade.enums import CandleType
+from freqtrade.exceptions import FreqtradeException
 
 # The host's own client, for the errors it raises.
 from freqtrade.exchange.exchange import ccxt
 from freqtrade.resolvers import ExchangeResolver, StrategyResolver
 
-from quorum.bot.host import is_futures
+from quorum.bot.host import completed
 from quorum.doctor.base import Override, Strategy
 from quorum.errors import DataError
 
@@ -59,14 +58,14 @@ def load_strategy(config: Mapping[str, Any]) -> Strategy:
     DataError
         If the host cannot load it.
     """
-    mine = deepcopy(dict(config))
-    mine["trading_mode"] = TradingMode(str(config.get("trading_mode", "spot")))
-    mine["runmode"] = RunMode.OTHER
-    mine["user_data_dir"] = Path(config["user_data_dir"])
     try:
-        strategy = StrategyResolver.load_strategy(mine)
-    except (OperationalException, ImportError, ValueError, TypeError) as error:
-        raise DataError(" ".join(str(error).split())) from error
+        strategy = StrategyResolver.load_strategy(completed(config))
+    except Exception as error:
+        # The file is the user's: whatever it raises is a finding, not the end of the search.
+        said = " ".join(str(error).split())
+        if not isinstance(error, FreqtradeException):
+            said = f"{type(error).__name__}: {said}"
+        raise DataError(said) from error
     code = type(strategy)
     values = {name: getattr(strategy, name) for name in REPLACEABLE if hasattr(strategy, name)}
     overrides = tuple(
@@ -109,15 +108,10 @@ class ExchangeProbe:
     """
 
     def __init__(self, config: Mapping[str, Any], *, online: bool = True) -> None:
-        mine = deepcopy(dict(config))
+        mine = completed(config)
         self._keys = dict(mine.get("exchange") or {})
-        futures = is_futures(mine)
-        mine["trading_mode"] = TradingMode.FUTURES if futures else TradingMode.SPOT
-        mine["margin_mode"] = MarginMode.ISOLATED if futures else MarginMode.NONE
-        mine["candle_type_def"] = CandleType.FUTURES if futures else CandleType.SPOT
         # The host then holds no keys, and signs nothing while it starts.
         mine["dry_run"] = True
-        mine["runmode"] = RunMode.OTHER
         ccxt_config = mine.setdefault("exchange", {}).setdefault("ccxt_config", {})
         ccxt_config.setdefault("timeout", PATIENCE)
         try:

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from freqtrade.data.btanalysis import get_latest_backtest_filename, load_backtest_data
+from freqtrade.data.btanalysis import (
+    get_latest_backtest_filename,
+    load_backtest_data,
+    load_backtest_stats,
+)
 from pydantic import ValidationError
 
 from quorum.bot.journal import journal_path
 from quorum.entry import Signal
 from quorum.errors import DataError
 from quorum.report.page.database import database_run
-from quorum.report.trades import Fill, Results, TradeRecord
+from quorum.report.trades import STRATEGY, Fill, Results, TradeRecord
 
 
 def latest_result(user_data: Path) -> Path:
@@ -43,17 +47,18 @@ def load_backtest(path: Path) -> Results:
     """
     if not path.is_file():
         raise DataError(f"{path}: there is no such result file")
+    journal = _journal(journal_path(path))
     try:
-        frame = load_backtest_data(path, "Quorum")
+        strategy = _strategy(list(load_backtest_stats(path)["strategy"]), journal)
+        frame = load_backtest_data(path, strategy)
     except Exception as error:
         raise DataError(f"{path}: no backtest result of Quorum ({error})") from error
-    journal = _journal(journal_path(path))
     signals = {(s["pair"], pd.Timestamp(s["opened"])): s for s in journal.get("signals", ())}
     trades = tuple(
         _from_row(row, signals.get((row["pair"], row["open_date"])))
         for row in frame.to_dict("records")
     )
-    return Results(path.name, trades, journal.get("refused"))
+    return Results(path.name, trades, journal.get("refused"), strategy)
 
 
 def load_database(url: str) -> Results:
@@ -66,6 +71,16 @@ def load_database(url: str) -> Results:
     """
     run = database_run(url)
     return Results(run.name, run.trades, None)
+
+
+def _strategy(names: list[str], journal: dict[str, Any]) -> str:
+    """Return which strategy of a result is Quorum or derived from it: it kept the journal."""
+    if STRATEGY in names:
+        return STRATEGY
+    kept = journal.get("strategy") or (names[0] if journal and len(names) == 1 else None)
+    if kept not in names:
+        raise ValueError(f"it holds {', '.join(names)} and no journal of one derived from it")
+    return str(kept)
 
 
 def _journal(path: Path) -> dict[str, Any]:

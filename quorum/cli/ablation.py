@@ -114,7 +114,7 @@ def _result_span(result: Path) -> Span:
     """Read the span of a backtest from the file beside its result."""
     path = result.parent / (result.name.removesuffix(result.suffix) + ".meta.json")
     try:
-        meta = json.loads(path.read_text(encoding="utf-8"))["Quorum"]
+        meta = json.loads(path.read_text(encoding="utf-8"))[load_backtest(result).strategy]
         return Span(1000 * int(meta["backtest_start_ts"]), 1000 * int(meta["backtest_end_ts"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: does not tell the span of the backtest ({error})") from error

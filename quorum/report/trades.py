@@ -8,6 +8,9 @@ from datetime import datetime
 
 from quorum.entry import Signal
 
+#: The strategy, and what a strategy derived from it is not called.
+STRATEGY = "Quorum"
+
 
 @dataclass(frozen=True)
 class Fill:
@@ -79,8 +82,11 @@ class Results:
         File or database they were read from.
     refused : mapping of reason code to count, or None
         None where no journal was kept.
+    strategy : str
+        Whose they are: Quorum or a strategy derived from it.
     """
 
     name: str
     trades: tuple[TradeRecord, ...]
     refused: Mapping[str, int] | None
+    strategy: str = STRATEGY

@@ -21,6 +21,7 @@ from quorum.bot.journal import journal_path, keep_journal, write_journal
 from quorum.bot.results import latest_result, load_backtest, load_database
 from quorum.entry import Signal
 from quorum.errors import DataError
+from quorum.report.page.backtest_file import backtest_run
 from quorum.report.trades import TradeRecord
 from quorum.settings import Settings
 
@@ -228,6 +229,20 @@ def test_the_result_of_another_strategy_is_refused(backtest, tmp_path):
 
     with pytest.raises(DataError, match=r"no backtest result of Quorum .*Other"):
         load_backtest(altered(backtest, tmp_path, rename))
+
+
+def test_the_result_of_a_derived_strategy_is_read(backtest, tmp_path):
+    def rename(strategies: dict[str, Any]) -> None:
+        strategies["Derived"] = strategies.pop("Quorum")
+        strategies["Other"] = {**strategies["Derived"], "trades": []}
+
+    copy = altered(backtest, tmp_path, rename)
+    write_journal(backtest.desk, journal_path(copy), "Derived")
+    read = load_backtest(copy)
+    assert read.strategy == "Derived"
+    assert len(read.trades) == len(backtest.trades)
+    assert read.trades[0].signal is not None
+    assert backtest_run(copy, read).trades
 
 
 def test_of_two_strategies_in_one_result_only_ours_is_read(backtest, tmp_path):

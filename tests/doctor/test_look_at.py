@@ -113,6 +113,58 @@ def test_a_strategy_that_does_not_load_is_a_finding_not_an_error(tmp_path):
     assert Level.PROBLEM in level_of(setup, "overrides")
 
 
+DERIVED = """
+from freqtrade.strategy import informative
+from quorum_strategy import Quorum
+{extra}
+
+class Derived(Quorum):
+    @informative("1d")
+    def populate_indicators_1d(self, dataframe, metadata):
+        return dataframe
+"""
+
+
+@pytest.mark.parametrize(
+    ("extra", "problem"),
+    [
+        ("", ""),
+        ("x = 1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_a_derived_strategy_is_named_and_a_broken_file_is_a_finding(tmp_path, extra, problem):
+    folder = tmp_path / "strategies"
+    folder.mkdir()
+    (folder / "quorum_strategy.py").write_bytes(
+        (ROOT / "strategies/quorum_strategy.py").read_bytes()
+    )
+    (folder / "derived.py").write_text(DERIVED.format(extra=extra), encoding="utf-8")
+    mine = layer(tmp_path, strategy_path=str(folder), strategy="Derived")
+    setup = look_at([SHIPPED, mine], online=False)
+    assert problem in setup.strategy_error
+    assert (setup.strategy is None) == bool(problem)
+    if setup.strategy is not None:
+        assert setup.strategy.name == "Derived"
+    assert examine(setup)
+
+
+def test_whatever_a_strategy_raises_is_a_finding(tmp_path):
+    folder = tmp_path / "strategies"
+    folder.mkdir()
+    (folder / "own.py").write_text(
+        "from freqtrade.strategy import IStrategy\n\nclass Own(IStrategy):\n"
+        "    timeframe = '1h'\n    minimal_roi = {}\n    stoploss = -0.1\n"
+        "    def __init__(self, config):\n        raise KeyError('no_such_key')\n"
+        "    def populate_indicators(self, d, m): return d\n"
+        "    def populate_entry_trend(self, d, m): return d\n"
+        "    def populate_exit_trend(self, d, m): return d\n",
+        encoding="utf-8",
+    )
+    mine = layer(tmp_path, strategy_path=str(folder), strategy="Own")
+    setup = look_at([SHIPPED, mine], online=False)
+    assert "KeyError: 'no_such_key'" in setup.strategy_error
+
+
 @pytest.mark.parametrize(
     ("content", "error", "text"),
     [

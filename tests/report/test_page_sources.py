@@ -246,7 +246,7 @@ def order(trade: Trade, side: str, price: float, amount: float, hours: int, tag:
     )  # fmt: skip
 
 
-def store(*, closed: bool, hours: int = 0, strategy: str = "Quorum") -> None:
+def store(*, closed: bool, hours: int = 0, strategy: str = "Quorum", signal: bool = True) -> None:
     """Store a long of 10 at 100, half out at 106, the rest at 100 where closed."""
     opened = OPENED + timedelta(hours=hours)
     trade = Trade(
@@ -267,7 +267,8 @@ def store(*, closed: bool, hours: int = 0, strategy: str = "Quorum") -> None:
         trade.close_date = opened + timedelta(hours=3)
         trade.close(100.0, show_msg=False)
         Trade.commit()
-    trade.set_custom_data(SIGNAL_KEY, signal_template().model_dump(mode="json"))
+    if signal:
+        trade.set_custom_data(SIGNAL_KEY, signal_template().model_dump(mode="json"))
 
 
 def test_the_signal_is_looked_for_where_the_strategy_stores_it():
@@ -334,10 +335,16 @@ def test_a_database_that_cannot_be_used_is_named(database, tmp_path):
     with sqlite3.connect(foreign) as connection:
         connection.execute("CREATE TABLE trades (id INTEGER, pair TEXT)")
     assert "this version of freqtrade" in fail("--db", f"sqlite:///{foreign}")
-    store(closed=True, strategy="Other")
+    store(closed=True, strategy="Other", signal=False)
     assert "only of Other" in fail("--db", f"sqlite:///{database}")
     (tmp_path / "text.sqlite").write_text("no database at all, but long enough", encoding="utf-8")
     assert "cannot be read" in fail("--db", f"sqlite:///{tmp_path / 'text.sqlite'}")
+
+
+def test_trades_of_a_derived_strategy_are_read_beside_anothers(database):
+    store(closed=True, strategy="Derived")
+    store(closed=True, hours=30, strategy="Other", signal=False)
+    assert len(load_database(f"sqlite:///{database}").trades) == 1
 
 
 def test_an_empty_database_is_a_page_that_says_so(database, tmp_path):

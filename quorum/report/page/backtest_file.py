@@ -12,7 +12,6 @@ from quorum.errors import DataError
 from quorum.report.page.run import Run, ordered
 from quorum.report.trades import Results
 
-STRATEGY = "Quorum"
 #: What is needed of a result's strategy section.
 NEEDED = (
     "backtest_start_ts",
@@ -41,10 +40,10 @@ def backtest_run(path: Path, results: Results) -> Run:
     """
     content, config = _read(path)
     strategies = content.get("strategy")
-    if not isinstance(strategies, Mapping) or STRATEGY not in strategies:
+    if not isinstance(strategies, Mapping) or results.strategy not in strategies:
         found = ", ".join(strategies) if isinstance(strategies, Mapping) else "nothing"
-        raise DataError(f"{path}: no result of {STRATEGY}, it holds {found}")
-    facts = strategies[STRATEGY]
+        raise DataError(f"{path}: no result of {results.strategy}, it holds {found}")
+    facts = strategies[results.strategy]
     missing = [name for name in NEEDED if facts.get(name) is None]
     if missing:
         raise DataError(

@@ -23,11 +23,10 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from quorum.entry import Signal
 from quorum.errors import DataError
 from quorum.report.page.run import Run, ordered
-from quorum.report.trades import Fill, TradeRecord
+from quorum.report.trades import STRATEGY, Fill, TradeRecord
 
 #: Under which the strategy stores a signal with its trade.
 SIGNAL_KEY = "quorum_signal"
-STRATEGY = "Quorum"
 #: Columns without which nothing can be said, by table.
 NEEDED: Mapping[str, tuple[str, ...]] = {
     "trades": (
@@ -69,7 +68,6 @@ def database_run(url: str, capital: float | None = None) -> Run:
         raise DataError(f"{shown}: cannot be read ({_cause(error)})") from error
     finally:
         engine.dispose()
-    ours, notes = _ours(tables["trades"], shown)
     orders = defaultdict(list)
     for order in tables["orders"]:
         orders[order["ft_trade_id"]].append(order)
@@ -78,6 +76,7 @@ def database_run(url: str, capital: float | None = None) -> Run:
         for row in tables["trade_custom_data"]
         if row["cd_key"] == SIGNAL_KEY
     }
+    ours, notes = _ours(tables["trades"], signals, shown)
     trades = tuple(_trade(row, orders[row["id"]], signals.get(row["id"]), shown) for row in ours)
     first = min((t.opened for t in trades), default=datetime.now(UTC))
     known = capital if capital is not None else _first_balance(tables["wallet_history"])
@@ -156,9 +155,12 @@ def _rows(engine: Engine, shown: str) -> dict[str, list[dict[str, Any]]]:
         }
 
 
-def _ours(rows: Sequence[dict[str, Any]], shown: str) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return the trades of Quorum that were filled; refuse a database without any of its."""
-    ours = [row for row in rows if row["strategy"] in (STRATEGY, None)]
+def _ours(
+    rows: Sequence[dict[str, Any]], signals: Mapping[int, Any], shown: str
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the trades of Quorum and of what is derived from it: they keep its signals."""
+    names = {STRATEGY, None} | {row["strategy"] for row in rows if row["id"] in signals}
+    ours = [row for row in rows if row["strategy"] in names]
     if rows and not ours:
         found = ", ".join(sorted({str(row["strategy"]) for row in rows}))
         raise DataError(f"{shown}: no trades of {STRATEGY}, only of {found}")
