@@ -23,7 +23,7 @@ from live_exchange import Drill, ms
 
 from drills.ground import Report
 from quorum.candles import candles_from_frame
-from quorum.exits.management import STOP_PASSED
+from quorum.exits.rules import REASONS, STOP_PASSED
 from quorum.replay.datadir import DataDirectory
 from quorum.replay.live.market import Listing, Tape
 from quorum.replay.live.path import Bar, corners_between, price_at
@@ -228,7 +228,7 @@ def _differs(a: Done, b: Done, listing: Listing) -> list[str]:
 
 def _kind(reason: str) -> str:
     """Return an exit reason; a stop is one whether it was moved before, or passed in one look."""
-    return "stop_loss" if reason in ("trailing_stop_loss", STOP_PASSED) else reason
+    return "stop_loss" if reason in ("trailing_stop_loss", REASONS[STOP_PASSED]) else reason
 
 
 def _same_price(wanted: float, got: float, at: pd.Timestamp, tape: Tape) -> bool:

@@ -30,6 +30,7 @@ from quorum.context.liquidation import Liquidation, safe_leverage
 from quorum.context.zones import IMMEDIATE, Zones, entry_price
 from quorum.entry import Account, Signal, adjust, draw_up
 from quorum.exits.management import merge_rungs
+from quorum.exits.rules import OPPOSITE, REASONS, order_expired
 from quorum.pipeline import evaluate
 from quorum.settings import Settings
 from quorum.signals import SignalTable, decide, publish
@@ -41,7 +42,7 @@ logger = logging.getLogger(__name__)
 #: Key under which a trade keeps its signal.
 SIGNAL_KEY = "quorum_signal"
 #: Exit reason of a trade that a quorum on the other side ends.
-OPPOSITE_QUORUM = "opposite_quorum"
+OPPOSITE_QUORUM = REASONS[OPPOSITE]
 #: Refusal of an entry for which no signal stands any more.
 NO_SIGNAL = "no_signal"
 
@@ -250,9 +251,10 @@ class Desk:
         """
         signal = self.signal_of(trade)
         waits = signal is not None and signal.entry_strategy != IMMEDIATE
-        candles = self.settings.context_of(Zones).expiry if waits else 1
-        placed = int(order.order_date_utc.timestamp() * 1000) // self.step * self.step
-        return at.timestamp() * 1000 - placed >= candles * self.step
+        placed = int(order.order_date_utc.timestamp() * 1000) // self.step
+        age = int(at.timestamp() * 1000) // self.step - placed
+        expiry = self.settings.context_of(Zones).expiry
+        return order_expired(waits, age, expiry)
 
     def filled(self, trade: Trade) -> None:
         """Store the signal of a trade whose entry has filled with the trade."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
@@ -11,18 +12,23 @@ from freqtrade.persistence import Order, Trade
 from quorum.bot.desk import Desk
 from quorum.context.zones import IMMEDIATE
 from quorum.entry import Signal
-from quorum.exits.management import (
-    LADDER_TAG,
-    REVERSAL_TAG,
-    STOP_PASSED,
+from quorum.exits.management import LADDER_TAG, REVERSAL_TAG
+from quorum.exits.rules import (
+    HALF,
+    NOTHING,
+    OPEN,
+    REASONS,
     Candle,
-    ManagementSettings,
+    Rules,
     Standing,
+    at_last_rung,
+    better,
     exit_now,
+    first_counted,
+    part_now,
     passes_stop,
     rung_share,
     stop_now,
-    takes_half,
 )
 
 
@@ -46,9 +52,9 @@ class Keeper:
         self.levels_rest = True
 
     @property
-    def settings(self) -> ManagementSettings:
+    def rules(self) -> Rules:
         """How trades are managed now; hyperopt changes it."""
-        return self.desk.settings.exits.management
+        return self.desk.settings.exits.management.rules()
 
     def _candle(self, trade: Trade, at: datetime) -> Candle:
         """Return what the last closed candle says, nothing for one before the entry."""
@@ -57,25 +63,24 @@ class Keeper:
             return Candle()
         table, row = found
         m = table.columns
-        chandelier = m["chandelier_short" if trade.is_short else "chandelier_long"]
+        chandelier = float(m["chandelier_short" if trade.is_short else "chandelier_long"][row])
         # The candle the trade was opened on is part of its signal, not news.
         if int(table.time[row]) < int(trade.open_date_utc.timestamp() * 1000):
-            return Candle(float(chandelier[row]))
-        return Candle(
-            float(chandelier[row]),
-            int(m["near_reversal"][row]),
-            int(m["far_reversal"][row]),
-            int(m["divergence"][row]),
-        )
+            return Candle(chandelier)
+        news = ("near_reversal", "far_reversal", "divergence")
+        return Candle(chandelier, *(float(m[name][row]) for name in news))
 
     @staticmethod
     def _standing(
         trade: Trade,
-        rate: float | None = None,
-        best: float | None = None,
+        signal: Signal,
+        closed: tuple[float, float] | None = None,
         before: datetime | None = None,
     ) -> Standing:
-        """Return how a trade stands; exits filled at or after ``before`` do not count."""
+        """Return how a trade stands; exits filled at or after ``before`` do not count.
+
+        ``closed`` is what :meth:`_closed` says, where it matters.
+        """
         exits = [
             o.ft_order_tag or ""
             for o in trade.orders
@@ -84,12 +89,14 @@ class Keeper:
             and (o.filled or 0) > 0
             and (before is None or (o.order_filled_utc or before) < before)
         ]
+        best, close = closed or (trade.open_rate, trade.open_rate)
         return Standing(
-            direction=-1 if trade.is_short else 1,
+            direction=-1.0 if trade.is_short else 1.0,
             entry=trade.open_rate,
             stop=trade.stop_loss,
-            best=best or trade.open_rate,
-            rate=rate or trade.open_rate,
+            best=best,
+            close=close,
+            trailing=math.nan if signal.trailing_stop is None else signal.trailing_stop,
             rungs=sum(tag.startswith(LADDER_TAG) for tag in exits),
             halved=REVERSAL_TAG in exits,
         )
@@ -99,43 +106,38 @@ class Keeper:
 
         The candle under way does not count: on candles of an hour the host shows its extreme
         before it asks whether the stop was hit, so a stop moved by it would be hit by a price
-        that came before. A candle within which a waiting order filled does not count either.
+        that came before.
         """
         found = self.desk.closed_row(trade.pair, at)
         filled = trade.date_entry_fill_utc
         if found is None or filled is None:
             return trade.open_rate, trade.open_rate
         table, last = found
-        step = self.desk.step
+        step, m = self.desk.step, table.columns
         opened = int(filled.timestamp() * 1000) // step * step
-        if signal.entry_strategy != IMMEDIATE:
-            opened += step
-        first = int(np.searchsorted(table.time, opened))
+        waits = signal.entry_strategy != IMMEDIATE
+        first = first_counted(int(np.searchsorted(table.time, opened)), waits)
         if first > last:
             return trade.open_rate, trade.open_rate
-        m = table.columns
-        if trade.is_short:
-            best = min(trade.open_rate, float(m["low"][first : last + 1].min()))
-        else:
-            best = max(trade.open_rate, float(m["high"][first : last + 1].max()))
+        candles = slice(first, last + 1)
+        seen = m["low"][candles].min() if trade.is_short else m["high"][candles].max()
+        best = better(-1.0 if trade.is_short else 1.0, trade.open_rate, float(seen))
         return best, float(m["close"][last])
 
-    def _wanted(self, trade: Trade, signal: Signal, at: datetime) -> tuple[float, float]:
-        """Return the stop that belongs to a trade now, and the last close it knows of.
+    def _look(self, trade: Trade, signal: Signal, at: datetime) -> tuple[Standing, Candle, float]:
+        """Return how a trade stands, what the last candle says, and the stop that belongs to it.
 
-        It moves by closed candles and by rungs filled before the candle under way, so it is
-        the same on candles of any length, in a backtest and live.
+        The stop moves by closed candles and by rungs filled before the candle under way, so it
+        is the same on candles of any length, in a backtest and live.
         """
-        best, close = self._closed(trade, signal, at)
         step = timedelta(milliseconds=self.desk.step)
         began = at - (at - datetime(1970, 1, 1, tzinfo=UTC)) % step
-        standing = self._standing(trade, close, best, began)
+        standing = self._standing(trade, signal, self._closed(trade, signal, at), began)
         candle = self._candle(trade, at)
-        moved = stop_now(standing, candle, self.settings, signal.trailing_stop)
+        moved = stop_now(standing, candle, self.rules)
         # The stop of the signal replaces the wide one the host begins with: at the first fill,
         # or at the first look of a bot that was not there when the order filled.
-        d = standing.direction
-        return max(moved * d, signal.stop_loss * d) * d, close
+        return standing, candle, better(standing.direction, moved, signal.stop_loss)
 
     def stop(self, trade: Trade, at: datetime, *, after_fill: bool) -> float | None:
         """Return the stop price to put in force now, None to leave it where it is."""
@@ -144,22 +146,22 @@ class Keeper:
             # After a part is taken out the stop stays: the host would keep it as a fraction of
             # that price and lay the fraction off from the entry, nearer than it was.
             return None
-        stop, close = self._wanted(trade, signal, at)
+        standing, _, stop = self._look(trade, signal, at)
         if after_fill:
             return stop
-        d = -1 if trade.is_short else 1
-        passed = passes_stop(d, trade.stop_loss, stop, close)
-        return stop if d * (stop - trade.stop_loss) > 0 and not passed else None
+        d = standing.direction
+        passed = passes_stop(d, standing.stop, stop, standing.close)
+        return stop if d * (stop - standing.stop) > 0 and not passed else None
 
     def target(self, trade: Trade) -> float | None:
         """Return the price at which all that is left goes, None while rungs come before it."""
         signal = self.desk.signal_of(trade)
         if signal is None:
             return None
-        last = len(signal.ladder) - 1
-        if last > 0 and self._standing(trade).rungs < last:
+        count = len(signal.ladder)
+        if count > 1 and not at_last_rung(self._standing(trade, signal).rungs, count):
             return None
-        return signal.ladder[last]
+        return signal.ladder[-1]
 
     def take_out(self, trade: Trade, at: datetime, rate: float) -> tuple[float, str] | None:
         """Return the stake to take out and the order's tag, None for nothing.
@@ -171,15 +173,17 @@ class Keeper:
         signal = self.desk.signal_of(trade)
         if signal is None or self.desk.unsettled:
             return None
-        standing = self._standing(trade)
-        if takes_half(standing, self._candle(trade, at), self.settings):
-            return -trade.stake_amount * self.settings.reversal_share, REVERSAL_TAG
-        rung = standing.rungs
-        if trade.has_open_orders or rung >= len(signal.ladder) - 1:
+        standing, rules = self._standing(trade, signal), self.rules
+        candle, count = self._candle(trade, at), len(signal.ladder)
+        part = part_now(standing, candle, count, trade.has_open_orders, rules)
+        if part == NOTHING:
             return None
+        if part == HALF:
+            return -trade.stake_amount * rules.reversal_share, REVERSAL_TAG
+        rung = standing.rungs
         if not self.levels_rest and standing.direction * (rate - signal.ladder[rung]) < 0:
             return None
-        share = rung_share(signal.ladder_shares, rung)
+        share = rung_share(np.array(signal.ladder_shares), rung)
         return -trade.stake_amount * share, f"{LADDER_TAG}{rung + 1}"
 
     def exit_price(self, trade: Trade, proposed: float, tag: str | None) -> float:
@@ -198,22 +202,21 @@ class Keeper:
             return True
         if (order.ft_order_tag or "").startswith(LADDER_TAG):
             return False
-        return (at - order.order_date_utc).total_seconds() / 60 >= self.settings.exit_patience
+        patience = self.desk.settings.exits.management.exit_patience
+        return (at - order.order_date_utc).total_seconds() / 60 >= patience
 
     def exit_reason(self, trade: Trade, at: datetime, rate: float) -> str | None:
         """Return why a trade must end at the market now, None to keep it."""
         signal = self.desk.signal_of(trade)
         if signal is None:
             return None
+        standing, candle, stop = self._look(trade, signal, at)
+        # The price now is news beside the last close.
+        d, worse = standing.direction, better(-standing.direction, standing.close, rate)
         age = (at - trade.open_date_utc).total_seconds() / 3600
-        standing = self._standing(trade, rate)
-        reason = exit_now(standing, self._candle(trade, at), age, self.settings)
-        if reason is not None:
-            return reason
-        stop, close = self._wanted(trade, signal, at)
-        d = standing.direction
-        worse = min(d * close, d * rate) * d
-        return STOP_PASSED if passes_stop(d, trade.stop_loss, stop, worse) else None
+        passed = passes_stop(d, standing.stop, stop, worse)
+        code = exit_now(standing, candle, age, passed, self.rules)
+        return None if code == OPEN else REASONS[code]
 
 
 def anchor_stops(trades: Iterable[Trade]) -> None:

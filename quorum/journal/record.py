@@ -29,6 +29,7 @@ DEPTH = 1600
 #: may name a database with its password.
 SECTIONS = (
     "market",
+    "features",
     "heads",
     "weights",
     "consensus",

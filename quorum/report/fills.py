@@ -16,13 +16,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from quorum.exits.management import (
-    LADDER_TAG,
-    REVERSAL_EXIT,
-    REVERSAL_TAG,
-    STOP_PASSED,
-    TIME_STOP,
-)
+from quorum.exits.management import LADDER_TAG, REVERSAL_TAG
+from quorum.exits.rules import REASONS, REVERSAL, STOP_PASSED, TIME_STOP
 from quorum.report.trades import Fill, TradeRecord
 
 #: Results this near to each other are alike: funding is charged to the minute [% of the stake].
@@ -34,9 +29,9 @@ KINDS: Mapping[str, str] = {
     "liquidation": "liquidation",
     "roi": "target",
     REVERSAL_TAG: "reversal",
-    REVERSAL_EXIT: "reversal",
-    STOP_PASSED: "stop",
-    TIME_STOP: "time",
+    REASONS[REVERSAL]: "reversal",
+    REASONS[STOP_PASSED]: "stop",
+    REASONS[TIME_STOP]: "time",
     "force_exit": "end of test",
 }
 

@@ -9,11 +9,10 @@ from quorum.simulation.context import Context, read_context
 from quorum.simulation.material import Material, material_of
 from quorum.simulation.portfolio import PortfolioSettings, Run, Trade, run_portfolio
 from quorum.simulation.random_entries import RandomEntries, RandomSettings, random_entries
-from quorum.simulation.trades import REASONS, Outcomes, simulate
+from quorum.simulation.trades import Outcomes, simulate
 from quorum.simulation.venue import Venue, funding_paid
 
 __all__ = [
-    "REASONS",
     "Agreement",
     "Book",
     "Context",

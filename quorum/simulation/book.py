@@ -14,7 +14,7 @@ from quorum.settings import Settings
 from quorum.signals import SignalTable
 from quorum.simulation import follow
 from quorum.simulation.context import Context, read_context
-from quorum.simulation.inputs import market_matrix, rules_of
+from quorum.simulation.inputs import market_matrix, terms_of
 from quorum.simulation.rungs import merge_small
 from quorum.simulation.trades import Asked, Outcomes, ask, outcomes
 from quorum.simulation.venue import Venue
@@ -63,8 +63,8 @@ class Book:
         return by_entry
 
     @cached_property
-    def _rules(self) -> follow.Rules:
-        return rules_of(self.settings, self.candles, self.venue)
+    def _terms(self) -> follow.Terms:
+        return terms_of(self.settings, self.candles, self.venue)
 
     def request(self, entry: int, capital: float) -> SizeRequest:
         """Return what sizing is asked for one entry, without what only the account knows."""
@@ -103,7 +103,7 @@ class Book:
         if self.venue.lot == 0 and self.venue.min_order == 0:
             return self.outcomes.take(one)
         asked = self._in_lots(entry, notional)
-        found = follow.follow_all(self.market, asked.matrix(), self._rules)
+        found = follow.follow_all(self.market, asked.matrix(), self._terms)
         return outcomes(asked, found, self.venue, self.context.take(one))
 
     def worth(self, entry: int, notional: float) -> Floats:
@@ -112,7 +112,7 @@ class Book:
         NaN before it began and after it ended.
         """
         asked = self._in_lots(entry, notional)
-        worth = follow.follow_worth(self.market, asked.matrix()[0], self._rules)
+        worth = follow.follow_worth(self.market, asked.matrix()[0], self._terms)
         return worth / float(asked.prices[0])
 
     def _in_lots(self, entry: int, notional: float) -> Asked:
@@ -159,7 +159,7 @@ def open_book(
         context = read_context(table, rows, directions, settings)
     asked = ask(table, candles, settings, rows, directions, venue=venue, context=context)
     market = market_matrix(table, candles, venue)
-    found = follow.follow_all(market, asked.matrix(), rules_of(settings, candles, venue))
+    found = follow.follow_all(market, asked.matrix(), terms_of(settings, candles, venue))
     return Book(
         pair,
         table,

@@ -20,21 +20,32 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from quorum.exits.management import GRACE
-from quorum.typing import Floats
-
-#: How a trade stands or ended, by code.
-(
-    OPEN,
+from quorum.exits.rules import (
     EXPIRED,
+    HALF,
+    LAST_TARGET,
+    NOTHING,
+    OPEN,
+    OPPOSITE,
     STOP_LOSS,
     TRAILING_STOP,
-    LAST_TARGET,
-    OPPOSITE,
-    TIME_STOP,
-    REVERSAL,
-    STOP_PASSED,
-) = range(9)
+    Candle,
+    Rules,
+    Standing,
+    at_last_rung,
+    better,
+    exit_now,
+    first_counted,
+    is_tighter,
+    order_expired,
+    part_now,
+    passes_stop,
+    rung_share,
+    stop_now,
+)
+from quorum.market import HOUR_MS
+from quorum.typing import Floats
+
 #: Rows of the matrix of what candles say.
 (
     PRICE_OPEN,
@@ -50,18 +61,8 @@ from quorum.typing import Floats
     FUNDING,
 ) = range(11)
 #: Columns of the matrix of what is asked for each entry.
-ROW, DIRECTION, LIMIT, WAITS, STOP, RUNGS, TRAILING, LOTS, TARGET, SHARE = (
-    0,
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    7,
-    8,
-    11,
-)
+ROW, DIRECTION, LIMIT, WAITS, STOP, RUNGS, TRAILING, LOTS, TARGET = range(9)
+SHARE = TARGET + 3
 #: Columns of the result.
 (
     FILL_ROW,
@@ -95,22 +96,19 @@ RESULTS = 9
 STANDING = 12
 
 
-class Rules(NamedTuple):
-    """Numbers of the kernel; see the settings of the same names.
+class Terms(NamedTuple):
+    """What trades of a pair are followed by.
 
-    ``expiry`` and ``time_stop`` are in candles, switches are 0 or 1, ``market`` and ``resting``
-    are the costs of a fill at the market and of one at a limit, fractions of its value.
+    ``rules`` are those of an open trade, ``opposite`` says whether a quorum on the other side ends
+    it, ``expiry`` is in candles, ``step`` the length of one [ms], ``tick`` the grid of stops,
+    ``market`` and ``resting`` are the costs of a fill at the market and of one at a limit,
+    fractions of its value.
     """
 
-    breakeven_at: float
-    breakeven_on_divergence: bool
-    trail: bool
-    half_on_reversal: bool
-    reversal_share: float
-    exit_on_reversal: bool
-    time_stop: float
+    rules: Rules
     opposite: bool
     expiry: int
+    step: float
     tick: float
     market: float
     resting: float
@@ -126,43 +124,48 @@ def _on_tick(price: float, d: float, tick: float) -> float:
 
 
 @njit(cache=True)
-def _wanted_stop(market: Floats, ask: Floats, rules: Rules, k: int, s: Floats) -> float:
-    """Return the stop that belongs to a trade at the opening of candle ``k`` (``stop_now``)."""
-    d, entry, wanted = ask[DIRECTION], ask[LIMIT], s[STOP_NOW]
-    winning = d * (s[CLOSE] - entry) > 0
-    news = k - 1 > ask[ROW]
-    diverges = rules.breakeven_on_divergence and news and winning
-    diverges = diverges and market[DIVERGENCE, k - 1] == -d
-    if d * (s[BEST_SEEN] / entry - 1.0) * 100.0 >= rules.breakeven_at or diverges:
-        wanted = max(d * wanted, d * entry) * d
-    if rules.trail and s[RUNGS_BEFORE] > 0:
-        chandelier = market[CHANDELIER_LONG if d > 0 else CHANDELIER_SHORT, k - 1]
-        if np.isfinite(chandelier):
-            wanted = max(d * wanted, d * chandelier) * d
-    if np.isfinite(ask[TRAILING]):
-        wanted = max(d * wanted, d * s[BEST_SEEN] * (1.0 - d * ask[TRAILING])) * d
-    return float(wanted)
+def _standing(ask: Floats, s: Floats, rungs: float) -> Standing:
+    """Return how a trade stands, of whose rungs so many count."""
+    return Standing(
+        ask[DIRECTION],
+        ask[LIMIT],
+        s[STOP_NOW],
+        s[BEST_SEEN],
+        s[CLOSE],
+        ask[TRAILING],
+        int(rungs),
+        s[HALVED_NOW] != 0,
+    )
+
+
+@njit(cache=True)
+def _candle_before(market: Floats, ask: Floats, k: int) -> Candle:
+    """Return what the candle before ``k`` says to a trade, but for the one of its signal."""
+    chandelier = market[CHANDELIER_LONG if ask[DIRECTION] > 0 else CHANDELIER_SHORT, k - 1]
+    if k - 1 <= ask[ROW]:
+        return Candle(chandelier, 0.0, 0.0, 0.0)
+    return Candle(
+        chandelier, market[NEAR_TURN, k - 1], market[FAR_TURN, k - 1], market[DIVERGENCE, k - 1]
+    )
 
 
 @njit(cache=True)
 def _fill_row(market: Floats, ask: Floats, expiry: int) -> tuple[int, int]:
     """Return the candle an entry fills in (-1: none) and the last one its order stands in."""
-    first, n = int(ask[ROW]) + 1, market.shape[1]
-    if ask[WAITS] == 0:
-        return (first, first) if first < n else (-1, -1)
-    for k in range(first, min(first + expiry, n)):
-        if market[PRICE_LOW, k] <= ask[LIMIT] <= market[PRICE_HIGH, k]:
+    first, n, waits = int(ask[ROW]) + 1, market.shape[1], ask[WAITS] != 0
+    for k in range(first, n + 1):
+        if order_expired(waits, k - first, expiry):
+            return -1, k - 1
+        if k < n and (not waits or market[PRICE_LOW, k] <= ask[LIMIT] <= market[PRICE_HIGH, k]):
             return k, k
-    return -1, (first + expiry - 1 if first + expiry - 1 < n else -1)
+    return -1, -1
 
 
 @njit(cache=True)
 def _part(ask: Floats, s: Floats) -> float:
     """Return the part of the position that the next rung takes out of what is left."""
-    rung, total = int(s[RUNGS_NOW]), 0.0
-    for j in range(rung, int(ask[RUNGS])):
-        total += ask[SHARE + j]
-    return _in_lots(s[LEFT] * ask[SHARE + rung] / total, ask[LOTS])
+    share = rung_share(ask[SHARE : SHARE + int(ask[RUNGS])], int(s[RUNGS_NOW]))
+    return _in_lots(s[LEFT] * share, ask[LOTS])
 
 
 @njit(cache=True)
@@ -191,64 +194,70 @@ def _owed(market: Floats, ask: Floats, k: int, s: Floats) -> float:
 
 
 @njit(cache=True)
-def _after_part(ask: Floats, rules: Rules, s: Floats) -> None:
+def _after_part(ask: Floats, terms: Terms, s: Floats) -> None:
     """Set the stop after a part was taken out.
 
     The host keeps the stop also as a fraction of the price at which it was set, and after a
     partial exit lays that fraction off from the entry: after one at a loss the stop is nearer.
     """
     d = ask[DIRECTION]
-    pulled = _on_tick(ask[LIMIT] * (1.0 - d * s[AWAY]), d, rules.tick)
+    pulled = _on_tick(ask[LIMIT] * (1.0 - d * s[AWAY]), d, terms.tick)
     if d * (pulled - s[STOP_NOW]) > 0:
         s[STOP_NOW], s[MOVED] = pulled, 1.0
 
 
 @njit(cache=True)
-def _adjust(market: Floats, ask: Floats, rules: Rules, k: int, s: Floats) -> bool:
+def _adjust(market: Floats, ask: Floats, terms: Terms, k: int, s: Floats) -> bool:
     """Take half out or place the next rung at the opening; return whether an order was placed."""
     d, low, high = ask[DIRECTION], market[PRICE_LOW, k], market[PRICE_HIGH, k]
-    turned = k - 1 > ask[ROW] and market[NEAR_TURN, k - 1] == -d
-    if rules.half_on_reversal and turned and s[HALVED_NOW] == 0:
-        part, price = _in_lots(s[LEFT] * rules.reversal_share, ask[LOTS]), market[PRICE_OPEN, k]
+    standing, candle = _standing(ask, s, s[RUNGS_NOW]), _candle_before(market, ask, k)
+    due = part_now(standing, candle, int(ask[RUNGS]), s[RESTING] != 0, terms.rules)
+    if due == NOTHING:
+        return False
+    if due == HALF:
+        part = _in_lots(s[LEFT] * terms.rules.reversal_share, ask[LOTS])
         if part > 0:
             s[HALVED_NOW], s[RESTING] = 1.0, 0.0
-            _sell(market, ask, k, s, part, price, rules.market)
-            _after_part(ask, rules, s)
+            _sell(market, ask, k, s, part, market[PRICE_OPEN, k], terms.market)
+            _after_part(ask, terms, s)
         return part > 0
-    if s[RESTING] == 1 or s[RUNGS_NOW] >= ask[RUNGS] - 1:
-        return False
-    price = max(d * ask[TARGET + int(s[RUNGS_NOW])], d * (low if d > 0 else high)) * d
+    price = better(d, ask[TARGET + int(s[RUNGS_NOW])], low if d > 0 else high)
     if low <= price <= high:
-        _take_rung(market, ask, rules, k, s, price)
+        _take_rung(market, ask, terms, k, s, price)
     else:
         s[RESTING] = 1.0
     return True
 
 
 @njit(cache=True)
-def _take_rung(market: Floats, ask: Floats, rules: Rules, k: int, s: Floats, price: float) -> None:
+def _take_rung(market: Floats, ask: Floats, terms: Terms, k: int, s: Floats, price: float) -> None:
     """Fill the next rung of the ladder."""
     part = _part(ask, s)
     s[RUNGS_NOW] += 1
     s[RESTING] = 0.0
-    _sell(market, ask, k, s, part, price, rules.resting)
-    _after_part(ask, rules, s)
+    _sell(market, ask, k, s, part, price, terms.resting)
+    _after_part(ask, terms, s)
 
 
 @njit(cache=True)
-def _tighten(market: Floats, ask: Floats, rules: Rules, k: int, s: Floats) -> bool:
-    """Move the stop by what closed candles tell; return whether price has passed it already."""
+def _tighten(market: Floats, ask: Floats, terms: Terms, k: int, s: Floats) -> bool:
+    """Move the stop by what closed candles tell; return whether price has passed it already.
+
+    The host moves a stop to where price is on the near side of it within the candle, unless the
+    one in force is hit.
+    """
     d, high, low = ask[DIRECTION], market[PRICE_HIGH, k], market[PRICE_LOW, k]
     ahead, behind = (high, low) if d > 0 else (low, high)
-    wanted = _wanted_stop(market, ask, rules, k, s)
-    if d * (wanted - s[STOP_NOW]) <= GRACE * wanted:
+    standing, candle = _standing(ask, s, s[RUNGS_BEFORE]), _candle_before(market, ask, k)
+    stop, wanted = standing.stop, stop_now(standing, candle, terms.rules)
+    if not is_tighter(d, stop, wanted):
         return False
-    closed_before = d * (s[CLOSE] - wanted) > 0
-    if closed_before and d * (behind - s[STOP_NOW]) > 0 and d * (ahead - wanted) > 0:
-        s[STOP_NOW], s[MOVED] = _on_tick(wanted, d, rules.tick), 1.0
+    passed = passes_stop(d, stop, wanted, standing.close)
+    if not passed and d * (behind - stop) > 0 and d * (ahead - wanted) > 0:
+        s[STOP_NOW], s[MOVED] = _on_tick(wanted, d, terms.tick), 1.0
         s[AWAY] = abs(1.0 - wanted / ahead)
         return False
-    return not closed_before or d * (market[PRICE_OPEN, k] - wanted) <= 0
+    return passed or passes_stop(d, stop, wanted, market[PRICE_OPEN, k])
 
 
 @njit(cache=True)
@@ -257,7 +266,7 @@ def _reached(market: Floats, ask: Floats, k: int, s: Floats) -> bool:
     d, count = ask[DIRECTION], int(ask[RUNGS])
     target = ask[TARGET + count - 1]
     ahead = market[PRICE_HIGH if d > 0 else PRICE_LOW, k]
-    if s[RUNGS_NOW] < count - 1 or d * (ahead - target) <= 0:
+    if not at_last_rung(int(s[RUNGS_NOW]), count) or d * (ahead - target) <= 0:
         return False
     if k > ask[ROW] + 1 or ask[WAITS] == 0:
         return True
@@ -268,17 +277,15 @@ def _reached(market: Floats, ask: Floats, k: int, s: Floats) -> bool:
 
 
 @njit(cache=True)
-def _why(market: Floats, ask: Floats, rules: Rules, k: int, s: Floats, passed: bool) -> int:
+def _why(market: Floats, ask: Floats, terms: Terms, k: int, s: Floats, passed: bool) -> int:
     """Return why a trade ends in candle ``k``, OPEN if it does not."""
-    d, news, first = ask[DIRECTION], k - 1 > ask[ROW], int(ask[ROW]) + 1
-    if rules.opposite and news and market[SIGNAL, k - 1] == -d:
+    d, first = ask[DIRECTION], int(ask[ROW]) + 1
+    if terms.opposite and k > first and market[SIGNAL, k - 1] == -d:
         return OPPOSITE
-    if k - first >= rules.time_stop:
-        return TIME_STOP
-    if rules.exit_on_reversal and news and market[FAR_TURN, k - 1] == -d:
-        return REVERSAL
-    if passed:
-        return STOP_PASSED
+    standing, candle = _standing(ask, s, s[RUNGS_NOW]), _candle_before(market, ask, k)
+    reason = exit_now(standing, candle, (k - first) * terms.step / HOUR_MS, passed, terms.rules)
+    if reason != OPEN:
+        return reason
     hit = d * (s[STOP_NOW] - market[PRICE_LOW if d > 0 else PRICE_HIGH, k]) >= 0
     if hit and s[MOVED] == 0:
         return STOP_LOSS
@@ -304,55 +311,54 @@ def _price_of_end(market: Floats, ask: Floats, k: int, s: Floats, reason: int) -
 
 
 @njit(cache=True)
-def _opened(ask: Floats, rules: Rules, begin: int) -> Floats:
+def _opened(ask: Floats, terms: Terms, begin: int) -> Floats:
     """Return a trade as it stands when its entry has filled."""
-    d, entry, s = ask[DIRECTION], ask[LIMIT], np.zeros(STANDING)
-    s[STOP_NOW] = ask[STOP]
-    if np.isfinite(ask[TRAILING]):
-        trail = _on_tick(entry * (1.0 - d * ask[TRAILING]), d, rules.tick)
-        s[STOP_NOW] = max(d * ask[STOP], d * trail) * d
-    s[AWAY] = abs(1.0 - s[STOP_NOW] / entry)
+    entry, s = ask[LIMIT], np.zeros(STANDING)
     s[LEFT], s[PAID_TO], s[BEST_SEEN], s[CLOSE] = 1.0, begin - 1, entry, entry
-    s[GAIN] = -(rules.market if ask[WAITS] == 0 else rules.resting) * entry
+    s[STOP_NOW] = ask[STOP]
+    stop = stop_now(_standing(ask, s, 0.0), Candle(np.nan, 0.0, 0.0, 0.0), terms.rules)
+    s[STOP_NOW] = _on_tick(stop, ask[DIRECTION], terms.tick)
+    s[AWAY] = abs(1.0 - s[STOP_NOW] / entry)
+    s[GAIN] = -(terms.market if ask[WAITS] == 0 else terms.resting) * entry
     return s
 
 
 @njit(cache=True)
-def _follow(market: Floats, ask: Floats, rules: Rules, out: Floats, worth: Floats) -> None:
+def _follow(market: Floats, ask: Floats, terms: Terms, out: Floats, worth: Floats) -> None:
     """Follow one trade to its end; ``worth`` (if not empty) is its profit per unit by candle."""
     d = ask[DIRECTION]
     out[EXIT_ROW], out[REASON] = -1.0, OPEN
-    begin, out[ORDER_END] = _fill_row(market, ask, rules.expiry)
+    begin, out[ORDER_END] = _fill_row(market, ask, terms.expiry)
     out[FILL_ROW] = begin
     if begin < 0:
         out[REASON] = EXPIRED if out[ORDER_END] >= 0 else OPEN
         return
-    s = _opened(ask, rules, begin)
-    counts_from = begin if ask[WAITS] == 0 else begin + 1
+    s = _opened(ask, terms, begin)
+    counts_from = first_counted(begin, ask[WAITS] != 0)
     highest, lowest = ask[LIMIT], ask[LIMIT]
     for k in range(begin, market.shape[1]):
         high, low = market[PRICE_HIGH, k], market[PRICE_LOW, k]
         if k - 1 >= counts_from:
             seen = market[PRICE_HIGH if d > 0 else PRICE_LOW, k - 1]
-            s[BEST_SEEN] = max(d * s[BEST_SEEN], d * seen) * d
+            s[BEST_SEEN] = better(d, s[BEST_SEEN], seen)
             s[CLOSE] = market[PRICE_CLOSE, k - 1]
         s[RUNGS_BEFORE] = s[RUNGS_NOW]
-        placed = _adjust(market, ask, rules, k, s)
+        placed = _adjust(market, ask, terms, k, s)
         highest, lowest = max(highest, high), min(lowest, low)
-        passed = _tighten(market, ask, rules, k, s)
-        reason = _why(market, ask, rules, k, s, passed)
+        passed = _tighten(market, ask, terms, k, s)
+        reason = _why(market, ask, terms, k, s, passed)
         if reason != OPEN:
             price = _price_of_end(market, ask, k, s, reason)
-            cost = rules.resting if reason == LAST_TARGET else rules.market
+            cost = terms.resting if reason == LAST_TARGET else terms.market
             _sell(market, ask, k, s, s[LEFT], price, cost)
             out[EXIT_ROW], out[REASON], out[EXIT_PRICE] = k, reason, price
         elif s[RESTING] == 1 and not placed:
             rung = ask[TARGET + int(s[RUNGS_NOW])]
             if low <= rung <= high:
-                _take_rung(market, ask, rules, k, s, rung)
+                _take_rung(market, ask, terms, k, s, rung)
         if len(worth) > 0:
             shut = market[PRICE_CLOSE, k]
-            open_part = s[LEFT] * (d * (shut - ask[LIMIT]) - rules.market * shut)
+            open_part = s[LEFT] * (d * (shut - ask[LIMIT]) - terms.market * shut)
             worth[k] = s[GAIN] + open_part - (_owed(market, ask, k, s) if s[LEFT] > 0 else 0.0)
         if reason != OPEN:
             break
@@ -361,7 +367,7 @@ def _follow(market: Floats, ask: Floats, rules: Rules, out: Floats, worth: Float
 
 
 @njit(cache=True)
-def follow_all(market: Floats, asks: Floats, rules: Rules) -> Floats:
+def follow_all(market: Floats, asks: Floats, terms: Terms) -> Floats:
     """Follow every trade to its end, each for itself.
 
     Parameters
@@ -369,7 +375,7 @@ def follow_all(market: Floats, asks: Floats, rules: Rules) -> Floats:
     market : ndarray of shape (11, n_candles), float64
         What candles say; funding is summed up to and with each candle.
     asks : ndarray of shape (n_entries, 14), float64
-    rules : Rules
+    terms : Terms
 
     Returns
     -------
@@ -379,14 +385,14 @@ def follow_all(market: Floats, asks: Floats, rules: Rules) -> Floats:
     out = np.full((len(asks), RESULTS), np.nan)
     nothing = np.empty(0)
     for i in range(len(asks)):
-        _follow(market, asks[i], rules, out[i], nothing)
+        _follow(market, asks[i], terms, out[i], nothing)
     return out
 
 
 @njit(cache=True)
-def follow_worth(market: Floats, ask: Floats, rules: Rules) -> Floats:
+def follow_worth(market: Floats, ask: Floats, terms: Terms) -> Floats:
     """Return what one trade is worth at every close, profit per unit; NaN before and after it."""
     worth = np.full(market.shape[1], np.nan)
     out = np.full(RESULTS, np.nan)
-    _follow(market, ask, rules, out, worth)
+    _follow(market, ask, terms, out, worth)
     return worth

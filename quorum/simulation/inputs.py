@@ -6,7 +6,6 @@ import numpy as np
 
 from quorum.candles import Candles
 from quorum.context.zones import Zones
-from quorum.market import HOUR_MS
 from quorum.settings import Settings
 from quorum.signals import SignalTable
 from quorum.simulation import follow
@@ -34,19 +33,13 @@ def market_matrix(table: SignalTable, candles: Candles, venue: Venue) -> Floats:
     )
 
 
-def rules_of(settings: Settings, candles: Candles, venue: Venue) -> follow.Rules:
-    """Return the numbers of the kernel."""
-    m = settings.exits.management
-    return follow.Rules(
-        breakeven_at=m.breakeven_at,
-        breakeven_on_divergence=m.breakeven_on_divergence,
-        trail=m.trail,
-        half_on_reversal=m.half_on_reversal,
-        reversal_share=m.reversal_share,
-        exit_on_reversal=m.exit_on_reversal,
-        time_stop=m.time_stop * HOUR_MS / candles.step,
+def terms_of(settings: Settings, candles: Candles, venue: Venue) -> follow.Terms:
+    """Return what trades of a pair are followed by."""
+    return follow.Terms(
+        rules=settings.exits.management.rules(),
         opposite=settings.exits.reversal,
         expiry=settings.context_of(Zones).expiry,
+        step=float(candles.step),
         tick=venue.tick,
         market=venue.fee + venue.slippage,
         resting=venue.fee,

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from pydantic import Field
 
+from quorum.exits.rules import EXPIRED, REASONS
 from quorum.section import Section
 from quorum.settings import Settings
 from quorum.simulation.book import Book
-from quorum.simulation.trades import REASONS
 from quorum.simulation.warden import Warden
 from quorum.sizing import sizing_method
 from quorum.typing import Floats, Ints
@@ -190,7 +190,7 @@ class _Portfolio:
         """Book one trade, or forget an order that expired."""
         del self.held[held.book.pair]
         if held.trade is None:
-            self.refused[REASONS[1]] += 1
+            self.refused[REASONS[EXPIRED]] += 1
             return
         self.profit += held.trade.profit
         self.done.append(held.trade)
@@ -263,7 +263,7 @@ class _Portfolio:
         notional = book.cut(entry, notional)
         o, time = book.with_lots(entry, notional), book.candles.time
         filled = float(time[o.entry_row[0]]) if o.entry_row[0] >= 0 else np.inf
-        expires = REASONS[o.reason[0]] == REASONS[1]
+        expires = bool(o.reason[0] == EXPIRED)
         if expires:
             until = float(time[o.known_row[0]]) + book.candles.step
         else:

@@ -15,28 +15,15 @@ from quorum.candles import Candles
 from quorum.context.zones import Zones, entry_price
 from quorum.errors import DataError
 from quorum.exits import FIRST_TARGET_UNDER_MIN_RR, ExitPlans, plan_many
-from quorum.exits.management import REVERSAL_EXIT, STOP_PASSED, TIME_STOP
+from quorum.exits.rules import EXPIRED
 from quorum.settings import Settings
 from quorum.signals import SignalTable
 from quorum.simulation import follow
 from quorum.simulation.context import STRATEGIES, Context, read_context
-from quorum.simulation.inputs import market_matrix, rules_of
+from quorum.simulation.inputs import market_matrix, terms_of
 from quorum.simulation.rungs import merge_small
 from quorum.simulation.venue import Venue
 from quorum.typing import Bools, Floats, Ints
-
-#: How a trade stands or ended, by code; those of ended trades are the host's exit reasons.
-REASONS = (
-    "open",
-    "expired",
-    "stop_loss",
-    "trailing_stop_loss",
-    "roi",
-    "opposite_quorum",
-    TIME_STOP,
-    REVERSAL_EXIT,
-    STOP_PASSED,
-)
 
 
 @dataclass(frozen=True)
@@ -58,7 +45,7 @@ class Outcomes:
     exit_price : float64
         Of its last fill, NaN where it has not ended.
     reason : int8
-        Place in ``REASONS``.
+        Place in :data:`~quorum.exits.rules.REASONS`.
     rungs : int64
         Rungs of the ladder filled before the end.
     r, profit_ratio : float64
@@ -218,7 +205,7 @@ def simulate(
         notional=notional,
     )
     found = follow.follow_all(
-        market_matrix(table, candles, venue), asked.matrix(), rules_of(settings, candles, venue)
+        market_matrix(table, candles, venue), asked.matrix(), terms_of(settings, candles, venue)
     )
     return outcomes(asked, found, venue, context)
 
@@ -341,9 +328,7 @@ def outcomes(asked: Asked, found: Floats, venue: Venue, context: Context) -> Out
     invested = asked.prices * (1 + sides * venue.fee)
     best = sides * (found[:, follow.BEST] - asked.prices) / risk
     worst = sides * (asked.prices - found[:, follow.WORST]) / risk
-    known = np.where(
-        reason == follow.EXPIRED, found[:, follow.ORDER_END].astype(np.int64), exit_row
-    )
+    known = np.where(reason == EXPIRED, found[:, follow.ORDER_END].astype(np.int64), exit_row)
     vetoes = (*context.vetoes, FIRST_TARGET_UNDER_MIN_RR)
     veto = context.first_veto()
     veto = np.where((veto == 0) & plans.too_near, len(vetoes) - 1, veto).astype(np.int16)

@@ -14,7 +14,7 @@ from markets import START, candle_frame
 from quorum.bot.desk import OPPOSITE_QUORUM, SIGNAL_KEY, Desk
 from quorum.bot.keeper import Keeper
 from quorum.entry import Account, Signal
-from quorum.exits.management import STOP_PASSED, TIME_STOP
+from quorum.exits.rules import REASONS, STOP_PASSED, TIME_STOP
 from quorum.heads import HEADS
 from quorum.market import Frames, build_market
 from quorum.pipeline import evaluate
@@ -223,7 +223,7 @@ def test_a_trade_ends_when_its_time_is_over(storage, hours):
     keeper, trade = kept(time_stop=hours)
     end = CLOSED + timedelta(hours=hours)
     assert keeper.exit_reason(trade, end - timedelta(seconds=1), 100.0) is None
-    assert keeper.exit_reason(trade, end, 100.0) == TIME_STOP
+    assert keeper.exit_reason(trade, end, 100.0) == REASONS[TIME_STOP]
 
 
 def test_an_order_that_fills_after_a_restart_still_gets_its_signal(storage):
@@ -362,7 +362,7 @@ def test_a_trade_that_closed_behind_the_stop_that_belongs_to_it_ends(storage, si
     assert keeper.stop(trade, later, after_fill=False) is None
     # Wherever the price is by then: the same live as in a backtest of longer candles.
     for rate in (99.6, 100.0, 100.4):
-        assert keeper.exit_reason(trade, later, rate) == STOP_PASSED
+        assert keeper.exit_reason(trade, later, rate) == REASONS[STOP_PASSED]
 
 
 def test_a_trade_whose_first_stop_was_passed_before_it_was_placed_ends(storage):
@@ -371,8 +371,8 @@ def test_a_trade_whose_first_stop_was_passed_before_it_was_placed_ends(storage):
     trade.stop_loss = 80.0  # the host's own, far away
     assert keeper.exit_reason(trade, CLOSED, stop + 0.1) is None
     assert keeper.stop(trade, CLOSED, after_fill=True) == stop
-    assert keeper.exit_reason(trade, CLOSED, stop) == STOP_PASSED
-    assert keeper.exit_reason(trade, CLOSED, stop - 1.0) == STOP_PASSED
+    assert keeper.exit_reason(trade, CLOSED, stop) == REASONS[STOP_PASSED]
+    assert keeper.exit_reason(trade, CLOSED, stop - 1.0) == REASONS[STOP_PASSED]
 
 
 def test_a_stop_in_force_is_left_to_the_host(storage):

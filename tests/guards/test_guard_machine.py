@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from quorum.errors import SettingsError
-from quorum.guards import Guards, GuardSettings, Ledger, LedgerStore, Reason, State, rearm
+from quorum.guards import (
+    Guards,
+    GuardSettings,
+    Ledger,
+    LedgerStore,
+    Reason,
+    State,
+    StoreError,
+    rearm,
+)
 from quorum.guards.position import PositionGuard
 from quorum.guards.system import SystemGuard
 from quorum.settings import load_settings
@@ -98,6 +107,50 @@ def test_after_re_arming_the_drawdown_is_measured_anew_and_can_trip_again():
     assert answer(machine, account(90_250.01, START + 3 * HOUR)) is None
     assert answer(machine, account(90_250.0, START + 4 * HOUR)) is Reason.EMERGENCY_SHUTDOWN
     assert machine.ledger.arms == 1
+
+
+class Unwritable(OneLedger):
+    """A store that can be read but, for a while, not be written."""
+
+    broken = False
+
+    def save(self, ledger, transitions=()):
+        if self.broken:
+            raise StoreError("read-only")
+        super().save(ledger, transitions)
+
+
+def test_a_halt_that_is_not_on_disk_yet_is_not_taken_back_by_what_is():
+    store = Unwritable()
+    machine = guards(store)
+    machine.observe(account())
+    store.broken = True
+    machine.observe(account(95_000.0, START + HOUR))
+    assert machine.state is State.HALTED
+    # What the store holds was written before: no person has re-armed anything.
+    machine.observe(account(100_000.0, START + 2 * HOUR))
+    assert machine.state is State.HALTED
+    assert machine.closing is None, "nothing is closed before the halt is on disk"
+    store.broken = False
+    machine.observe(account(100_000.0, START + 3 * HOUR))
+    assert machine.closing is Reason.EMERGENCY_SHUTDOWN
+    assert store.kept.state is State.HALTED
+
+
+def test_only_a_re_arming_after_the_last_one_known_ends_a_halt():
+    store = OneLedger()
+    machine = guards(store, day={"max_loss": 50.0})
+    machine.observe(account())
+    machine.observe(account(95_000.0, START + HOUR))
+    rearm(store, "once")
+    armed = store.load()
+    machine.observe(account(95_000.0, START + 2 * HOUR))
+    machine.observe(account(90_000.0, START + 3 * HOUR))
+    assert machine.state is State.HALTED
+    # Another process puts the state of before back: it tells of the same re-arming.
+    store.kept = armed
+    machine.observe(account(90_000.0, START + 4 * HOUR))
+    assert machine.state is State.HALTED
 
 
 def test_re_arming_does_not_end_the_stop_of_the_day():

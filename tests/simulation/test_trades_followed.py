@@ -10,8 +10,9 @@ from published import agreeing, published, table_of
 
 from quorum.candles import candles_from_frame
 from quorum.errors import DataError
+from quorum.exits.rules import REASONS
 from quorum.settings import load_settings
-from quorum.simulation import REASONS, Venue, simulate
+from quorum.simulation import Venue, simulate
 
 #: Nothing but the stop, 1.5 ATR of 1 from 100, and targets at 3, 3.67 and 5 R.
 FREE = Venue(fee=0.0)
