@@ -108,7 +108,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
 def _columns(market: Market, settings: Settings) -> float:
     """Time the features, the heads' votes and the consensus."""
     start = time.perf_counter()
-    features = compute_features(market, settings.features)
+    features = compute_features(market)
     votes = {head.name: head.vote(market, features) for head in settings.enabled_heads()}
     tally(VoteTable.from_votes(votes), settings.head_weights(), settings.consensus)
     return time.perf_counter() - start
@@ -128,7 +128,7 @@ def _parts(market: Market, settings: Settings, parts: dict[str, dict[str, list[f
     for name, family in FAMILIES.items():
         features.begin(name)
         start = time.perf_counter()
-        family.add(market, features, getattr(settings.features, name))
+        family.add(market, features, family.constants)
         parts["family"].setdefault(name, []).append(time.perf_counter() - start)
     for head in settings.enabled_heads():
         start = time.perf_counter()

@@ -81,10 +81,10 @@ def single_row_latency(member: str, X: Any, y: Any) -> float:
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
     """Time the fits (processor time, one thread) and the predictions; medians in seconds."""
-    market, settings = open_market(
+    market, _ = open_market(
         BenchData.from_request(request), N_ROWS + WARM_UP_CANDLES + LabelSettings().horizon
     )
-    features = compute_features(market, settings.features)
+    features = compute_features(market)
     labels = triple_barrier(market.candles, features["atr"], LabelSettings())
     rows = np.flatnonzero(labels.end >= 0)[WARM_UP_CANDLES:][:N_ROWS]
     X = feature_matrix(features, feature_names(features), rows)

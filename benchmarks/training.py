@@ -154,7 +154,7 @@ def new_candle(market: Market, settings: Settings, store: Path, timeframe: str) 
     for new in range(NEW_CANDLES + 1):
         end = len(market) - NEW_CANDLES + new
         part = market.head(end).since(end - HISTORY)
-        features = compute_features(part, settings.features)
+        features = compute_features(part)
         features.begin("models")
         # What the meta-model judges follows from predictions: those of the others.
         signals = signal_table(evaluate(part, settings, others), settings)

@@ -178,7 +178,7 @@ def loosened(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) 
 
 def ledger(drill: Drill) -> Ledger | None:
     """Return what the guards of a drill's bot have on disk."""
-    path = drill.database.with_name(f"{drill.database.stem}.guards.sqlite")
+    path = drill.database.with_name(f"{drill.database.stem}.quorum.sqlite")
     return SqlStore(f"sqlite:///{path}", "quorum").load() if path.is_file() else None
 
 

@@ -57,6 +57,21 @@ class MarketSettings(Section):
         3.0, ge=0, le=168, description="oldest usable open interest [h]"
     )
     spot_max_age: float = Field(1.0, ge=0, le=168, description="oldest usable spot close [h]")
+    premium_max_age: float = Field(
+        1.0, ge=0, le=24, description="oldest usable premium or index price [h]"
+    )
+    taker_max_age: float = Field(
+        2.0, ge=0, le=168, description="oldest usable record of the taker buy share [h]"
+    )
+    ratio_max_age: float = Field(
+        6.0, ge=0, le=168, description="oldest usable long/short ratio [h]"
+    )
+    reserves_max_age: float = Field(
+        48.0, ge=0, le=336, description="oldest usable exchange reserves or netflow [h]"
+    )
+    alt_season_max_age: float = Field(
+        30.0, ge=0, le=336, description="oldest usable alt-season index after its day closed [h]"
+    )
     min_history: int = Field(
         300, ge=50, le=5000, description="candles before any signal is given [candles]"
     )

@@ -56,7 +56,7 @@ def evaluate(market: Market, settings: Settings, models: Predictor | None = None
     A part that fails abstains for this market and its error is logged with the traceback; it
     never stops the others.
     """
-    features = compute_features(market, settings.features)
+    features = compute_features(market)
     if models is not None:
         _predict(models, market, features)
     return Evaluation(

@@ -5,10 +5,11 @@ Every step declares its own section beside its code; this file only assembles th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 from pydantic import Field, ValidationError, create_model
+from pydantic.fields import FieldInfo
 
 from quorum.consensus import ConsensusSettings
 from quorum.context import ADJUSTERS, Adjuster
@@ -16,7 +17,7 @@ from quorum.context.base import AdjusterSettings
 from quorum.doctor_settings import DoctorSettings
 from quorum.errors import SettingsError
 from quorum.exits import ExitSettings
-from quorum.features import FeatureSettings
+from quorum.features import FAMILIES
 from quorum.guards.settings import GuardSettings
 from quorum.heads import HEADS
 from quorum.heads.base import Head
@@ -27,6 +28,7 @@ from quorum.playbooks import PLAYBOOKS, Playbook
 from quorum.playbooks.settings import PlaybookSettings
 from quorum.section import Section
 from quorum.sizing import SizingSettings
+from quorum.state.settings import StateSettings
 from quorum.tuning.loss import LossSettings
 
 A = TypeVar("A", bound=AdjusterSettings)
@@ -65,13 +67,25 @@ WeightsSettings: type[Section] = create_model(
 )
 
 
+#: Groups that were settings once and are constants now, beside the code that reads them.
+CONSTANTS: dict[str, Any] = {
+    "features": {name: family.constants for name, family in FAMILIES.items()},
+}
+#: Settings that have a new path.
+MOVED = {
+    "features.derivatives.funding.premium_max_age": "market.premium_max_age",
+    "features.derivatives.flow.ratio_max_age": "market.ratio_max_age",
+    "features.derivatives.flow.reserves_max_age": "market.reserves_max_age",
+    "features.derivatives.cross.alt_season_max_age": "market.alt_season_max_age",
+    "features.volume.delta.taker_max_age": "market.taker_max_age",
+    "guards.database": "state.url",
+}
+
+
 class Settings(Section):
     """The ``quorum`` section of a freqtrade configuration."""
 
     market: MarketSettings = Field(MarketSettings(), description="inputs and their age limits")
-    features: FeatureSettings = Field(
-        FeatureSettings(), description="parameters of the feature columns"
-    )
     heads: HeadsSettings = Field(HeadsSettings(), description="parameters of the heads")
     weights: WeightsSettings = Field(WeightsSettings(), description="weights of the heads' votes")
     consensus: ConsensusSettings = Field(
@@ -91,6 +105,7 @@ class Settings(Section):
     learning: LearningSettings = Field(
         LearningSettings(), description="walk-forward models, where they have been trained"
     )
+    state: StateSettings = Field(StateSettings(), description="where state is kept")
     journal: JournalSettings = Field(
         JournalSettings(), description="what a running bot writes down of every candle"
     )
@@ -148,12 +163,53 @@ def _explain(error: ValidationError) -> str:
     """Turn a validation error into one line per bad value."""
     lines = ["the quorum section of the configuration has problems:"]
     for problem in error.errors(include_url=False):
-        path = ".".join(["quorum", *map(str, problem["loc"])])
         if problem["type"] == "extra_forbidden":
-            lines.append(f"  {path}: unknown setting{_known_names(problem['loc'])}")
+            lines += _refusals(tuple(map(str, problem["loc"])), problem["input"])
+            continue
+        path = ".".join(["quorum", *map(str, problem["loc"])])
+        if isinstance(problem["input"], Mapping):
+            # A whole group may hold what is nobody's business, a password of a database.
+            lines.append(f"  {path}: {problem['msg']}")
         else:
             lines.append(f"  {path} = {problem['input']!r}: {problem['msg']}")
     return "\n".join(lines)
+
+
+def _refusals(path: tuple[str, ...], value: Any) -> Iterator[str]:
+    """Say of a name the tree does not have, and of every name in it, what it is or was."""
+    name = f"  quorum.{'.'.join(path)}"
+    moved, constant = MOVED.get(".".join(path)), _constant(path)
+    if moved is not None:
+        yield f"{name}: is now quorum.{moved}"
+    elif constant is None:
+        yield f"{name}: unknown setting{_known_names(path)}"
+    elif not isinstance(constant, Mapping):
+        yield f"{name} = {value!r}: no longer a setting, fixed at {constant!r}"
+    elif isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _refusals((*path, str(key)), inner)
+    else:
+        yield f"{name} = {value!r}: no longer settings, but constants"
+
+
+def _constant(path: tuple[str, ...]) -> Any:
+    """Return the constant that was the setting at ``path``, a group as a mapping, else None."""
+    node: Any = {**Settings.model_fields, **CONSTANTS}
+    for part in path:
+        node = _members(node).get(part)
+    return _members(node) or node
+
+
+def _members(node: Any) -> Mapping[str, Any]:
+    """Return what stands under a node of the tree: settings, and what was a setting."""
+    if isinstance(node, FieldInfo):
+        node = node.annotation
+    if isinstance(node, type) and issubclass(node, Section):
+        constants = {name: getattr(node, name) for name in node.__class_vars__}
+        return {**node.model_fields, **constants}
+    if isinstance(node, Mapping):
+        return node
+    return node._asdict() if hasattr(node, "_asdict") else {}
 
 
 def _known_names(location: tuple[int | str, ...]) -> str:

@@ -22,7 +22,13 @@ from quorum.bot.annotations import draw_annotations, trades_drawn
 from quorum.bot.candle_journal import candle_journal
 from quorum.bot.desk import Desk
 from quorum.bot.fast import spare_trade_copies
-from quorum.bot.host import bot_source, is_futures, settings_from_config, stop_holds_coins
+from quorum.bot.host import (
+    bot_source,
+    is_futures,
+    settings_from_config,
+    stop_holds_coins,
+    traded_pairs,
+)
 from quorum.bot.journal import keep_journal
 from quorum.bot.keeper import Keeper
 from quorum.bot.models import bot_models
@@ -31,6 +37,7 @@ from quorum.bot.result_key import mark_decisions
 from quorum.bot.trainer import Trainer
 from quorum.bot.tuning import Tuning
 from quorum.bot.watch import Watch
+from quorum.sizing.base import BELOW_MINIMUM_ORDER
 
 
 class Quorum(IStrategy):
@@ -117,6 +124,7 @@ class Quorum(IStrategy):
 
     def bot_start(self, **kwargs: Any) -> None:
         """Connect the market data; keep a journal."""
+        self.models.require(traded_pairs(self.dp, self.config))
         self.source = bot_source(self.dp, self.config, self.desk.settings)
         self.watch = Watch(self, self.desk)
         self.keeper.levels_rest = not stop_holds_coins(self)
@@ -194,6 +202,9 @@ class Quorum(IStrategy):
         capital = self.wallets.get_total_stake_amount()
         account = self.watch.account_of(pair, current_time, capital, smallest * leverage)
         signal = self.desk.quote(pair, current_time, current_rate, account)
+        if smallest > max_stake:
+            # The host drops such an entry and asks nothing more.
+            self.desk.confirm(pair, lambda _signal: BELOW_MINIMUM_ORDER)
         wanted = 0.0 if signal is None else signal.position_size_quote / leverage
         return min(max(wanted, smallest), max_stake)
 

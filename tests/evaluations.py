@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from quorum.features import FAMILIES
 from quorum.features.table import Features
 from quorum.heads.base import Head, Votes
 from quorum.market import Market
-from quorum.section import Section
 
 VOTE_FIELDS = ("direction", "probability", "confidence", "reason", "available")
 
 
-def columns_of(market: Market, *families: str, **sections: Section | None) -> Features:
-    """Compute the columns of some families, in the order given; a section changes its settings."""
+def columns_of(market: Market, *families: str, **constants: Any) -> Features:
+    """Compute the columns of some families, in the order given; a group changes its constants."""
     out = Features(len(market))
     for name in families:
         out.begin(name)
         family = FAMILIES[name]
-        family.add(market, out, sections.get(name) or family.settings())
+        family.add(market, out, constants.get(name) or family.constants)
     return out
 
 

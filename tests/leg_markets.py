@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from drawn_markets import market_of
 
-from quorum.features.harmonics import HarmonicSettings, add_harmonics
-from quorum.features.swings import SwingSettings, add_swings
+from quorum.features.harmonics import HarmonicConstants, add_harmonics
+from quorum.features.swings import SwingConstants, add_swings
 from quorum.features.table import Features
-from quorum.features.volatility import VolatilitySettings, add_volatility
-from quorum.features.wyckoff import WyckoffSettings, add_wyckoff
+from quorum.features.volatility import VolatilityConstants, add_volatility
+from quorum.features.wyckoff import WyckoffConstants, add_wyckoff
 from quorum.market import Market
 
 Bar = tuple[float, float, float, float, float]
@@ -58,20 +58,20 @@ def own_features(
     volume_ratio: np.ndarray | None = None,
     *,
     atr: float | None = None,
-    harmonics: HarmonicSettings | None = None,
+    harmonics: HarmonicConstants | None = None,
 ) -> Features:
     """Compute the Wyckoff and harmonic columns, with the volume ratio (and ATR) as drawn."""
     out = Features(len(market))
     if atr is None:
         out.begin("volatility")
-        add_volatility(market, out, VolatilitySettings())
+        add_volatility(market, out, VolatilityConstants())
     else:
         out.add("atr_unit", np.full(len(market), atr), scale_free=False)
     ratio = market.candles.volume / 100 if volume_ratio is None else volume_ratio
     out.add("volume_ratio", ratio)
-    add_swings(market, out, SwingSettings())
-    add_wyckoff(market, out, WyckoffSettings())
-    add_harmonics(market, out, harmonics or HarmonicSettings())
+    add_swings(market, out, SwingConstants())
+    add_wyckoff(market, out, WyckoffConstants())
+    add_harmonics(market, out, harmonics or HarmonicConstants())
     return out
 
 

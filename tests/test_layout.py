@@ -58,6 +58,13 @@ def test_the_steps_of_the_flow_know_nothing_of_what_comes_later(step):
             assert not imports(path, f"quorum.{later}"), f"{path} imports {later}"
 
 
+def test_the_state_store_stands_below_everything_that_is_kept_in_it():
+    below = {"quorum.errors", "quorum.extras", "quorum.typing", "quorum.section", "quorum.state"}
+    for path in sorted((PACKAGE / "state").rglob("*.py")):
+        names = (name for name in imported(path) if name.startswith("quorum."))
+        assert {".".join(name.split(".")[:2]) for name in names} <= below, path
+
+
 def test_features_know_nothing_of_heads_and_no_head_of_another():
     for path in sorted((PACKAGE / "features").glob("*.py")):
         assert not imports(path, "quorum.heads"), path
@@ -74,8 +81,24 @@ def test_features_know_nothing_of_heads_and_no_head_of_another():
 
 def test_nothing_reaches_for_the_network_but_the_local_exchange():
     clients = ("requests", "httpx", "aiohttp", "urllib.request", "http.client", "ccxt", "socket")
-    importers = {part(path) for path in SOURCES for client in clients if imports(path, client)}
-    assert importers <= {"replay"}
+    importers = {path for path in SOURCES for client in clients if imports(path, client)}
+    importers.discard(PACKAGE / "advisors" / "client.py")
+    assert {part(path) for path in importers} <= {"replay"}
+
+
+def test_only_commands_can_ask_a_provider():
+    for module in ("client", "writer", "simulated"):
+        inside = PACKAGE / "advisors"
+        for path in SOURCES:
+            if not path.is_relative_to(inside) and part(path) != "cli":
+                assert not imports(path, f"quorum.advisors.{module}"), path
+    readers = ("answers", "columns", "consensus", "hybrid", "ledger", "facts")
+    for path in (PACKAGE / "advisors" / f"{name}.py" for name in readers):
+        if path.exists():
+            assert not any(
+                imports(path, f"quorum.advisors.{module}")
+                for module in ("client", "writer", "simulated")
+            ), path
 
 
 @pytest.mark.parametrize("path", EVERYTHING, ids=lambda p: str(p.relative_to(ROOT)))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from ast import literal_eval
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from quorum.errors import SettingsError
 from quorum.heads import HEADS
 from quorum.reference import settings_reference
-from quorum.settings import Settings, load_settings
+from quorum.settings import MOVED, Settings, load_settings
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,13 +37,46 @@ def test_nothing_configured_gives_the_defaults():
         ({"leverage": float("nan")}, r"quorum.leverage = nan: .*finite"),
         ({"weights": {"technical": -0.1}}, r"quorum.weights.technical = -0.1: .*equal to 0"),
         ({"heads": {"ict": {"no_such": 1}}}, r"quorum.heads.ict.no_such: unknown setting"),
-        ({"features": {"swings": {"left": 0}}}, r"quorum.features.swings.left = 0: .*equal to 1"),
+        ({"market": {"gap_candles": 0}}, r"quorum.market.gap_candles = 0: .*equal to 1"),
         (["consensus"], r"quorum: must be a group of settings"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_path_and_what_is_allowed(section, message):
     with pytest.raises(SettingsError, match=message):
         load_settings(section)
+
+
+def leaves(tree: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value
+
+
+def test_a_setting_that_was_removed_is_refused_with_the_value_it_is_fixed_at():
+    """The file holds every setting there ever was, with its default."""
+    text = (ROOT / "tests/settings_of_first_version.json").read_text(encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(json.loads(text))
+    refused = dict(line.strip().split(": ", 1) for line in str(caught.value).splitlines()[1:])
+    known = dict(leaves(Settings().model_dump(mode="json")))
+    for path, value in leaves(json.loads(text)):
+        if path in known:
+            continue
+        if path in MOVED:
+            assert refused[f"quorum.{path}"] == f"is now quorum.{MOVED[path]}"
+            assert MOVED[path] in known
+        else:
+            sentence = refused[f"quorum.{path} = {value!r}"]
+            assert sentence.startswith("no longer a setting, fixed at ")
+            fixed = literal_eval(sentence.removeprefix("no longer a setting, fixed at "))
+            assert json.loads(json.dumps(fixed)) == value, path
+    assert not [path for path in refused if path.removeprefix("quorum.") in known]
+
+
+def test_settings_are_few():
+    assert len(dict(leaves(Settings().model_dump()))) <= 700
 
 
 def test_every_bad_value_is_named_at_once():

@@ -16,16 +16,14 @@ from typing import Any
 
 import numpy as np
 from freqtrade.enums import RunMode
-from sqlalchemy.engine import make_url
 
 from quorum import __version__
-from quorum.bot.guard_store import bot_name, guards_url
 from quorum.bot.models import BotModels
+from quorum.bot.state_store import bot_name, former_guards
 from quorum.consensus import ConsensusSettings
 from quorum.entry import Signal
 from quorum.errors import QuorumError
 from quorum.faults import report_fault
-from quorum.guards import GuardSettings
 from quorum.journal.files import FORMAT, JournalWriter
 from quorum.journal.record import (
     Input,
@@ -277,12 +275,10 @@ def journal_folder(config: Mapping[str, Any]) -> Path:
     A database server, or one in memory, leaves the bot's own name.
     """
     try:
-        url = guards_url(config, GuardSettings())
+        trades = former_guards(config)
     except QuorumError:
-        url = None  # Refused elsewhere, with a message.
-    name = bot_name(config)
-    if url is not None and make_url(url).get_backend_name() == "sqlite":
-        name = Path(str(make_url(url).database)).name.removesuffix(_GUARDS_SUFFIX)
+        trades = None  # Refused elsewhere, with a message.
+    name = bot_name(config) if trades is None else trades.name.removesuffix(_GUARDS_SUFFIX)
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", name).lstrip(".") or "freqtrade"
     return Path(config.get("user_data_dir") or "user_data") / FOLDER / name
 

@@ -116,6 +116,14 @@ def series_on_disk(config: dict[str, Any]) -> Callable[[Series], bool]:
     return found.__contains__
 
 
+def traded_pairs(dp: DataProvider, config: dict[str, Any]) -> list[str]:
+    """Return the pairs of the host's pair list; those configured where it keeps none (plots)."""
+    try:
+        return list(dp.current_whitelist())
+    except OperationalException:
+        return list(config.get("pairs") or whitelist(config))
+
+
 def bot_source(dp: DataProvider, config: dict[str, Any], settings: Settings) -> FrameSource:
     """Return the source of a running strategy: the exchange live, the data directory else."""
     on_disk = None if dp.runmode in (RunMode.LIVE, RunMode.DRY_RUN) else series_on_disk(config)
@@ -131,7 +139,7 @@ def bot_source(dp: DataProvider, config: dict[str, Any], settings: Settings) -> 
 
     source = _source(fetch, has, config, settings, dp.get_funding_rate_timeframe())
     if settings.guards.system.enabled:
-        _require_reference(source, has, dp.current_whitelist(), settings.guards.system)
+        _require_reference(source, has, traded_pairs(dp, config), settings.guards.system)
     return source
 
 

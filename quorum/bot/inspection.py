@@ -12,36 +12,29 @@ from typing import Any
 
 from freqtrade.configuration.environment_vars import environment_vars_to_dict
 from freqtrade.configuration.load_config import load_config_file
-from freqtrade.constants import DEFAULT_DB_DRYRUN_URL, DEFAULT_DB_PROD_URL
 from freqtrade.data.history import get_datahandler
 from freqtrade.enums import CandleType
 from freqtrade.misc import deep_merge_dicts
 from packaging.requirements import Requirement
 
-from quorum.bot.guard_store import guards_url
 from quorum.bot.host import (
     data_format,
-    disk_source,
     exchange_section,
     is_futures,
-    load_candles,
     load_files,
     market_settings,
     series_on_disk,
 )
 from quorum.bot.probe import ExchangeProbe, load_strategy
 from quorum.bot.source import FrameSource, Series
+from quorum.bot.state_store import state_url, trades_url
 from quorum.doctor.base import Layer, Setup, Span, Strategy
 from quorum.doctor_settings import DoctorSettings
 from quorum.errors import DataError
-from quorum.features import compute_features
-from quorum.learning.dataset import feature_names
 from quorum.settings import Settings, load_settings
 from quorum.shipped import shipped
 
 PACKAGE = "freqtrade-quorum"
-#: Candles by which the columns of the models are told.
-LEAST_ROWS = 500
 
 
 def layers_of(paths: Sequence[Path]) -> tuple[Layer, ...]:
@@ -116,7 +109,7 @@ def look_at(
         now=time.time(),
     )
     found = spans(config, settings, setup.pairs)
-    return replace(setup, series=found, features=_features(config, settings, found))
+    return replace(setup, series=found)
 
 
 def _strategy(config: Mapping[str, Any]) -> tuple[Strategy | None, str]:
@@ -133,32 +126,16 @@ def _shipped_strategy() -> Path | None:
         return None  # Installed without its files; a check of the strategy says more.
 
 
-def _features(config: dict[str, Any], settings: Settings, found: Sequence[Span]) -> tuple[str, ...]:
-    """Return the columns models would be given, by the first pair with enough candles."""
-    chains = settings.learning.store(config["user_data_dir"]) / "chains"
-    usable = (s.pair for s in found if s.role == "base" and s.rows >= LEAST_ROWS)
-    pair = next(usable, None)
-    if pair is None or not chains.is_dir():
-        return ()
-    source = disk_source(config, settings)
-    base = Series(pair, source.timeframe, source.candle_type)
-    frame = load_candles(Path(config["datadir"]), base, data_format(config))
-    market = source.market(pair, frame.tail(LEAST_ROWS).reset_index(drop=True))
-    return feature_names(compute_features(market, settings.features))
-
-
 def _databases(config: Mapping[str, Any], settings: Settings) -> dict[str, str]:
     """Return the databases of the bot by configuration path."""
-    dry_run = config.get("dry_run", True)
-    trades = config.get("db_url")
-    if trades is None or (dry_run and trades == DEFAULT_DB_PROD_URL):
-        trades = DEFAULT_DB_DRYRUN_URL if dry_run else DEFAULT_DB_PROD_URL
-    found = {"db_url": str(trades)}
-    if settings.guards.database is not None:
-        found["quorum.guards.database"] = settings.guards.database
-    elif str(trades).startswith("sqlite"):
-        guards = guards_url(config, settings.guards)
-        found["quorum.guards.database"] = guards or "sqlite://"
+    found = {"db_url": trades_url(config)}
+    try:
+        state = state_url(config, settings) or "sqlite://"
+    except DataError:
+        # Whichever address is none is found as such where it stands.
+        state = settings.state.url or found["db_url"]
+    if state != found["db_url"]:
+        found["quorum.state.url"] = state
     return found
 
 

@@ -48,7 +48,29 @@ class BotModels:
         self._settings = settings
         self._timeframe = timeframe
         self._remember = remember
+        self._pairs: tuple[str, ...] = ()
         self._models: Models | None = None
+
+    def require(self, pairs: Sequence[str]) -> None:
+        """Refuse models that do not fit what is in force, before a candle is computed (spec M13).
+
+        Models that appear later and do not fit are told and not taken up.
+
+        Parameters
+        ----------
+        pairs : sequence of str
+            Those that are traded.
+
+        Raises
+        ------
+        DataError
+            Naming each setting, head or pair that differs, with both values; or if the chain is
+            damaged.
+        """
+        self._pairs, self._models = tuple(pairs), None
+        models = self.loaded()
+        if models is not None:
+            models.require()
 
     def loaded(self) -> Models | None:
         """Return the models, None where none have been trained or they are switched off.
@@ -62,6 +84,7 @@ class BotModels:
             try:
                 with extra("learning"):
                     from quorum.learning.prediction import Models
+                    from quorum.learning.requirements import expected_models
                     from quorum.learning.store import ModelStore
             except MissingLibraryError as error:
                 raise DataError(
@@ -70,7 +93,11 @@ class BotModels:
                 ) from error
             store = ModelStore(self.folder)
             self._models = Models(
-                store, self._settings.learning, self._timeframe, remember=self._remember
+                store,
+                self._settings.learning,
+                self._timeframe,
+                expected=expected_models(self._settings, self._timeframe, self._pairs),
+                remember=self._remember,
             )
         return self._models
 
@@ -113,3 +140,12 @@ def bot_models(config: dict[str, Any], settings: Settings, timeframe: str) -> Bo
     user_data = Path(config.get("user_data_dir") or "user_data")
     running = config.get("runmode") in (RunMode.LIVE, RunMode.DRY_RUN)
     return BotModels(user_data, settings, timeframe, remember=running)
+
+
+def fitting_models(
+    config: dict[str, Any], settings: Settings, timeframe: str, pairs: Sequence[str]
+) -> BotModels:
+    """Return the models of a configuration for a command; see :meth:`BotModels.require`."""
+    models = bot_models(config, settings, timeframe)
+    models.require(pairs)
+    return models

@@ -19,10 +19,10 @@ from freqtrade.strategy import IStrategy
 from quorum.account import AccountState, OpenPosition
 from quorum.bot.account import AccountReader, LastCloses
 from quorum.bot.desk import Desk
-from quorum.bot.guard_store import durable_store
 from quorum.bot.host import compares_trades
 from quorum.bot.keeper import anchor_stops
 from quorum.bot.notices import say
+from quorum.bot.state_store import guard_ledger
 from quorum.bot.strays import Strays
 from quorum.bot.troubles import ErrorTally
 from quorum.entry import Account, Signal
@@ -86,7 +86,7 @@ class Watch:
         if not self.simulated:
             self.errors = ErrorTally(self.settings.system.error_window)
             self.errors.listen()
-            store = durable_store(strategy.config, self.settings)
+            store = guard_ledger(strategy.config, desk.settings)
             desk.vetoes.durable = True
         self._begin(store)
         if not self.simulated and not strategy.config.get("dry_run", True):

@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from quorum.bot.host import is_futures, load_market
-from quorum.bot.models import bot_models
+from quorum.bot.models import fitting_models
 from quorum.bot.results import load_backtest
 from quorum.cli.app import DEFAULT_CONFIG, ConfigOption, DatadirOption, command, console
 from quorum.cli.demo import read_days
@@ -133,7 +133,7 @@ def load_materials(
     rules, symbols = DataDirectory(Path(config["datadir"])), SymbolSettings()
     mode = "futures" if is_futures(config) else "spot"
     fee = float(config.get("fee", symbols.fees(mode)[1]))  # type: ignore[arg-type]
-    models = bot_models(config, settings, config["timeframe"])
+    models = fitting_models(config, settings, config["timeframe"], pairs)
     materials = []
     with console.status("") as status:
         for name in pairs:

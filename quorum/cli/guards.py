@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from quorum.bot.guard_store import bot_name, guards_url
 from quorum.bot.host import load_files, read_settings
+from quorum.bot.state_store import bot_name, former_guards, open_state
 from quorum.cli.app import DEFAULT_CONFIG, ConfigOption, command, console
 from quorum.errors import DataError
 from quorum.guards import Guards, GuardSettings, Ledger, SqlStore, State, rearm
@@ -22,22 +22,33 @@ DatabaseOption = Annotated[
 _COLORS = {State.ACTIVE: "green", State.REDUCING: "yellow", State.HALTED: "bold red"}
 
 
-def _opened(config: list[Path], db: str | None) -> tuple[SqlStore, GuardSettings]:
+class _Opened(NamedTuple):
+    """What is kept of the guards of a configured bot."""
+
+    ledger: SqlStore
+    settings: GuardSettings
+    is_kept: bool
+
+
+def _opened(config: list[Path], db: str | None) -> _Opened:
     content: dict[str, Any] = load_files(config)
-    settings = read_settings(content, content.get("timeframe", "1h")).guards
+    settings = read_settings(content, content.get("timeframe", "1h"))
     if db is not None:
         content["db_url"] = db
-    url = guards_url(content, settings)
-    if url is None:
+    store = open_state(content, settings)
+    if store is None:
         raise DataError("the trades database is in memory: no state of the guards is kept")
-    return SqlStore(url, bot_name(content)), settings
+    former = former_guards(content)
+    # Looking must not make a database.
+    is_kept = store.exists() or (former is not None and former.is_file())
+    return _Opened(SqlStore(store, bot_name(content)), settings.guards, is_kept)
 
 
 @command("guards")
 def guards_command(config: ConfigOption = DEFAULT_CONFIG, db: DatabaseOption = None) -> None:
     """Print the state of the guards, what is used of every limit and what is left."""
-    store, settings = _opened(config, db)
-    if not _exists(store):
+    store, settings, is_kept = _opened(config, db)
+    if not is_kept:
         console.print(f"{store}: no state yet, the bot has not run")
         return
     guards = Guards(settings, store)
@@ -55,13 +66,6 @@ def guards_command(config: ConfigOption = DEFAULT_CONFIG, db: DatabaseOption = N
             f"{escape(event.detail)}",
             highlight=False,
         )
-
-
-def _exists(store: SqlStore) -> bool:
-    """Whether there is a database to read; looking must not create one."""
-    if store.url.get_backend_name() != "sqlite":
-        return True
-    return Path(str(store.url.database)).is_file()
 
 
 def _when(at: float | None) -> str:
@@ -110,8 +114,8 @@ def rearm_command(
     db: DatabaseOption = None,
 ) -> None:
     """End a halt: the bot may enter again, and its drawdown is measured anew."""
-    store, _ = _opened(config, db)
-    if not _exists(store):
+    store, _, is_kept = _opened(config, db)
+    if not is_kept:
         raise DataError(f"nothing to re-arm: {store} does not exist")
     change = rearm(store, reason)
     console.print(f"re-armed at {change.at:%Y-%m-%d %H:%M} UTC: {escape(change.detail)}")

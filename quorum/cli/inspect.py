@@ -19,7 +19,7 @@ from quorum.bot.host import (
     series_on_disk,
     whitelist,
 )
-from quorum.bot.models import bot_models
+from quorum.bot.models import fitting_models
 from quorum.bot.source import Series
 from quorum.cli.app import (
     DEFAULT_CONFIG,
@@ -108,7 +108,7 @@ def explain_command(
             f"there is none to explain at {moment:%Y-%m-%d %H:%M}"
         )
     market = market.head(end).since(max(0, end - HISTORY))
-    models = bot_models(loaded, settings, loaded["timeframe"])
+    models = fitting_models(loaded, settings, loaded["timeframe"], [pair])
     _show(explain(evaluate(market, settings, models), settings, moment, models))
 
 
@@ -155,8 +155,9 @@ def verify_command(
     """Prove that no column rewrites itself, and print each one's confirmation lag."""
     loaded, settings = open_config(config, datadir, timeframe)
     dirty = 0
-    models = bot_models(loaded, settings, loaded["timeframe"])
-    for name in chosen_pairs(loaded, pair):
+    pairs = chosen_pairs(loaded, pair)
+    models = fitting_models(loaded, settings, loaded["timeframe"], pairs)
+    for name in pairs:
         market = load_market(loaded, settings, name)
         with console.status(f"{name}: recomputing") as status:
 
@@ -216,10 +217,9 @@ def votes_command(
     """Print each head's valid-vote rate per pair and year: long / short, % of candles."""
     loaded, settings = open_config(config, datadir, timeframe)
     rates: list[Rate] = []
-    models = bot_models(loaded, settings, loaded["timeframe"])
-    for name in track(
-        chosen_pairs(loaded, pair), description="voting", console=console, transient=True
-    ):
+    pairs = chosen_pairs(loaded, pair)
+    models = fitting_models(loaded, settings, loaded["timeframe"], pairs)
+    for name in track(pairs, description="voting", console=console, transient=True):
         market = load_market(loaded, settings, name)
         found = vote_rates(evaluate(market, settings, models), settings.consensus)
         if not found:

@@ -16,7 +16,7 @@ from rich.table import Table
 from quorum import __version__
 from quorum.bot.candle_journal import FOLDER, journal_folder, live_vintage
 from quorum.bot.host import load_market
-from quorum.bot.models import bot_models
+from quorum.bot.models import fitting_models
 from quorum.cli.app import (
     DEFAULT_CONFIG,
     ConfigOption,
@@ -167,7 +167,7 @@ def _replay(config: dict[str, Any], settings: Settings, pair: str, journal: Jour
     opened = market.candles.time
     market = market.head(int(opened.searchsorted(max(times), side="right")))
     market = market.since(max(0, int(opened.searchsorted(min(times))) - HISTORY))
-    models = bot_models(config, settings, config["timeframe"])
+    models = fitting_models(config, settings, config["timeframe"], [pair])
     result = evaluate(market, settings, models)
     table = models.decide(
         pd.DataFrame(publish(result)),

@@ -143,8 +143,6 @@ class Setup:
         The strategy file of the installed version.
     series : tuple of Span
         Every series the pairs of the whitelist could read, with what is on disk.
-    features : tuple of str
-        What models would be given now; empty where there are no candles to tell by.
     exchange : Exchange or None
         None where the exchange is not to be asked.
     databases : mapping
@@ -165,7 +163,6 @@ class Setup:
     strategy_error: str = ""
     shipped_strategy: Path | None = None
     series: tuple[Span, ...] = ()
-    features: tuple[str, ...] = ()
     exchange: Exchange | None = None
     databases: Mapping[str, str] = field(default_factory=dict)
     requirements: Mapping[str, str] = field(default_factory=dict)

@@ -10,12 +10,11 @@ from quorum.doctor.base import Finding, Level, Setup
 from quorum.errors import QuorumError
 from quorum.learning.manifest import (
     ChainManifest,
-    Expected,
     VintageManifest,
-    compare,
+    differences_of,
     library_versions,
 )
-from quorum.learning.settings import label_settings
+from quorum.learning.requirements import expected_models
 from quorum.learning.store import ModelStore
 
 
@@ -46,15 +45,16 @@ def models(setup: Setup) -> Iterator[Finding]:
             "`quorum models` to roll back, or `quorum train`",
         )
         return
-    yield from _fits(setup, chain, vintages[-1], str(root))
+    yield from _fits(setup, chain, vintages, str(root))
 
 
 def _fits(
-    setup: Setup, chain: ChainManifest, newest: VintageManifest, root: str
+    setup: Setup, chain: ChainManifest, vintages: list[VintageManifest], root: str
 ) -> Iterator[Finding]:
+    newest = vintages[-1]
     where = f"{root}: chain {chain.id}, newest vintage {newest.key}"
     trained = f"{datetime.fromtimestamp(newest.cut_off / 1000, tz=UTC):%Y-%m-%d}"
-    troubles = [*_differs(setup, newest, where), *_is_old(setup, newest, trained, where)]
+    troubles = [*_differs(setup, vintages, where), *_is_old(setup, newest, trained, where)]
     yield from troubles
     yield from _unlike(setup, newest, where)
     if not troubles:
@@ -63,18 +63,17 @@ def _fits(
         )
 
 
-def _differs(setup: Setup, newest: VintageManifest, where: str) -> Iterator[Finding]:
-    """Find what the strategy itself would refuse the models for, before it starts."""
+def _differs(setup: Setup, vintages: list[VintageManifest], where: str) -> Iterator[Finding]:
+    """Find what the strategy itself refuses the models for when it starts (spec M13)."""
     timeframe = setup.strategy.values.get("timeframe") if setup.strategy else None
     timeframe = str(timeframe or setup.value("timeframe", "1h"))
-    labels = label_settings(setup.settings.learning)
-    differences = compare(newest, Expected(setup.features or newest.features, timeframe, labels))
+    differences = differences_of(vintages, expected_models(setup.settings, timeframe, setup.pairs))
     if differences:
         yield Finding(
             Level.PROBLEM,
             f"the models do not fit and are refused: {'; '.join(differences)}",
             where,
-            "quorum train, or restore the settings they were trained with",
+            "quorum train, or restore what they were trained with",
         )
 
 
@@ -93,14 +92,6 @@ def _is_old(setup: Setup, newest: VintageManifest, trained: str, where: str) -> 
 
 def _unlike(setup: Setup, newest: VintageManifest, where: str) -> Iterator[Finding]:
     """Find what the models can live with, but were not trained with."""
-    unknown = [pair for pair in setup.pairs if pair not in newest.pairs]
-    if unknown:
-        yield Finding(
-            Level.WARNING,
-            f"{len(unknown)} pairs were not among those the models were trained on",
-            f"{where}: {', '.join(unknown)}",
-            "quorum train with these pairs",
-        )
     here = library_versions()
     moved = [
         f"{name} {made} then, {here.get(name, 'not installed')} now"

@@ -1,6 +1,6 @@
 """Feature families: from a market to named, causal columns.
 
-A family is a function ``add_<family>(market, out, settings)`` with its own settings section;
+A family is a function ``add_<family>(market, out, constants)`` with its own constants;
 the registry below runs them in order, so a family may read the columns of those before it.
 Adding one is a new file and one line here.
 """
@@ -8,82 +8,79 @@ Adding one is a new file and one line here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
-
-from pydantic import create_model
+from typing import Any, NamedTuple
 
 from quorum.faults import report_fault
-from quorum.features.candlesticks import CandlestickSettings, add_candlesticks
-from quorum.features.chart_patterns import ChartSettings, add_chart_patterns
-from quorum.features.derivatives import DerivativesSettings, add_derivatives
-from quorum.features.harmonics import HarmonicSettings, add_harmonics
-from quorum.features.higher_timeframes import HigherTimeframeSettings, add_higher_timeframes
-from quorum.features.level_map import LevelMapSettings, add_level_map
-from quorum.features.levels import LevelSettings, add_levels
-from quorum.features.liquidity import LiquiditySettings, add_liquidity
-from quorum.features.momentum import MomentumSettings, add_momentum
-from quorum.features.sessions import SessionSettings, add_sessions
-from quorum.features.structure import StructureSettings, add_structure
-from quorum.features.swings import SwingSettings, add_swings
+from quorum.features.candlesticks import CandlestickConstants, add_candlesticks
+from quorum.features.chart_patterns import ChartConstants, add_chart_patterns
+from quorum.features.derivatives import DerivativesConstants, add_derivatives
+from quorum.features.harmonics import HarmonicConstants, add_harmonics
+from quorum.features.higher_timeframes import HigherTimeframeConstants, add_higher_timeframes
+from quorum.features.level_map import LevelMapConstants, add_level_map
+from quorum.features.levels import LevelConstants, add_levels
+from quorum.features.liquidity import LiquidityConstants, add_liquidity
+from quorum.features.momentum import MomentumConstants, add_momentum
+from quorum.features.sessions import SessionConstants, add_sessions
+from quorum.features.structure import StructureConstants, add_structure
+from quorum.features.swings import SwingConstants, add_swings
 from quorum.features.table import Column, Features
-from quorum.features.trend import TrendSettings, add_trend
-from quorum.features.volatility import VolatilitySettings, add_volatility
-from quorum.features.volume import VolumeSettings, add_volume
-from quorum.features.volume_profile import VolumeProfileSettings, add_volume_profile
-from quorum.features.wyckoff import WyckoffSettings, add_wyckoff
-from quorum.features.zones import ZoneSettings, add_zones
+from quorum.features.trend import TrendConstants, add_trend
+from quorum.features.volatility import VolatilityConstants, add_volatility
+from quorum.features.volume import VolumeConstants, add_volume
+from quorum.features.volume_profile import VolumeProfileConstants, add_volume_profile
+from quorum.features.wyckoff import WyckoffConstants, add_wyckoff
+from quorum.features.zones import ZoneConstants, add_zones
 from quorum.market import Market
-from quorum.section import Section
 
-__all__ = ["FAMILIES", "Column", "FeatureSettings", "Features", "compute_features"]
+__all__ = ["FAMILIES", "Column", "Features", "compute_features", "feature_constants"]
 
 
 class Family(NamedTuple):
     """One registered feature family."""
 
     add: Callable[[Market, Features, Any], None]
-    settings: type[Section]
+    constants: Any
 
 
 FAMILIES: dict[str, Family] = {
-    "volatility": Family(add_volatility, VolatilitySettings),
-    "swings": Family(add_swings, SwingSettings),
-    "trend": Family(add_trend, TrendSettings),
-    "momentum": Family(add_momentum, MomentumSettings),
-    "volume": Family(add_volume, VolumeSettings),
-    "volume_profile": Family(add_volume_profile, VolumeProfileSettings),
-    "levels": Family(add_levels, LevelSettings),
-    "candlesticks": Family(add_candlesticks, CandlestickSettings),
-    "chart_patterns": Family(add_chart_patterns, ChartSettings),
-    "sessions": Family(add_sessions, SessionSettings),
-    "liquidity": Family(add_liquidity, LiquiditySettings),
-    "zones": Family(add_zones, ZoneSettings),
-    "structure": Family(add_structure, StructureSettings),
-    "level_map": Family(add_level_map, LevelMapSettings),
-    "wyckoff": Family(add_wyckoff, WyckoffSettings),
-    "harmonics": Family(add_harmonics, HarmonicSettings),
-    "derivatives": Family(add_derivatives, DerivativesSettings),
-    "higher_timeframes": Family(add_higher_timeframes, HigherTimeframeSettings),
+    "volatility": Family(add_volatility, VolatilityConstants()),
+    "swings": Family(add_swings, SwingConstants()),
+    "trend": Family(add_trend, TrendConstants()),
+    "momentum": Family(add_momentum, MomentumConstants()),
+    "volume": Family(add_volume, VolumeConstants()),
+    "volume_profile": Family(add_volume_profile, VolumeProfileConstants()),
+    "levels": Family(add_levels, LevelConstants()),
+    "candlesticks": Family(add_candlesticks, CandlestickConstants()),
+    "chart_patterns": Family(add_chart_patterns, ChartConstants()),
+    "sessions": Family(add_sessions, SessionConstants()),
+    "liquidity": Family(add_liquidity, LiquidityConstants()),
+    "zones": Family(add_zones, ZoneConstants()),
+    "structure": Family(add_structure, StructureConstants()),
+    "level_map": Family(add_level_map, LevelMapConstants()),
+    "wyckoff": Family(add_wyckoff, WyckoffConstants()),
+    "harmonics": Family(add_harmonics, HarmonicConstants()),
+    "derivatives": Family(add_derivatives, DerivativesConstants()),
+    "higher_timeframes": Family(add_higher_timeframes, HigherTimeframeConstants()),
 }
 
-FeatureSettings: type[Section] = create_model(
-    "FeatureSettings",
-    __base__=Section,
-    __doc__="Parameters of the feature columns, one group per family.",
-    **cast(
-        "dict[str, Any]",
-        {name: (family.settings, family.settings()) for name, family in FAMILIES.items()},
-    ),
-)
+
+def feature_constants() -> dict[str, Any]:
+    """Return the constants of every family as a tree, as models note what they learned from."""
+    return {name: _tree(family.constants) for name, family in FAMILIES.items()}
 
 
-def compute_features(market: Market, settings: Section | None = None) -> Features:
+def _tree(group: Any) -> Any:
+    if not hasattr(group, "_asdict"):
+        return group
+    return {name: _tree(value) for name, value in group._asdict().items()}
+
+
+def compute_features(market: Market) -> Features:
     """Compute every feature column of a market.
 
     Parameters
     ----------
     market : Market
-    settings : FeatureSettings, default the defaults
 
     Returns
     -------
@@ -92,12 +89,11 @@ def compute_features(market: Market, settings: Section | None = None) -> Feature
         family that failed are missing, its error is logged, and the heads that need them
         abstain.
     """
-    settings = settings or FeatureSettings()
     out = Features(len(market))
     for name, family in FAMILIES.items():
         out.begin(name)
         try:
-            family.add(market, out, getattr(settings, name))
+            family.add(market, out, family.constants)
         except Exception as error:
             out.discard(name)
             report_fault(f"feature family {name}", market.pair, error)

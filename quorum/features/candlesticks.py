@@ -18,7 +18,6 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
 from quorum.candles import Candles
 from quorum.features.candlestick_table import (
@@ -32,136 +31,95 @@ from quorum.features.candlestick_table import (
 )
 from quorum.features.limits import limits_of
 from quorum.features.mirror import LONG, SHORT, Prices, prices_of
-from quorum.features.pattern_classes import check_names, class_of, score_of
+from quorum.features.pattern_classes import class_of, score_of
 from quorum.features.series import shifted
 from quorum.features.table import Features
 from quorum.market import Market
-from quorum.section import Section
 from quorum.typing import Floats
 
 #: What TA-Lib calls a full pattern; 80 is one with an end that only matches.
 FULL = 100
 
 
-class CandlestickSettings(Section):
+class CandlestickConstants(NamedTuple):
     """Which patterns count for how much, and what they must follow."""
 
-    textbook: tuple[str, ...] = Field(
-        (
-            "engulfing",
-            "hammer",
-            "shooting_star",
-            "morning_star",
-            "evening_star",
-            "morning_doji_star",
-            "evening_doji_star",
-            "abandoned_baby",
-            "three_white_soldiers",
-            "three_black_crows",
-            "piercing",
-            "dark_cloud",
-            "three_outside",
-            "kicking",
-        ),
-        description="patterns of the first class",
+    # patterns of the first class
+    textbook: tuple[str, ...] = (
+        "engulfing",
+        "hammer",
+        "shooting_star",
+        "morning_star",
+        "evening_star",
+        "morning_doji_star",
+        "evening_doji_star",
+        "abandoned_baby",
+        "three_white_soldiers",
+        "three_black_crows",
+        "piercing",
+        "dark_cloud",
+        "three_outside",
+        "kicking",
     )
-    good: tuple[str, ...] = Field(
-        (
-            "takuri",
-            "dragonfly_doji",
-            "gravestone_doji",
-            "inverted_hammer",
-            "hanging_man",
-            "identical_three_crows",
-            "harami",
-            "harami_cross",
-            "three_inside",
-            "kicking_by_length",
-            "marubozu",
-            "closing_marubozu",
-            "three_methods",
-            "mat_hold",
-            "tasuki_gap",
-            "separating_lines",
-            "counterattack",
-            "stick_sandwich",
-            "hikkake_modified",
-            "two_crows",
-            "upside_gap_two_crows",
-            "three_stars_in_south",
-            "concealing_swallow",
-            "ladder_bottom",
-            "unique_three_river",
-            "breakaway",
-            "tristar",
-        ),
-        description="patterns of the second class; all others are weak",
+    # patterns of the second class; all others are weak
+    good: tuple[str, ...] = (
+        "takuri",
+        "dragonfly_doji",
+        "gravestone_doji",
+        "inverted_hammer",
+        "hanging_man",
+        "identical_three_crows",
+        "harami",
+        "harami_cross",
+        "three_inside",
+        "kicking_by_length",
+        "marubozu",
+        "closing_marubozu",
+        "three_methods",
+        "mat_hold",
+        "tasuki_gap",
+        "separating_lines",
+        "counterattack",
+        "stick_sandwich",
+        "hikkake_modified",
+        "two_crows",
+        "upside_gap_two_crows",
+        "three_stars_in_south",
+        "concealing_swallow",
+        "ladder_bottom",
+        "unique_three_river",
+        "breakaway",
+        "tristar",
     )
-    by_trend: tuple[str, ...] = Field(
-        (
-            "doji",
-            "long_legged_doji",
-            "rickshaw_man",
-            "high_wave",
-            "spinning_top",
-            "short_line",
-        ),
-        description="patterns of indecision: whatever TA-Lib's sign, they speak against the "
-        "prior move",
+    # patterns of indecision: whatever TA-Lib's sign, they speak against the prior move
+    by_trend: tuple[str, ...] = (
+        "doji",
+        "long_legged_doji",
+        "rickshaw_man",
+        "high_wave",
+        "spinning_top",
+        "short_line",
     )
-    inverted: tuple[str, ...] = Field(
-        ("gravestone_doji",), description="patterns whose meaning is the opposite of TA-Lib's sign"
-    )
-    trend: int = Field(8, ge=2, le=200, description="window of the prior move [candles]")
-    trend_move: float = Field(1.0, ge=0, le=20, description="least prior move [ATR]")
-    full_trend: float = Field(4.0, gt=0, le=50, description="prior move of full quality [ATR]")
-    full_signal: float = Field(
-        1.5,
-        gt=0,
-        le=20,
-        description="distance of the close from the pattern's extreme that is "
-        "of full quality [ATR]",
-    )
-    partial: float = Field(
-        0.8, ge=0, le=1, description="fine quality where one end of the bodies only matches [x]"
-    )
-    star_penetration: float = Field(
-        0.3,
-        ge=0,
-        le=1,
-        description="how far the third body of a star with gaps enters the first; of one without, "
-        "as far as a piercing body [fraction]",
-    )
-    cloud_penetration: float = Field(
-        0.5, ge=0, le=1, description="how far a piercing body enters the first [fraction]"
-    )
-    touching: bool = Field(
-        True,
-        description="also count stars and piercing lines whose bodies touch instead of "
-        "leaving a gap, as they do in a market that never closes",
-    )
-    touch: float = Field(
-        0.1, ge=0, le=1, description="overlap of touching bodies [fraction of the first body]"
-    )
-    star_body: float = Field(
-        0.3, gt=0, le=1, description="largest body of a touching star [fraction of the first]"
-    )
-    body_mean: int = Field(
-        10, ge=2, le=100, description="candles whose mean body a long body exceeds [candles]"
-    )
-    price_decimals: int = Field(
-        9,
-        ge=0,
-        le=12,
-        description="decimal in whose units prices are counted; under 1 so many after the zeros "
-        "[decimals]",
-    )
-
-    @model_validator(mode="after")
-    def _known_names(self) -> CandlestickSettings:
-        check_names(NAMES, self.textbook, self.good)
-        check_names(NAMES, self.by_trend, self.inverted)
-        return self
+    # patterns whose meaning is the opposite of TA-Lib's sign
+    inverted: tuple[str, ...] = ("gravestone_doji",)
+    trend: int = 8  # window of the prior move [candles]
+    trend_move: float = 1.0  # least prior move [ATR]
+    full_trend: float = 4.0  # prior move of full quality [ATR]
+    # distance of the close from the pattern's extreme that is of full quality [ATR]
+    full_signal: float = 1.5
+    partial: float = 0.8  # fine quality where one end of the bodies only matches [x]
+    # how far the third body of a star with gaps enters the first; of one without, as far as a
+    # piercing body [fraction]
+    star_penetration: float = 0.3
+    cloud_penetration: float = 0.5  # how far a piercing body enters the first [fraction]
+    # also count stars and piercing lines whose bodies touch instead of leaving a gap, as they do in
+    # a market that never closes
+    touching: bool = True
+    touch: float = 0.1  # overlap of touching bodies [fraction of the first body]
+    star_body: float = 0.3  # largest body of a touching star [fraction of the first]
+    body_mean: int = 10  # candles whose mean body a long body exceeds [candles]
+    # decimal in whose units prices are counted; under 1 so many after the zeros [decimals]
+    price_decimals: int = 9
 
     def class_of(self, name: str) -> int:
         """Return ``TEXTBOOK``, ``GOOD`` or ``WEAK``."""
@@ -173,7 +131,7 @@ class CandlestickSettings(Section):
 
 
 class Fold(NamedTuple):
-    """How a pattern's occurrences are weighed; see :class:`CandlestickSettings`."""
+    """How a pattern's occurrences are weighed; see :class:`CandlestickConstants`."""
 
     trend_move: float
     full_trend: float
@@ -182,7 +140,7 @@ class Fold(NamedTuple):
 
 
 class Touch(NamedTuple):
-    """What stars and piercing lines without gaps are; see :class:`CandlestickSettings`."""
+    """What stars and piercing lines without gaps are; see :class:`CandlestickConstants`."""
 
     touch: float
     star_body: float
@@ -279,7 +237,7 @@ def _whole(candles: Candles, decimals: int, side: int) -> Prices:
 
 
 def _found(
-    candles: Candles, s: CandlestickSettings
+    candles: Candles, s: CandlestickConstants
 ) -> Iterator[tuple[Pattern, NDArray[np.int32], int]]:
     """Yield each pattern's rows in TA-Lib's signs, and -1 where it read the mirrored candles."""
     whole = _whole(candles, s.price_decimals, LONG)
@@ -298,7 +256,7 @@ def _found(
         yield PATTERNS[NAMES.index("piercing")], pierce, 1
 
 
-def add_candlesticks(market: Market, out: Features, settings: CandlestickSettings) -> None:
+def add_candlesticks(market: Market, out: Features, constants: CandlestickConstants) -> None:
     """Add the strongest rising and falling candlestick pattern that ends at each candle.
 
     Columns, lag 0: ``candlestick_bull``, ``candlestick_bear``: 0 no pattern, else the class
@@ -306,8 +264,8 @@ def add_candlesticks(market: Market, out: Features, settings: CandlestickSetting
     the prior move; ``candlestick_bull_code``, ``candlestick_bear_code``: which pattern (see
     :func:`~quorum.features.candlestick_table.candlestick_name`). Source: spec H4; TA-Lib.
     """
-    s, atr = settings, out["atr_unit"]
-    prices, limits = prices_of(market.candles, LONG), limits_of(Fold, settings)
+    s, atr = constants, out["atr_unit"]
+    prices, limits = prices_of(market.candles, LONG), limits_of(Fold, constants)
     best, codes = np.zeros((2, len(market))), np.zeros((2, len(market)))
     move = (prices.close - shifted(prices.close, s.trend)) / atr
     for pattern, found, sign in _found(market.candles, s):

@@ -40,7 +40,7 @@ MOST = 6
 
 
 class Geometry(NamedTuple):
-    """Tolerances of the rules; see :class:`~quorum.features.chart_patterns.ChartSettings`."""
+    """Tolerances of the rules; see :class:`~quorum.features.chart_patterns.ChartConstants`."""
 
     min_height: float
     full_height: float
@@ -63,7 +63,7 @@ class Geometry(NamedTuple):
 
 
 class FlagGeometry(NamedTuple):
-    """Rules of a flag; see :class:`~quorum.features.chart_patterns.FlagSettings`."""
+    """Rules of a flag; see :class:`~quorum.features.chart_patterns.FlagConstants`."""
 
     pole: float
     pole_length: int

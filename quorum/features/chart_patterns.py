@@ -9,9 +9,10 @@ boundary is the line from the pole's end that touches the candles since, redrawn
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
-from pydantic import Field, model_validator
 
 from quorum.features.chart_geometry import (
     ASCENDING,
@@ -34,88 +35,55 @@ from quorum.features.chart_geometry import (
 )
 from quorum.features.limits import limits_of
 from quorum.features.mirror import LONG, Prices, prices_of
-from quorum.features.pattern_classes import WEAK, check_names, class_of, score_of
+from quorum.features.pattern_classes import WEAK, class_of, score_of
 from quorum.features.swings import Swings
 from quorum.features.table import Features
 from quorum.market import Market
-from quorum.section import Section
 from quorum.typing import Floats, Ints
 
 
-class FlagSettings(Section):
+class FlagConstants(NamedTuple):
     """A steep pole, and the short drift against it."""
 
-    pole: float = Field(5.0, gt=0, le=50, description="least height of the pole [ATR]")
-    pole_length: int = Field(24, ge=2, le=200, description="longest pole [candles]")
-    min_length: int = Field(5, ge=2, le=100, description="shortest flag [candles]")
-    max_length: int = Field(30, ge=3, le=200, description="longest flag [candles]")
-    min_retrace: float = Field(
-        0.15, ge=0, le=1, description="least retracement of the pole [fraction]"
-    )
-    max_retrace: float = Field(
-        0.5, gt=0, le=1, description="deepest retracement of the pole [fraction]"
-    )
+    pole: float = 5.0  # least height of the pole [ATR]
+    pole_length: int = 24  # longest pole [candles]
+    min_length: int = 5  # shortest flag [candles]
+    max_length: int = 30  # longest flag [candles]
+    min_retrace: float = 0.15  # least retracement of the pole [fraction]
+    max_retrace: float = 0.5  # deepest retracement of the pole [fraction]
 
 
-class ChartSettings(Section):
+class ChartConstants(NamedTuple):
     """How exactly chart patterns must be drawn."""
 
-    textbook: tuple[str, ...] = Field(
-        ("head_and_shoulders", "double", "ascending_triangle", "descending_triangle"),
-        description="patterns of the first class",
+    # patterns of the first class
+    textbook: tuple[str, ...] = (
+        "head_and_shoulders",
+        "double",
+        "ascending_triangle",
+        "descending_triangle",
     )
-    good: tuple[str, ...] = Field(
-        ("symmetrical_triangle", "wedge", "rectangle", "flag"),
-        description="patterns of the second class; all others are weak",
-    )
-    fine_floor: float = Field(
-        0.35, ge=0, le=1, description="fine quality under which a pattern is one class worse"
-    )
-    min_height: float = Field(3.0, gt=0, le=50, description="least height [ATR]")
-    full_height: float = Field(8.0, gt=0, le=100, description="height of full quality [ATR]")
-    min_length: int = Field(12, ge=4, le=300, description="shortest pattern [candles]")
-    max_length: int = Field(200, ge=10, le=500, description="longest pattern [candles]")
-    max_wait: int = Field(
-        40, ge=1, le=200, description="longest wait for the break after the last swing [candles]"
-    )
-    prior: float = Field(
-        1.3, ge=0, le=10, description="least move into a reversal pattern [x its height]"
-    )
-    equal: float = Field(
-        0.2, gt=0, le=1, description="difference of a double's extremes [fraction of height]"
-    )
-    head: float = Field(
-        0.15, ge=0, le=1, description="head beyond the shoulders [fraction of height]"
-    )
-    shoulders: float = Field(
-        0.4, gt=0, le=1, description="difference of the shoulders [fraction of height]"
-    )
-    tilt: float = Field(0.4, gt=0, le=2, description="rise of the neckline [fraction of height]")
-    balance: float = Field(
-        0.4, ge=0, le=1, description="shorter over longer shoulder in time [ratio]"
-    )
-    flat: float = Field(
-        0.2, gt=0, le=1, description="change up to which a line is flat [fraction of width]"
-    )
-    touch: float = Field(
-        0.15, gt=0, le=1, description="distance of a touch from its line [fraction of width]"
-    )
-    min_touches: int = Field(
-        5, ge=4, le=12, description="fewest swings on the lines of a channel [swings]"
-    )
-    margin: float = Field(0.1, ge=0, le=5, description="close beyond the line to break it [ATR]")
-    run_away: float = Field(
-        2.0, gt=0, le=20, description="close beyond the line that is too late to follow [ATR]"
-    )
-    failure: float = Field(
-        0.5, gt=0, le=1, description="fall back behind the line that undoes a break [x height]"
-    )
-    flag: FlagSettings = Field(FlagSettings(), description="flags")
-
-    @model_validator(mode="after")
-    def _known_names(self) -> ChartSettings:
-        check_names(CHART_PATTERNS, self.textbook, self.good)
-        return self
+    # patterns of the second class; all others are weak
+    good: tuple[str, ...] = ("symmetrical_triangle", "wedge", "rectangle", "flag")
+    fine_floor: float = 0.35  # fine quality under which a pattern is one class worse
+    min_height: float = 3.0  # least height [ATR]
+    full_height: float = 8.0  # height of full quality [ATR]
+    min_length: int = 12  # shortest pattern [candles]
+    max_length: int = 200  # longest pattern [candles]
+    max_wait: int = 40  # longest wait for the break after the last swing [candles]
+    prior: float = 1.3  # least move into a reversal pattern [x its height]
+    equal: float = 0.2  # difference of a double's extremes [fraction of height]
+    head: float = 0.15  # head beyond the shoulders [fraction of height]
+    shoulders: float = 0.4  # difference of the shoulders [fraction of height]
+    tilt: float = 0.4  # rise of the neckline [fraction of height]
+    balance: float = 0.4  # shorter over longer shoulder in time [ratio]
+    flat: float = 0.2  # change up to which a line is flat [fraction of width]
+    touch: float = 0.15  # distance of a touch from its line [fraction of width]
+    min_touches: int = 5  # fewest swings on the lines of a channel [swings]
+    margin: float = 0.1  # close beyond the line to break it [ATR]
+    run_away: float = 2.0  # close beyond the line that is too late to follow [ATR]
+    failure: float = 0.5  # fall back behind the line that undoes a break [x height]
+    flag: FlagConstants = FlagConstants()
 
     def classes(self) -> Ints:
         """Return the class by code; code 0 is no pattern."""
@@ -220,7 +188,7 @@ def _flags(
                 live = False
 
 
-def add_chart_patterns(market: Market, out: Features, settings: ChartSettings) -> None:
+def add_chart_patterns(market: Market, out: Features, constants: ChartConstants) -> None:
     """Add the strongest chart pattern broken upwards and downwards at each candle.
 
     Columns, lag that of the swings behind the last swing, 0 behind the break: ``chart_bull``,
@@ -229,7 +197,7 @@ def add_chart_patterns(market: Market, out: Features, settings: ChartSettings) -
     ``CHART_PATTERNS``, 0 none); ``chart_bull_target``, ``chart_bear_target`` (measured move,
     price); ``chart_bull_stop``, ``chart_bear_stop`` (close that undoes the break, price).
     """
-    s, swings, atr = settings, out.swings["base"], out["atr_unit"]
+    s, swings, atr = constants, out.swings["base"], out["atr_unit"]
     prices = prices_of(market.candles, LONG)
     g, f = limits_of(Geometry, s), limits_of(FlagGeometry, s.flag)
     found = np.full((8, len(market)), np.nan)

@@ -11,47 +11,24 @@ from typing import NamedTuple
 import bottleneck as bn
 import numpy as np
 from numba import njit
-from pydantic import Field
 
 from quorum.candles import Candles
-from quorum.features.limits import limits_of
 from quorum.features.mirror import Prices, prices_of
 from quorum.features.series import recent
-from quorum.section import Section
 from quorum.typing import Floats, Ints
 
 
-class ClimaxSettings(Section):
+class ClimaxConstants(NamedTuple):
     """What counts as a climax and as the reaction to it."""
 
-    volume: float = Field(2.0, gt=0, le=20, description="least volume of a climax [x mean]")
-    spread: float = Field(1.5, gt=0, le=20, description="least high - low of a climax [ATR]")
-    lookback: int = Field(
-        50, ge=2, le=500, description="candles a climax makes a new extreme of [candles]"
-    )
-    trend: float = Field(
-        5.0, ge=0, le=50, description="least move into the climax within the lookback [ATR]"
-    )
-    close: float = Field(
-        0.3, ge=0, le=1, description="least distance of its close from the extreme [of its range]"
-    )
-    reaction: float = Field(2.0, gt=0, le=20, description="least automatic rally or reaction [ATR]")
-    test: float = Field(
-        0.35, gt=0, le=1, description="a secondary test comes this near [of the reaction]"
-    )
-    max_age: int = Field(100, ge=5, le=500, description="how long a climax is kept [candles]")
-
-
-class ClimaxLimits(NamedTuple):
-    """The settings the kernel reads, as plain numbers."""
-
-    volume: float
-    spread: float
-    trend: float
-    close: float
-    reaction: float
-    test: float
-    max_age: int
+    volume: float = 2.0  # least volume of a climax [x mean]
+    spread: float = 1.5  # least high - low of a climax [ATR]
+    lookback: int = 50  # candles a climax makes a new extreme of [candles]
+    trend: float = 5.0  # least move into the climax within the lookback [ATR]
+    close: float = 0.3  # least distance of its close from the extreme [of its range]
+    reaction: float = 2.0  # least automatic rally or reaction [ATR]
+    test: float = 0.35  # a secondary test comes this near [of the reaction]
+    max_age: int = 100  # how long a climax is kept [candles]
 
 
 #: Stages of the stopping action, in the order they happen.
@@ -61,7 +38,7 @@ CLIMAX, REACTION, TEST = 1, 2, 3
 @njit(cache=True)
 def _stopping(
     prices: Prices, volume: Floats, volume_ratio: Floats, atr: Floats,
-    floor: Floats, peak: Floats, limits: ClimaxLimits,
+    floor: Floats, peak: Floats, limits: ClimaxConstants,
 ) -> tuple[Ints, Ints, Ints]:  # fmt: skip
     """Return per candle the event that happens, the stage reached, and the climax candle."""
     high, low, close = prices.high, prices.low, prices.close
@@ -100,7 +77,7 @@ def _stopping(
 
 
 def stopping_action(
-    candles: Candles, atr: Floats, volume_ratio: Floats, settings: ClimaxSettings, side: int
+    candles: Candles, atr: Floats, volume_ratio: Floats, constants: ClimaxConstants, side: int
 ) -> tuple[Ints, Ints, Ints]:
     """Follow the stopping action of a decline (``side`` +1) or of an advance (-1).
 
@@ -111,7 +88,6 @@ def stopping_action(
         them reached (0 none), and the candle of the climax (-1 none).
     """
     prices = prices_of(candles, side)
-    floor = recent(prices.low, settings.lookback, bn.move_min)
-    peak = recent(prices.high, settings.lookback, bn.move_max)
-    limits = limits_of(ClimaxLimits, settings)
-    return _stopping(prices, candles.volume, volume_ratio, atr, floor, peak, limits)
+    floor = recent(prices.low, constants.lookback, bn.move_min)
+    peak = recent(prices.high, constants.lookback, bn.move_max)
+    return _stopping(prices, candles.volume, volume_ratio, atr, floor, peak, constants)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-from pydantic import Field
 
 from quorum.candles import DAY_MS, Candles
 from quorum.features.series import shifted, window_sum
 from quorum.features.table import Features
 from quorum.market import HOUR_MS, Market, Published
-from quorum.section import Section
 from quorum.typing import Floats, Ints
 
 BITCOIN, ETHER = "BTC", "ETH"
@@ -17,21 +17,14 @@ BITCOIN, ETHER = "BTC", "ETH"
 MIN_VARIANCE = 1e-14
 
 
-class CrossMarketSettings(Section):
+class CrossMarketConstants(NamedTuple):
     """Spans of the comparisons between pairs."""
 
-    short: int = Field(4, ge=1, le=500, description="short span of returns [candles]")
-    medium: int = Field(24, ge=2, le=500, description="medium span of returns [candles]")
-    long: int = Field(168, ge=10, le=600, description="long span, correlation [candles]")
-    alt_season_days: int = Field(
-        90, ge=5, le=365, description="return compared with bitcoin's over [days]"
-    )
-    alt_season_min_coins: int = Field(
-        5, ge=1, le=100, description="alts needed for the index [coins]"
-    )
-    alt_season_max_age: float = Field(
-        30.0, ge=0, le=336, description="oldest usable value after its day closed [h]"
-    )
+    short: int = 4  # short span of returns [candles]
+    medium: int = 24  # medium span of returns [candles]
+    long: int = 168  # long span, correlation [candles]
+    alt_season_days: int = 90  # return compared with bitcoin's over [days]
+    alt_season_min_coins: int = 5  # alts needed for the index [coins]
 
 
 def _log_return(close: Floats, span: int) -> Floats:
@@ -60,7 +53,7 @@ def _return_over(candles: Candles, days: Ints, span: int) -> Floats:
     return candles.close_on(days) / candles.close_on(days - span * DAY_MS) - 1
 
 
-def alt_season(market: Market, settings: CrossMarketSettings) -> Published | None:
+def alt_season(market: Market, constants: CrossMarketConstants) -> Published | None:
     """Return the alt-season index: the share of alts that beat bitcoin, 0-100, per day.
 
     Days are bitcoin's; each value is known when its day has closed. NaN on days with fewer
@@ -69,7 +62,7 @@ def alt_season(market: Market, settings: CrossMarketSettings) -> Published | Non
     bitcoin = market.universe.get(BITCOIN)
     if bitcoin is None or len(bitcoin) == 0:
         return None
-    span = settings.alt_season_days
+    span = constants.alt_season_days
     benchmark = _return_over(bitcoin, bitcoin.time, span)
     count = np.zeros(len(bitcoin))
     ahead = np.zeros(len(bitcoin))
@@ -79,13 +72,13 @@ def alt_season(market: Market, settings: CrossMarketSettings) -> Published | Non
         returns = _return_over(candles, bitcoin.time, span)
         count += np.isfinite(returns) & np.isfinite(benchmark)
         ahead += returns > benchmark
-    enough = count >= settings.alt_season_min_coins
+    enough = count >= constants.alt_season_min_coins
     return Published(
         bitcoin.close_time, np.where(enough, 100 * ahead / np.maximum(count, 1), np.nan)
     )
 
 
-def add_cross_market(market: Market, out: Features, settings: CrossMarketSettings) -> None:
+def add_cross_market(market: Market, out: Features, constants: CrossMarketConstants) -> None:
     """Add the columns of the market around the pair; lag 0.
 
     Columns, spans in candles: ``btc_return_<span>`` (log return of bitcoin, its lead),
@@ -96,20 +89,20 @@ def add_cross_market(market: Market, out: Features, settings: CrossMarketSetting
     """
     close = market.candles.close
     bitcoin = market.context_close(BITCOIN)
-    spans = {"short": settings.short, "medium": settings.medium, "long": settings.long}
+    spans = {"short": constants.short, "medium": constants.medium, "long": constants.long}
     for name, span in spans.items():
         lead = out.add(f"btc_return_{name}", _log_return(bitcoin, span))
         out.add(f"relative_strength_{name}", _log_return(close, span) - lead)
     out.add(
         "btc_correlation",
-        _correlation(_log_return(close, 1), _log_return(bitcoin, 1), settings.long),
+        _correlation(_log_return(close, 1), _log_return(bitcoin, 1), constants.long),
     )
-    ether = _log_return(market.context_close(ETHER), settings.long)
+    ether = _log_return(market.context_close(ETHER), constants.long)
     out.add("eth_btc_return", ether - out["btc_return_long"])
-    season = alt_season(market, settings)
+    season = alt_season(market, constants)
     out.add(
         "alt_season",
         np.full(len(close), np.nan)
         if season is None
-        else season.align(market.close_time, settings.alt_season_max_age * HOUR_MS),
+        else season.align(market.close_time, market.settings.alt_season_max_age * HOUR_MS),
     )

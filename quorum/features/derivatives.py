@@ -7,16 +7,16 @@ nor appears before it was published. A column whose source is absent or too old 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 from numba import njit
-from pydantic import Field
 
-from quorum.features.cross_market import CrossMarketSettings, add_cross_market
+from quorum.features.cross_market import CrossMarketConstants, add_cross_market
 from quorum.features.series import ratio, shifted, window_sum
 from quorum.features.table import Features
 from quorum.market import HOUR_MS, Market, Published
-from quorum.section import Section
 from quorum.typing import Floats, Ints
 
 #: A deviation below this share of the root mean square is the rounding of equal values.
@@ -25,81 +25,45 @@ ROUNDING = 1e-6
 NEW_LONGS, SHORT_COVERING, CAPITULATION, NEW_SHORTS = 2, 1, -1, -2
 
 
-class FundingSettings(Section):
+class FundingConstants(NamedTuple):
     """Funding rate and perpetual premium."""
 
-    window: int = Field(
-        90, ge=10, le=500, description="z-score of the funding rate over this many [settlements]"
-    )
-    min_count: int = Field(30, ge=5, le=500, description="settlements needed for it [settlements]")
-    min_deviation: float = Field(
-        2e-5, gt=0, le=1e-2, description="least standard deviation, as funding often rests [rate]"
-    )
-    interval: float = Field(
-        8.0, gt=0, le=24, description="usual and longest time between settlements [h]"
-    )
-    premium_scale: float = Field(
-        1.0, gt=0, le=10, description="premium per unit of funding over the usual interval (D1)"
-    )
-    premium_max_age: float = Field(
-        1.0, ge=0, le=24, description="oldest usable premium or index price [h]"
-    )
+    window: int = 90  # z-score of the funding rate over this many [settlements]
+    min_count: int = 30  # settlements needed for it [settlements]
+    min_deviation: float = 2e-5  # least standard deviation, as funding often rests [rate]
+    interval: float = 8.0  # usual and longest time between settlements [h]
+    premium_scale: float = 1.0  # premium per unit of funding over the usual interval (D1)
 
 
-class OpenInterestSettings(Section):
+class OpenInterestConstants(NamedTuple):
     """Open interest and its quarrel with price."""
 
-    window: int = Field(
-        500, ge=50, le=1000, description="z-scores over this many snapshots [snapshots]"
-    )
-    min_count: int = Field(100, ge=10, le=1000, description="snapshots needed [snapshots]")
-    min_deviation: float = Field(
-        1e-3, gt=0, le=0.1, description="least standard deviation of its changes [fraction]"
-    )
-    quadrant_hours: int = Field(
-        4, ge=1, le=168, description="span over which price and open interest are compared [h]"
-    )
-    quadrant_z: float = Field(
-        1.5, ge=0, le=10, description="change of open interest that counts [standard deviations]"
-    )
-    quadrant_move: float = Field(
-        0.8, ge=0, le=10, description="price move that counts [ATR times square root of candles]"
-    )
+    window: int = 500  # z-scores over this many snapshots [snapshots]
+    min_count: int = 100  # snapshots needed [snapshots]
+    min_deviation: float = 1e-3  # least standard deviation of its changes [fraction]
+    quadrant_hours: int = 4  # span over which price and open interest are compared [h]
+    quadrant_z: float = 1.5  # change of open interest that counts [standard deviations]
+    quadrant_move: float = 0.8  # price move that counts [ATR times square root of candles]
 
 
-class FlowSettings(Section):
+class FlowConstants(NamedTuple):
     """Long/short ratio, recorded taker flow and exchange reserves."""
 
-    ratio_max_age: float = Field(
-        6.0, ge=0, le=168, description="oldest usable long/short ratio [h]"
-    )
-    taker_span: float = Field(
-        1.0,
-        gt=0,
-        le=24,
-        description="records of the taker share are averaged over this long (at least a candle): "
-        "the share of five minutes is over 60 % one time in five, that of an hour one in a "
-        "hundred [h]",
-    )
-    reserves_max_age: float = Field(
-        48.0, ge=0, le=336, description="oldest usable exchange reserves or netflow [h]"
-    )
-    reserves_years: float = Field(
-        2.0, gt=0, le=10, description="span of a multi-year low of the reserves [years]"
-    )
-    reserves_window: int = Field(
-        90, ge=10, le=1000, description="z-score of the netflow over this many [records]"
-    )
-    reserves_min_count: int = Field(30, ge=5, le=1000, description="records needed [records]")
+    # records of the taker share are averaged over this long (at least a candle): the share of five
+    # minutes is over 60 % one time in five, that of an hour one in a hundred [h]
+    taker_span: float = 1.0
+    reserves_years: float = 2.0  # span of a multi-year low of the reserves [years]
+    reserves_window: int = 90  # z-score of the netflow over this many [records]
+    reserves_min_count: int = 30  # records needed [records]
 
 
-class DerivativesSettings(Section):
+class DerivativesConstants(NamedTuple):
     """Windows and ages of the derivatives columns."""
 
-    funding: FundingSettings = Field(FundingSettings(), description="funding and premium")
-    open_interest: OpenInterestSettings = Field(OpenInterestSettings(), description="open interest")
-    flow: FlowSettings = Field(FlowSettings(), description="crowd and reserves")
-    cross: CrossMarketSettings = Field(CrossMarketSettings(), description="market around the pair")
+    funding: FundingConstants = FundingConstants()
+    open_interest: OpenInterestConstants = OpenInterestConstants()
+    flow: FlowConstants = FlowConstants()
+    cross: CrossMarketConstants = CrossMarketConstants()
 
 
 def _zscore(values: Floats, window: int, min_count: int, floor: float, *, mean: bool) -> Floats:
@@ -134,31 +98,31 @@ def _funding_interval(known_at: Ints, usual: float) -> Floats:
     return np.clip(hours, 1.0, usual)
 
 
-def _add_funding(market: Market, out: Features, settings: FundingSettings) -> None:
+def _add_funding(market: Market, out: Features, constants: FundingConstants) -> None:
     """Add the funding columns and the perpetual premium (D1)."""
     series = market.published.get("funding_rate")
     rate = zscore = np.full(len(market), np.nan)
     if series is not None and len(series.value):
         max_age = market.settings.funding_max_age
-        hours = _funding_interval(series.known_at, settings.interval)
-        rates = series.value / hours * settings.interval
+        hours = _funding_interval(series.known_at, constants.interval)
+        rates = series.value / hours * constants.interval
         rate = _spread(market, series, rates, max_age)
-        window, count, floor = settings.window, settings.min_count, settings.min_deviation
+        window, count, floor = constants.window, constants.min_count, constants.min_deviation
         zscore = _spread(market, series, _zscore(rates, window, count, floor, mean=True), max_age)
     out.add("funding_rate", rate)
     out.add("funding_z", zscore)
-    out.add("perp_premium", _premium(market, out["funding_rate"], settings))
+    out.add("perp_premium", _premium(market, out["funding_rate"], constants))
 
 
-def _premium(market: Market, funding: Floats, settings: FundingSettings) -> Floats:
+def _premium(market: Market, funding: Floats, constants: FundingConstants) -> Floats:
     """Return the best source of the premium per candle, as a fraction of the spot price."""
     spot = market.spot_close
-    index = market.latest("index", settings.premium_max_age)
-    premium = market.latest("premium_index", settings.premium_max_age)
+    index = market.latest("index", market.settings.premium_max_age)
+    premium = market.latest("premium_index", market.settings.premium_max_age)
     fallbacks = (
         ratio(market.candles.close, spot) - 1,
         ratio(market.mark, index) - 1,
-        funding * settings.premium_scale,
+        funding * constants.premium_scale,
     )
     for fallback in fallbacks:
         premium = np.where(np.isfinite(premium), premium, fallback)
@@ -171,7 +135,7 @@ def _change(series: Published, hours: int, max_age_hours: float) -> Floats:
     return ratio(series.value, before) - 1
 
 
-def _add_open_interest(market: Market, out: Features, settings: OpenInterestSettings) -> None:
+def _add_open_interest(market: Market, out: Features, constants: OpenInterestConstants) -> None:
     """Add the changes of open interest and its quadrant against price."""
     n = len(market)
     series = market.published.get("open_interest")
@@ -184,26 +148,26 @@ def _add_open_interest(market: Market, out: Features, settings: OpenInterestSett
         out.add(f"oi_change_{hours}h", column)
     level_z = move_z = np.full(n, np.nan)
     if present and series is not None:
-        window, count, floor = settings.window, settings.min_count, settings.min_deviation
+        window, count, floor = constants.window, constants.min_count, constants.min_deviation
         level = np.log(np.where(series.value > 0, series.value, np.nan))
         level_z = _spread(market, series, _zscore(level, window, count, floor, mean=True), max_age)
-        moves = _change(series, settings.quadrant_hours, max_age)
+        moves = _change(series, constants.quadrant_hours, max_age)
         move_z = _spread(market, series, _zscore(moves, window, count, floor, mean=False), max_age)
     out.add("oi_z", level_z)
     out.add("oi_change_z", move_z)
-    out.add("oi_quadrant", _quadrant(market, out["atr_unit"], move_z, settings))
+    out.add("oi_quadrant", _quadrant(market, out["atr_unit"], move_z, constants))
 
 
 def _quadrant(
-    market: Market, atr: Floats, move_z: Floats, settings: OpenInterestSettings
+    market: Market, atr: Floats, move_z: Floats, constants: OpenInterestConstants
 ) -> Floats:
     """Name what open interest says about the price move (NaN where either is unknown)."""
     close = market.candles.close
-    span = max(1, settings.quadrant_hours * HOUR_MS // market.candles.step)
+    span = max(1, constants.quadrant_hours * HOUR_MS // market.candles.step)
     move = close - shifted(close, span)
     unit = atr * np.sqrt(span)
-    up, down = move >= settings.quadrant_move * unit, move <= -settings.quadrant_move * unit
-    more, fewer = move_z >= settings.quadrant_z, move_z <= -settings.quadrant_z
+    up, down = move >= constants.quadrant_move * unit, move <= -constants.quadrant_move * unit
+    more, fewer = move_z >= constants.quadrant_z, move_z <= -constants.quadrant_z
     code = np.select(
         [up & more, up & fewer, down & fewer, down & more],
         [NEW_LONGS, SHORT_COVERING, CAPITULATION, NEW_SHORTS],
@@ -248,25 +212,25 @@ def _reserves_low(series: Published, years: float) -> Floats:
     return np.where(full, (series.value <= lowest).astype(np.float64), np.nan)
 
 
-def _add_flow(market: Market, out: Features, settings: FlowSettings) -> None:
+def _add_flow(market: Market, out: Features, constants: FlowConstants) -> None:
     """Add crowd positioning, taker share and exchange reserves."""
-    out.add("long_short_ratio", market.latest("long_short_ratio", settings.ratio_max_age))
-    out.add("taker_share", _taker_share(market, out, settings.taker_span))
-    max_age = settings.reserves_max_age
+    out.add("long_short_ratio", market.latest("long_short_ratio", market.settings.ratio_max_age))
+    out.add("taker_share", _taker_share(market, out, constants.taker_span))
+    max_age = market.settings.reserves_max_age
     low = zscore = np.full(len(market), np.nan)
     reserves = market.published.get("exchange_reserves")
     if reserves is not None and len(reserves.value):
-        low = _spread(market, reserves, _reserves_low(reserves, settings.reserves_years), max_age)
+        low = _spread(market, reserves, _reserves_low(reserves, constants.reserves_years), max_age)
     netflow = market.published.get("exchange_netflow")
     if netflow is not None and len(netflow.value):
-        window, count = settings.reserves_window, settings.reserves_min_count
+        window, count = constants.reserves_window, constants.reserves_min_count
         scores = _zscore(netflow.value, window, count, 0.0, mean=False)
         zscore = _spread(market, netflow, scores, max_age)
     out.add("exchange_reserves_low", low)
     out.add("exchange_netflow_z", zscore)
 
 
-def add_derivatives(market: Market, out: Features, settings: DerivativesSettings) -> None:
+def add_derivatives(market: Market, out: Features, constants: DerivativesConstants) -> None:
     """Add the derivatives columns; lag 0 (each value from the moment it was published).
 
     Columns: ``funding_rate`` (fraction per usual interval), ``funding_z``, ``perp_premium``
@@ -279,7 +243,7 @@ def add_derivatives(market: Market, out: Features, settings: DerivativesSettings
     :func:`quorum.features.cross_market.add_cross_market`. Reads ``atr_unit`` and
     ``taker_buy_share``.
     """
-    _add_funding(market, out, settings.funding)
-    _add_open_interest(market, out, settings.open_interest)
-    _add_flow(market, out, settings.flow)
-    add_cross_market(market, out, settings.cross)
+    _add_funding(market, out, constants.funding)
+    _add_open_interest(market, out, constants.open_interest)
+    _add_flow(market, out, constants.flow)
+    add_cross_market(market, out, constants.cross)

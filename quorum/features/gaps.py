@@ -8,34 +8,30 @@ bearish side is the mirror image.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
-from pydantic import Field
 
 from quorum.features.mirror import LONG, SHORT, Prices, edges, prices_of
 from quorum.features.table import Features
 from quorum.market import Market
-from quorum.section import Section
 from quorum.typing import Floats, Ints
 
 #: Rows of the kernel's output: the nearest gap, the tap of a gap, of a balanced range.
 TOP, BOTTOM, FILL, TAP, BALANCED_TOP, BALANCED_BOTTOM, BALANCED_TAP = range(7)
 
 
-class GapSettings(Section):
+class GapConstants(NamedTuple):
     """What makes a fair-value gap or a balanced price range, and how long it counts."""
 
-    min_size: float = Field(0.25, ge=0, le=10, description="smallest gap [ATR]")
-    min_balanced: float = Field(0.1, ge=0, le=10, description="smallest balanced range [ATR]")
-    balanced_span: int = Field(
-        20, ge=1, le=200, description="candles between the two gaps of a balanced range [candles]"
-    )
-    encroachment: float = Field(
-        0.5, gt=0, le=1, description="how far into the gap price must come to tap it [fraction]"
-    )
-    max_age: int = Field(200, ge=5, le=600, description="life of a gap or range [candles]")
-    slots: int = Field(8, ge=1, le=32, description="latest gaps followed per side [gaps]")
-    balanced_slots: int = Field(4, ge=1, le=32, description="latest ranges followed [ranges]")
+    min_size: float = 0.25  # smallest gap [ATR]
+    min_balanced: float = 0.1  # smallest balanced range [ATR]
+    balanced_span: int = 20  # candles between the two gaps of a balanced range [candles]
+    encroachment: float = 0.5  # how far into the gap price must come to tap it [fraction]
+    max_age: int = 200  # life of a gap or range [candles]
+    slots: int = 8  # latest gaps followed per side [gaps]
+    balanced_slots: int = 4  # latest ranges followed [ranges]
 
 
 @njit(cache=True)
@@ -115,7 +111,7 @@ def _gaps(
     return out
 
 
-def add_gaps(market: Market, out: Features, settings: GapSettings) -> None:
+def add_gaps(market: Market, out: Features, constants: GapConstants) -> None:
     """Add fair-value gaps and balanced price ranges (spec H5), for ``bull`` and ``bear``.
 
     Columns: ``bull_gap_top``, ``bull_gap_bottom`` (nearest gap not yet filled, price, NaN if
@@ -130,9 +126,9 @@ def add_gaps(market: Market, out: Features, settings: GapSettings) -> None:
     atr = out["atr_unit"]
     for name, side in (("bull", LONG), ("bear", SHORT)):
         found = _gaps(
-            prices_of(market.candles, side), atr, settings.min_size, settings.min_balanced,
-            settings.balanced_span, settings.encroachment, settings.max_age, settings.slots,
-            settings.balanced_slots,
+            prices_of(market.candles, side), atr, constants.min_size, constants.min_balanced,
+            constants.balanced_span, constants.encroachment, constants.max_age, constants.slots,
+            constants.balanced_slots,
         )  # fmt: skip
         top, bottom = edges(found[TOP], found[BOTTOM], side)
         near_edge = top if side == LONG else bottom

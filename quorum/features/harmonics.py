@@ -19,7 +19,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numba import njit
-from pydantic import Field
 
 from quorum.features.harmonic_patterns import (
     B_HIGH,
@@ -44,59 +43,43 @@ from quorum.features.mirror import LONG, SHORT, Prices, prices_of
 from quorum.features.swings import Swings, find_swings
 from quorum.features.table import Features
 from quorum.market import Market
-from quorum.section import Section
 from quorum.typing import Bools, Floats
 
 
-class HarmonicSettings(Section):
+class HarmonicConstants(NamedTuple):
     """Which patterns on which swings, how exact, and how long they count."""
 
-    patterns: tuple[PatternName, ...] = Field(
-        ("gartley", "bat", "butterfly", "crab", "deep_crab", "shark", "cypher", "abcd"),
-        description="patterns looked for",
+    # patterns looked for
+    patterns: tuple[PatternName, ...] = (
+        "gartley",
+        "bat",
+        "butterfly",
+        "crab",
+        "deep_crab",
+        "shark",
+        "cypher",
+        "abcd",
     )
-    tolerance: float = Field(
-        0.06, gt=0, le=0.3, description="error a ratio may have [fraction of the ideal ratio]"
-    )
-    strengths: tuple[int, ...] = Field(
-        (3, 8),
-        max_length=4,
-        description="further swings searched on the base timeframe beside features.swings, "
-        "by how far a pivot stands out on both sides [candles]",
-    )
-    timeframes: tuple[Literal["4h", "1d"], ...] = Field(
-        ("4h",), description="higher timeframes whose confirmed swings are searched as well"
-    )
-    confluence: float = Field(
-        0.8, gt=0, le=1, description="factor on the error where CD / AB fits the pattern as well"
-    )
-    min_leg: float = Field(
-        3.0, ge=0, le=50, description="smallest first leg, XA (AB of an ABCD) [ATR]"
-    )
-    max_candles: int = Field(
-        500, ge=10, le=600, description="longest pattern from X to C [candles]"
-    )
-    max_wait: int = Field(150, ge=1, le=600, description="how long C may wait for D [candles]")
-    rejection: int = Field(
-        3, ge=1, le=20, description="the turn and the rejecting close lie within [candles]"
-    )
-    rejection_close: float = Field(
-        0.5, ge=0, le=1, description="least close location of the rejecting candle [of its range]"
-    )
-    stop_buffer: float = Field(0.5, ge=0, le=10, description="stop beyond the PRZ [ATR]")
-    target: float = Field(
-        0.382, gt=0, le=2, description="first target, retracement of AD [fraction]"
-    )
-    second_target: float = Field(
-        0.618, gt=0, le=3, description="second target, retracement of AD [fraction]"
-    )
-    hold: int = Field(
-        12, ge=0, le=200, description="how long a completed pattern stays live [candles]"
-    )
+    tolerance: float = 0.06  # error a ratio may have [fraction of the ideal ratio]
+    # further swings searched on the base timeframe beside features.swings, by how far a pivot
+    # stands out on both sides [candles]
+    strengths: tuple[int, ...] = (3, 8)
+    # higher timeframes whose confirmed swings are searched as well
+    timeframes: tuple[Literal["4h", "1d"], ...] = ("4h",)
+    confluence: float = 0.8  # factor on the error where CD / AB fits the pattern as well
+    min_leg: float = 3.0  # smallest first leg, XA (AB of an ABCD) [ATR]
+    max_candles: int = 500  # longest pattern from X to C [candles]
+    max_wait: int = 150  # how long C may wait for D [candles]
+    rejection: int = 3  # the turn and the rejecting close lie within [candles]
+    rejection_close: float = 0.5  # least close location of the rejecting candle [of its range]
+    stop_buffer: float = 0.5  # stop beyond the PRZ [ATR]
+    target: float = 0.382  # first target, retracement of AD [fraction]
+    second_target: float = 0.618  # second target, retracement of AD [fraction]
+    hold: int = 12  # how long a completed pattern stays live [candles]
 
 
 class Limits(NamedTuple):
-    """The settings the kernels read, as plain numbers."""
+    """The constants the kernels read, as plain numbers."""
 
     tolerance: float
     confluence: float
@@ -312,11 +295,11 @@ def _track(
     return out
 
 
-def _scales(market: Market, out: Features, settings: HarmonicSettings) -> list[Swings]:
+def _scales(market: Market, out: Features, constants: HarmonicConstants) -> list[Swings]:
     """Collect the swing sequences, their events and pivot rows in base candles."""
     scales = [out.swings["base"]]
-    scales += [find_swings(market.candles, strength, strength) for strength in settings.strengths]
-    for timeframe in settings.timeframes:
+    scales += [find_swings(market.candles, strength, strength) for strength in constants.strengths]
+    for timeframe in constants.timeframes:
         higher, swings = market.higher.get(timeframe), out.swings.get(timeframe)
         if higher is None or swings is None:
             continue
@@ -339,7 +322,7 @@ def _merge(results: list[Floats], close: Floats) -> Floats:
     return best
 
 
-def add_harmonics(market: Market, out: Features, settings: HarmonicSettings) -> None:
+def add_harmonics(market: Market, out: Features, constants: HarmonicConstants) -> None:
     """Add the live harmonic pattern and the nearest setup that waits for its D.
 
     Columns, lag 0 beyond that of the swings they stand on (the lag given):
@@ -350,11 +333,11 @@ def add_harmonics(market: Market, out: Features, settings: HarmonicSettings) -> 
     ``harmonic_target_2`` (prices), and of the setup ``harmonic_setup`` (+1, -1, 0),
     ``harmonic_prz_near``, ``harmonic_prz_far`` (prices). NaN where there is none.
     """
-    table, limits = ratio_table(settings.patterns), limits_of(Limits, settings)
+    table, limits = ratio_table(constants.patterns), limits_of(Limits, constants)
     longs, shorts = (prices_of(market.candles, side) for side in (LONG, SHORT))
     results = [
         np.ascontiguousarray(_track(longs, shorts, out["atr_unit"], swings, table, limits).T)
-        for swings in _scales(market, out, settings)
+        for swings in _scales(market, out, constants)
     ]
     rows = _merge(results, longs.close)
     lag = out.swings["base"].right

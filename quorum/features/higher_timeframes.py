@@ -6,16 +6,15 @@ Each base candle sees the last candle of the timeframe that had closed.
 from __future__ import annotations
 
 from math import sqrt
+from typing import NamedTuple
 
 import numpy as np
 import talib
-from pydantic import Field
 
 from quorum.candles import Candles
 from quorum.features.series import ratio, window_sum
 from quorum.features.table import Features
 from quorum.market import Market
-from quorum.section import Section
 from quorum.typing import Floats
 
 #: Timeframes read, where they are longer than the base timeframe.
@@ -35,20 +34,20 @@ NAMES = (
 )
 
 
-class HigherTimeframeSettings(Section):
+class HigherTimeframeConstants(NamedTuple):
     """Periods of the higher-timeframe columns, in candles of that timeframe."""
 
-    rsi: int = Field(14, ge=2, le=100, description="relative strength index [candles]")
-    adx: int = Field(14, ge=2, le=100, description="directional movement [candles]")
-    atr: int = Field(14, ge=2, le=100, description="average true range [candles]")
-    fast: int = Field(21, ge=2, le=200, description="fast exponential average [candles]")
-    slow: int = Field(50, ge=2, le=200, description="slow exponential average [candles]")
-    move: int = Field(10, ge=1, le=200, description="move, in ATR and its root [candles]")
-    bollinger: int = Field(20, ge=2, le=200, description="Bollinger bands [candles]")
-    volume: int = Field(20, ge=2, le=200, description="usual volume [candles]")
+    rsi: int = 14  # relative strength index [candles]
+    adx: int = 14  # directional movement [candles]
+    atr: int = 14  # average true range [candles]
+    fast: int = 21  # fast exponential average [candles]
+    slow: int = 50  # slow exponential average [candles]
+    move: int = 10  # move, in ATR and its root [candles]
+    bollinger: int = 20  # Bollinger bands [candles]
+    volume: int = 20  # usual volume [candles]
 
 
-def _readings(c: Candles, s: HigherTimeframeSettings) -> dict[str, Floats]:
+def _readings(c: Candles, s: HigherTimeframeConstants) -> dict[str, Floats]:
     """Return the readings on the timeframe's own candles, shape (n_higher,) each."""
     atr = talib.ATR(c.high, c.low, c.close, s.atr)
     fast, slow = talib.EMA(c.close, s.fast), talib.EMA(c.close, s.slow)
@@ -72,7 +71,9 @@ def _readings(c: Candles, s: HigherTimeframeSettings) -> dict[str, Floats]:
     }
 
 
-def add_higher_timeframes(market: Market, out: Features, settings: HigherTimeframeSettings) -> None:
+def add_higher_timeframes(
+    market: Market, out: Features, constants: HigherTimeframeConstants
+) -> None:
     """Add ``<reading>_<timeframe>`` for 4h and 1d. Lag 0 after that candle's close.
 
     ``htf_rsi``, ``htf_adx`` (0-100), ``htf_di_spread`` (-100 to 100), ``htf_atr_pct`` [%],
@@ -84,7 +85,7 @@ def add_higher_timeframes(market: Market, out: Features, settings: HigherTimefra
         source = market.higher.get(timeframe)
         readings: dict[str, Floats] = {}
         if source is not None and len(source.candles) > 1:
-            readings = {n: source.align(v) for n, v in _readings(source.candles, settings).items()}
+            readings = {n: source.align(v) for n, v in _readings(source.candles, constants).items()}
         for name in NAMES:
             values = readings.get(name, np.full(len(market), np.nan))
             out.add(f"htf_{name}_{timeframe}", values)

@@ -8,26 +8,22 @@ both sides of the range say nothing. Shorts are the mirror image.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
-from pydantic import Field
 
 from quorum.features.mirror import LONG, SHORT, Prices, prices_of
 from quorum.features.table import Features
 from quorum.market import HOUR_MS, Market
-from quorum.section import Section
 from quorum.typing import Bools, Floats, Ints
 
 
-class JudasSettings(Section):
+class JudasConstants(NamedTuple):
     """When a session's first move may be called false."""
 
-    window: float = Field(
-        2.0, gt=0, le=12, description="opening window in which the range is run [h]"
-    )
-    reversal: float = Field(
-        4.0, gt=0, le=12, description="time from the open to close back through it [h]"
-    )
+    window: float = 2.0  # opening window in which the range is run [h]
+    reversal: float = 4.0  # time from the open to close back through it [h]
 
 
 @njit(cache=True)
@@ -74,7 +70,7 @@ def _judas(
     return out
 
 
-def add_judas(market: Market, out: Features, settings: JudasSettings) -> None:
+def add_judas(market: Market, out: Features, constants: JudasConstants) -> None:
     """Add ``judas_long`` and ``judas_short``: depth of the false run (ATR), 0 where none.
 
     Needs the columns of ``sessions``. The candle that closes back through the session's open has
@@ -85,7 +81,7 @@ def add_judas(market: Market, out: Features, settings: JudasSettings) -> None:
     )
     # Unknown where the market stands still: no run has a depth then.
     atr = out["atr_unit"]
-    window, reversal = int(settings.window * HOUR_MS), int(settings.reversal * HOUR_MS)
+    window, reversal = int(constants.window * HOUR_MS), int(constants.reversal * HOUR_MS)
     for name, side in (("long", LONG), ("short", SHORT)):
         prices = prices_of(market.candles, side)
         depth = _judas(prices, atr, market.candles.time, asian, london, new_york, window, reversal)

@@ -18,8 +18,9 @@ The map forgets what is older than its lookback, so it does not depend on where 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-from pydantic import Field
 
 from quorum.features.level_marks import NEVER, Marks
 from quorum.features.level_search import LEVELS, Rules, map_levels
@@ -29,7 +30,6 @@ from quorum.features.swings import Swings
 from quorum.features.table import Features
 from quorum.features.volume import mean_before
 from quorum.market import Market
-from quorum.section import Section
 from quorum.typing import Floats
 
 #: Timeframe whose swings are drawn beside those of the base timeframe.
@@ -45,61 +45,34 @@ LEVEL_COLUMNS = tuple(
 FADED = 20
 
 
-class LevelMapSettings(Section):
+class LevelMapConstants(NamedTuple):
     """What makes a zone, and what makes it strong."""
 
-    lookback: int = Field(500, ge=50, le=600, description="age of the oldest touch [candles]")
-    higher_lookback: int = Field(
-        150, ge=10, le=600, description="age of the oldest touch of a 4h swing [4h candles]"
-    )
-    tolerance: float = Field(
-        0.5, gt=0, le=5, description="distance of touches of one zone from its centre [ATR]"
-    )
-    separation: float = Field(
-        1.0, ge=0, le=10, description="of two zones nearer than this the stronger is told [ATR]"
-    )
-    min_strength: float = Field(0.25, ge=0, le=1, description="weakest zone that is told [0-1]")
-    full_touches: float = Field(10.0, gt=0, le=50, description="touches of full strength [touches]")
-    half_life: float = Field(
-        150.0, gt=0, le=5000, description="age of the last touch that halves recency [candles]"
-    )
-    full_volume: float = Field(
-        3.0, gt=0, le=20, description="mean volume ratio at the touches of full strength [x mean]"
-    )
-    volume_mean: int = Field(
-        20, ge=2, le=200, description="candles before a 4h pivot its volume is held against [4h]"
-    )
-    touch_weight: float = Field(0.5, ge=0, le=1, description="share of touches in the strength")
-    recency_weight: float = Field(0.25, ge=0, le=1, description="share of recency in it")
-    volume_weight: float = Field(0.25, ge=0, le=1, description="share of volume in it")
-    point_of_control: float = Field(
-        2.0, ge=0, le=10, description="weight of the point of control [touches]"
-    )
-    value_area: float = Field(
-        1.0, ge=0, le=10, description="weight of an edge of the value area [touches]"
-    )
-    prior_day: float = Field(
-        2.0, ge=0, le=10, description="weight of the prior day's high or low [touches]"
-    )
-    prior_week: float = Field(
-        3.0, ge=0, le=10, description="weight of the prior week's high or low [touches]"
-    )
-    fibonacci: float = Field(1.0, ge=0, le=10, description="weight of a retracement [touches]")
-    retracements: tuple[float, ...] = Field(
-        (0.382, 0.5, 0.618, 0.786),
-        max_length=8,
-        description="Fibonacci retracements drawn [fraction of the impulse]",
-    )
-    round_number: float = Field(1.0, ge=0, le=10, description="weight of a round number [touches]")
-    big_round_number: float = Field(
-        5.0, ge=0, le=10, description="weight of a multiple of ten steps of the grid [touches]"
-    )
-    round_spacing: float = Field(
-        4.0, gt=0, le=50, description="narrowest 1-2-5 grid of round numbers [ATR]"
-    )
+    lookback: int = 500  # age of the oldest touch [candles]
+    higher_lookback: int = 150  # age of the oldest touch of a 4h swing [4h candles]
+    tolerance: float = 0.5  # distance of touches of one zone from its centre [ATR]
+    separation: float = 1.0  # of two zones nearer than this the stronger is told [ATR]
+    min_strength: float = 0.25  # weakest zone that is told [0-1]
+    full_touches: float = 10.0  # touches of full strength [touches]
+    half_life: float = 150.0  # age of the last touch that halves recency [candles]
+    full_volume: float = 3.0  # mean volume ratio at the touches of full strength [x mean]
+    volume_mean: int = 20  # candles before a 4h pivot its volume is held against [4h]
+    touch_weight: float = 0.5  # share of touches in the strength
+    recency_weight: float = 0.25  # share of recency in it
+    volume_weight: float = 0.25  # share of volume in it
+    point_of_control: float = 2.0  # weight of the point of control [touches]
+    value_area: float = 1.0  # weight of an edge of the value area [touches]
+    prior_day: float = 2.0  # weight of the prior day's high or low [touches]
+    prior_week: float = 3.0  # weight of the prior week's high or low [touches]
+    fibonacci: float = 1.0  # weight of a retracement [touches]
+    # Fibonacci retracements drawn [fraction of the impulse]
+    retracements: tuple[float, ...] = (0.382, 0.5, 0.618, 0.786)
+    round_number: float = 1.0  # weight of a round number [touches]
+    big_round_number: float = 5.0  # weight of a multiple of ten steps of the grid [touches]
+    round_spacing: float = 4.0  # narrowest 1-2-5 grid of round numbers [ATR]
 
 
-def add_level_map(market: Market, out: Features, settings: LevelMapSettings) -> None:
+def add_level_map(market: Market, out: Features, constants: LevelMapConstants) -> None:
     """Add the nearest levels under and over the close (spec P1); needs structure and profile.
 
     Columns for i = 1 ... 4, nearest first, lag that of the swings:
@@ -107,7 +80,7 @@ def add_level_map(market: Market, out: Features, settings: LevelMapSettings) -> 
     ``resistance_edge_<i>`` (the far end of the zone, beyond which a stop stands) and
     ``support_strength_<i>``, ``resistance_strength_<i>`` (0-1, 0 if none).
     """
-    c, s = market.candles, settings
+    c, s = market.candles, constants
     clock = ((c.time - c.time[0]) // c.step).astype(np.float64) if len(c) else np.empty(0)
     swings = out.swings["base"]
     base = Pivots(
@@ -135,7 +108,7 @@ def add_level_map(market: Market, out: Features, settings: LevelMapSettings) -> 
             out.add(f"{name}_strength_{i + 1}", np.nan_to_num(strength), lag=swings.right)
 
 
-def _rules(s: LevelMapSettings) -> Rules:
+def _rules(s: LevelMapConstants) -> Rules:
     """Return the numbers of the kernels; the shares of the strength add up to one."""
     whole = max(s.touch_weight + s.recency_weight + s.volume_weight, np.finfo(np.float64).tiny)
     return Rules(
@@ -153,7 +126,7 @@ def _rules(s: LevelMapSettings) -> Rules:
     )
 
 
-def _higher_pivots(market: Market, swings: Swings | None, s: LevelMapSettings) -> Pivots:
+def _higher_pivots(market: Market, swings: Swings | None, s: LevelMapConstants) -> Pivots:
     """Return the 4h pivots on the clock of the base timeframe; none where there is no 4h."""
     if swings is None or HIGHER not in market.higher or len(swings.event) == 0:
         none = np.empty(0)
@@ -174,7 +147,7 @@ def _higher_pivots(market: Market, swings: Swings | None, s: LevelMapSettings) -
     )
 
 
-def _marks(market: Market, out: Features, clock: Floats, s: LevelMapSettings) -> Marks:
+def _marks(market: Market, out: Features, clock: Floats, s: LevelMapConstants) -> Marks:
     """Return what is drawn beside the swings, one column per mark.
 
     Value nodes are of now and traded in full; a prior day's or week's extreme is as old as its

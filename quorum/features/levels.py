@@ -11,36 +11,30 @@ remade whenever a pivot is confirmed, from the pivots of the last ``lookback`` c
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
-from pydantic import Field
 
 from quorum.features.series import ratio
 from quorum.features.swings import Swings
 from quorum.features.table import Features
 from quorum.market import Market
-from quorum.section import Section
 from quorum.typing import Floats, Ints
 
 
-class LevelSettings(Section):
+class LevelConstants(NamedTuple):
     """What makes a level, and what makes it strong."""
 
-    lookback: int = Field(500, ge=50, le=600, description="age of the oldest touch [candles]")
-    tolerance: float = Field(
-        0.5, gt=0, le=5, description="distance of touches of one level from its centre [ATR]"
-    )
-    min_touches: int = Field(2, ge=1, le=20, description="fewest touches of a level [touches]")
-    full_touches: float = Field(5.0, gt=0, le=50, description="touches of full strength [touches]")
-    half_life: float = Field(
-        150.0, gt=0, le=5000, description="age of the last touch that halves recency [candles]"
-    )
-    full_volume: float = Field(
-        2.0, gt=0, le=20, description="mean volume ratio at the touches of full strength [x mean]"
-    )
-    touch_weight: float = Field(0.5, ge=0, le=1, description="share of touches in the strength")
-    recency_weight: float = Field(0.25, ge=0, le=1, description="share of recency in it")
-    volume_weight: float = Field(0.25, ge=0, le=1, description="share of volume in it")
+    lookback: int = 500  # age of the oldest touch [candles]
+    tolerance: float = 0.5  # distance of touches of one level from its centre [ATR]
+    min_touches: int = 2  # fewest touches of a level [touches]
+    full_touches: float = 5.0  # touches of full strength [touches]
+    half_life: float = 150.0  # age of the last touch that halves recency [candles]
+    full_volume: float = 2.0  # mean volume ratio at the touches of full strength [x mean]
+    touch_weight: float = 0.5  # share of touches in the strength
+    recency_weight: float = 0.25  # share of recency in it
+    volume_weight: float = 0.25  # share of volume in it
 
 
 @njit(cache=True)
@@ -154,7 +148,7 @@ def _levels(
     return out
 
 
-def add_levels(market: Market, out: Features, settings: LevelSettings) -> None:
+def add_levels(market: Market, out: Features, constants: LevelConstants) -> None:
     """Add the nearest support under and resistance over the close, from confirmed swings.
 
     Columns, lag that of the swings: ``support``, ``resistance`` (price, NaN if none);
@@ -162,7 +156,7 @@ def add_levels(market: Market, out: Features, settings: LevelSettings) -> None:
     ``support_strength``, ``resistance_strength`` (0-1 from touches, recency and volume at the
     touches, 0 if none); ``support_touches``, ``resistance_touches``. Source: spec H4.
     """
-    s, c, atr = settings, market.candles, out["atr_unit"]
+    s, c, atr = constants, market.candles, out["atr_unit"]
     swings = out.swings["base"]
     found = _levels(
         c.close, atr, out["volume_ratio"], swings, s.lookback, s.tolerance, s.min_touches

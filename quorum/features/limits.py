@@ -1,32 +1,12 @@
-"""Settings in the form kernels take: compiled code reads named tuples, not pydantic sections."""
+"""The numbers a kernel reads out of a group of constants that also holds names and lists."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-from inspect import signature
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from quorum.section import Section
-
-Limits = TypeVar("Limits")
+Limits = TypeVar("Limits", bound=NamedTuple)
 
 
-def limits_of(kind: Callable[..., Limits], settings: Section) -> Limits:
-    """Fill a named tuple from the settings of the same names.
-
-    >>> from typing import NamedTuple
-    >>> from quorum.features.swings import SwingSettings
-    >>> class Sides(NamedTuple):
-    ...     left: int
-    ...     right: int
-    >>> limits_of(Sides, SwingSettings(left=3))
-    Sides(left=3, right=5)
-    """
-    return kind(*(getattr(settings, name) for name in _fields(kind)))
-
-
-# A signature takes as long to read as a pattern to find, and a bot asks at every candle.
-@cache
-def _fields(kind: Callable[..., object]) -> tuple[str, ...]:
-    return tuple(signature(kind).parameters)
+def limits_of(kind: type[Limits], constants: Any) -> Limits:
+    """Fill a named tuple from the constants of the same names."""
+    return kind(*(getattr(constants, name) for name in kind._fields))

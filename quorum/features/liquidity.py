@@ -9,17 +9,17 @@ window that turns back through the session's open.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
-from pydantic import Field
 
-from quorum.features.judas import JudasSettings, add_judas
+from quorum.features.judas import JudasConstants, add_judas
 from quorum.features.mirror import LONG, SHORT, Prices, prices_of, swings_of
 from quorum.features.series import changed, last_row, shifted
 from quorum.features.swings import LOW, Swings
 from quorum.features.table import Features
 from quorum.market import Market
-from quorum.section import Section
 from quorum.typing import Bools, Floats
 
 #: Rows of the sweep kernel's output.
@@ -28,41 +28,33 @@ POOL, LEVEL = range(2)
 DIRECTION, ORIGIN, END = range(3)
 
 
-class SweepSettings(Section):
+class SweepConstants(NamedTuple):
     """What counts as a pool of stops, and as a run on it."""
 
-    levels: int = Field(12, ge=1, le=64, description="latest swings watched per side [swings]")
-    max_age: int = Field(300, ge=10, le=600, description="life of a level [candles]")
-    equal: float = Field(
-        0.15, ge=0, le=2, description="distance of equal lows or highs to each other [ATR]"
-    )
-    min_depth: float = Field(0.05, ge=0, le=5, description="smallest wick through [ATR]")
-    day_pool: float = Field(
-        2.0, ge=0, le=20, description="weight of the prior day's extreme [swings]"
-    )
-    week_pool: float = Field(
-        3.0, ge=0, le=20, description="weight of the prior week's extreme [swings]"
-    )
-    volume_spike: float = Field(1.5, ge=1, le=20, description="volume of a spike [mean volume]")
+    levels: int = 12  # latest swings watched per side [swings]
+    max_age: int = 300  # life of a level [candles]
+    equal: float = 0.15  # distance of equal lows or highs to each other [ATR]
+    min_depth: float = 0.05  # smallest wick through [ATR]
+    day_pool: float = 2.0  # weight of the prior day's extreme [swings]
+    week_pool: float = 3.0  # weight of the prior week's extreme [swings]
+    volume_spike: float = 1.5  # volume of a spike [mean volume]
 
 
-class ImpulseSettings(Section):
+class ImpulseConstants(NamedTuple):
     """What makes a leg between two confirmed swings an impulse, and its entry zone."""
 
-    min_size: float = Field(3.0, gt=0, le=50, description="smallest impulse leg [ATR]")
-    max_age: int = Field(150, ge=10, le=600, description="life of an impulse leg [candles]")
-    entry_from: float = Field(0.62, ge=0, le=1, description="optimal entry, shallow end [fraction]")
-    entry_to: float = Field(0.79, ge=0, le=1, description="optimal entry, deep end [fraction]")
+    min_size: float = 3.0  # smallest impulse leg [ATR]
+    max_age: int = 150  # life of an impulse leg [candles]
+    entry_from: float = 0.62  # optimal entry, shallow end [fraction]
+    entry_to: float = 0.79  # optimal entry, deep end [fraction]
 
 
-class LiquiditySettings(Section):
+class LiquidityConstants(NamedTuple):
     """Sweeps, impulse legs and Judas swings."""
 
-    sweep: SweepSettings = Field(SweepSettings(), description="liquidity sweeps")
-    impulse: ImpulseSettings = Field(
-        ImpulseSettings(), description="impulse legs and optimal trade entry"
-    )
-    judas: JudasSettings = Field(JudasSettings(), description="Judas swings")
+    sweep: SweepConstants = SweepConstants()
+    impulse: ImpulseConstants = ImpulseConstants()
+    judas: JudasConstants = JudasConstants()
 
 
 @njit(cache=True)
@@ -103,7 +95,7 @@ def _sweeps(
     return out
 
 
-def _sweep_of(prices: Prices, atr: Floats, level: Floats, settings: SweepSettings) -> Bools:
+def _sweep_of(prices: Prices, atr: Floats, level: Floats, constants: SweepConstants) -> Bools:
     """Whether each candle sweeps the level given for it.
 
     The level must have been left alone for ``max_age`` candles since it was set, as far back as
@@ -111,9 +103,9 @@ def _sweep_of(prices: Prices, atr: Floats, level: Floats, settings: SweepSetting
     """
     rows = np.arange(len(level))
     since = rows - last_row(changed(level))
-    deep_enough = (level - prices.low) / atr >= settings.min_depth
+    deep_enough = (level - prices.low) / atr >= constants.min_depth
     taken_before = np.append(-1, last_row(deep_enough | (prices.close < level)))[:-1]
-    untouched = rows - taken_before > np.minimum(since, settings.max_age)
+    untouched = rows - taken_before > np.minimum(since, constants.max_age)
     swept: Bools = (prices.close > level) & deep_enough & untouched
     return swept
 
@@ -128,7 +120,7 @@ def _prior(market: Market, timeframe: str, side: int) -> Floats:
     return shifted(aligned, 1)
 
 
-def _add_sweeps(market: Market, out: Features, settings: SweepSettings) -> None:
+def _add_sweeps(market: Market, out: Features, constants: SweepConstants) -> None:
     """Add the sweeps of both sides, in columns named after the level that is run."""
     swings = out.swings["base"]
     # Unknown where the market stands still: no wick has a depth then.
@@ -137,14 +129,14 @@ def _add_sweeps(market: Market, out: Features, settings: SweepSettings) -> None:
         prices = prices_of(market.candles, side)
         pool, outermost = _sweeps(
             prices.low, prices.close, atr, swings_of(swings, side),
-            settings.levels, settings.max_age, settings.equal, settings.min_depth,
+            constants.levels, constants.max_age, constants.equal, constants.min_depth,
         )  # fmt: skip
         for timeframe, period, weight in (
-            ("1d", "day", settings.day_pool),
-            ("1w", "week", settings.week_pool),
+            ("1d", "day", constants.day_pool),
+            ("1w", "week", constants.week_pool),
         ):
             level = _prior(market, timeframe, side)
-            swept = _sweep_of(prices, atr, level, settings)
+            swept = _sweep_of(prices, atr, level, constants)
             pool = pool + weight * swept
             outermost = np.where(swept, np.fmin(outermost, level), outermost)
             out.add(f"prior_{period}_{name}", side * level, scale_free=False)
@@ -152,7 +144,7 @@ def _add_sweeps(market: Market, out: Features, settings: SweepSettings) -> None:
         out.add(f"sweep_{name}", depth, lag=swings.right)
         out.add(f"sweep_{name}_pool", pool, lag=swings.right)
         out.add(f"sweep_{name}_level", side * outermost, lag=swings.right, scale_free=False)
-    spike = out["volume_ratio"] >= settings.volume_spike
+    spike = out["volume_ratio"] >= constants.volume_spike
     out.add("volume_spike", np.where(np.isnan(out["volume_ratio"]), np.nan, spike))
 
 
@@ -194,17 +186,17 @@ def _impulses(close: Floats, atr: Floats, swings: Swings, min_size: float, max_a
     return out
 
 
-def _add_impulse(market: Market, out: Features, settings: ImpulseSettings) -> None:
+def _add_impulse(market: Market, out: Features, constants: ImpulseConstants) -> None:
     """Add the last impulse leg, where price stands in it, and entries into its deep part."""
     swings, candles = out.swings["base"], market.candles
     atr, close = out["atr_unit"], prices_of(candles, LONG).close
-    direction, origin, end = _impulses(close, atr, swings, settings.min_size, settings.max_age)
+    direction, origin, end = _impulses(close, atr, swings, constants.min_size, constants.max_age)
     size = end - origin
     long = direction > 0
     # How deep the wick came, and where the close stands: 0 at the leg's end, 1 at its origin.
     deepest = (end - np.where(long, candles.low, candles.high)) / size
     retracement = (end - close) / size
-    reached = (deepest >= settings.entry_from) & (retracement <= settings.entry_to)
+    reached = (deepest >= constants.entry_from) & (retracement <= constants.entry_to)
     entry = np.where(reached & (retracement > 0), direction, 0.0)
     out.add("impulse", direction, lag=swings.right)
     out.add("impulse_size", np.abs(size) / atr, lag=swings.right)
@@ -215,7 +207,7 @@ def _add_impulse(market: Market, out: Features, settings: ImpulseSettings) -> No
     out.add("optimal_entry", entry, lag=swings.right)
 
 
-def add_liquidity(market: Market, out: Features, settings: LiquiditySettings) -> None:
+def add_liquidity(market: Market, out: Features, constants: LiquidityConstants) -> None:
     """Add sweeps, the last impulse leg and Judas swings (spec H5).
 
     Columns: ``sweep_low`` / ``sweep_high`` (depth of the wick through the outermost level taken,
@@ -228,6 +220,6 @@ def add_liquidity(market: Market, out: Features, settings: LiquiditySettings) ->
     (+1/-1 where the wick reached the entry zone and the close held it); ``judas_long``,
     ``judas_short`` (see :mod:`quorum.features.judas`). Lag of swing levels: that of ``swings``.
     """
-    _add_sweeps(market, out, settings.sweep)
-    _add_impulse(market, out, settings.impulse)
-    add_judas(market, out, settings.judas)
+    _add_sweeps(market, out, constants.sweep)
+    _add_impulse(market, out, constants.impulse)
+    add_judas(market, out, constants.judas)

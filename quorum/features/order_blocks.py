@@ -9,15 +9,15 @@ mirror image.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
-from pydantic import Field
 
 from quorum.features.mirror import LONG, SHORT, Prices, edges, prices_of, swings_of
 from quorum.features.swings import HIGH, Swings
 from quorum.features.table import Features
 from quorum.market import Market
-from quorum.section import Section
 from quorum.typing import Floats, Ints
 
 EMPTY, FRESH, TAPPED, FAILED = 0, 1, 2, 3
@@ -25,22 +25,14 @@ EMPTY, FRESH, TAPPED, FAILED = 0, 1, 2, 3
 TOP, BOTTOM, COUNT, TAP, BREAKER = range(5)
 
 
-class OrderBlockSettings(Section):
+class OrderBlockConstants(NamedTuple):
     """What makes an order block, and how long it counts."""
 
-    displacement: float = Field(
-        1.0, gt=0, le=10, description="body of the candle that displaces price [ATR]"
-    )
-    search: int = Field(
-        20, ge=2, le=100, description="longest leg from the block to the break [candles]"
-    )
-    max_age: int = Field(
-        300, ge=10, le=300, description="life of a block, and again of its breaker [candles]"
-    )
-    slots: int = Field(8, ge=1, le=32, description="latest blocks followed per side [blocks]")
-    near: float = Field(
-        5.0, gt=0, le=50, description="distance within which fresh blocks are counted [ATR]"
-    )
+    displacement: float = 1.0  # body of the candle that displaces price [ATR]
+    search: int = 20  # longest leg from the block to the break [candles]
+    max_age: int = 300  # life of a block, and again of its breaker [candles]
+    slots: int = 8  # latest blocks followed per side [blocks]
+    near: float = 5.0  # distance within which fresh blocks are counted [ATR]
 
 
 @njit(cache=True)
@@ -129,7 +121,7 @@ def _order_blocks(
     return out
 
 
-def add_order_blocks(market: Market, out: Features, settings: OrderBlockSettings) -> None:
+def add_order_blocks(market: Market, out: Features, constants: OrderBlockConstants) -> None:
     """Add order and breaker blocks (spec H5, H8), for ``bull`` and ``bear``.
 
     Columns: ``bull_ob_top``, ``bull_ob_bottom`` (nearest fresh block, price, NaN if none),
@@ -146,8 +138,8 @@ def add_order_blocks(market: Market, out: Features, settings: OrderBlockSettings
     breakers: dict[str, Floats] = {}
     for name, opposite, side in (("bull", "bear", LONG), ("bear", "bull", SHORT)):
         found = _order_blocks(
-            prices_of(market.candles, side), atr, swings_of(swings, side), settings.displacement,
-            settings.search, settings.max_age, settings.slots, settings.near,
+            prices_of(market.candles, side), atr, swings_of(swings, side), constants.displacement,
+            constants.search, constants.max_age, constants.slots, constants.near,
         )  # fmt: skip
         top, bottom = edges(found[TOP], found[BOTTOM], side)
         near_edge = top if side == LONG else bottom

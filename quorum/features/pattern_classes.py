@@ -20,16 +20,6 @@ def class_of(name: str, textbook: Sequence[str], good: Sequence[str]) -> int:
     return TEXTBOOK if name in textbook else GOOD if name in good else WEAK
 
 
-def check_names(known: Sequence[str], textbook: Sequence[str], good: Sequence[str]) -> None:
-    """Raise ``ValueError`` for a name that is unknown or in both classes."""
-    unknown = (set(textbook) | set(good)) - set(known)
-    if unknown:
-        raise ValueError(f"unknown pattern(s): {', '.join(sorted(unknown))}")
-    twice = set(textbook) & set(good)
-    if twice:
-        raise ValueError(f"in two classes: {', '.join(sorted(twice))}")
-
-
 @njit(cache=True)
 def score_of(klass: int, fine: float) -> float:
     """Return class and fine quality (0-1) as one number."""

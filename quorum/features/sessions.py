@@ -13,16 +13,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from pydantic import Field
 
 from quorum.candles import DAY_MS
 from quorum.features.table import Features
 from quorum.market import HOUR_MS, Market
-from quorum.section import Section
 from quorum.typing import Bools, Floats, Ints
 
 ZONE = "America/New_York"
@@ -32,23 +30,20 @@ EPOCH_WEEKDAY = 3
 #: Half a minute in hours, far below any candle.
 TOLERANCE = 0.5 / 60.0
 
-Hour = Annotated[float, Field(ge=0, le=24)]
-Hours = tuple[Hour, Hour]
+
+Hours = tuple[float, float]
 
 
-class SessionSettings(Section):
+class SessionConstants(NamedTuple):
     """Sessions and kill zones, New York time."""
 
-    asian: Hours = Field((20.0, 24.0), description="Asian range [h, New York]")
-    london: Hours = Field((2.0, 5.0), description="London kill zone [h, New York]")
-    new_york: Hours = Field((8.0, 11.0), description="New York kill zone [h, New York]")
-    silver_bullets: tuple[Hours, ...] = Field(
-        ((10.0, 11.0), (14.0, 15.0)), description="silver bullet hours [h, New York]"
-    )
-    overlap: float = Field(
-        0.5, gt=0, le=1, description="overlap of candle and zone, of the shorter one [fraction]"
-    )
-    weekends: bool = Field(True, description="whether Saturdays and Sundays have kill zones")
+    asian: Hours = (20.0, 24.0)  # Asian range [h, New York]
+    london: Hours = (2.0, 5.0)  # London kill zone [h, New York]
+    new_york: Hours = (8.0, 11.0)  # New York kill zone [h, New York]
+    # silver bullet hours [h, New York]
+    silver_bullets: tuple[Hours, ...] = ((10.0, 11.0), (14.0, 15.0))
+    overlap: float = 0.5  # overlap of candle and zone, of the shorter one [fraction]
+    weekends: bool = True  # whether Saturdays and Sundays have kill zones
 
 
 def _offset_ms(zone: ZoneInfo, at: int) -> int:
@@ -117,7 +112,7 @@ def _distance(opened: Floats, closed: Floats, zones: tuple[Hours, ...]) -> Float
     return nearest
 
 
-def add_sessions(market: Market, out: Features, settings: SessionSettings) -> None:
+def add_sessions(market: Market, out: Features, constants: SessionConstants) -> None:
     """Add the New York clock and its zones (spec H5). Lag 0.
 
     Columns: ``asian_session``, ``london_kill_zone``, ``ny_kill_zone``, ``silver_bullet`` (0 or
@@ -131,23 +126,23 @@ def add_sessions(market: Market, out: Features, settings: SessionSettings) -> No
     opened = closed - step
     day = (local - 1) // DAY_MS
     business = (day + EPOCH_WEEKDAY) % 7 < 5
-    counted = business | settings.weekends
+    counted = business | constants.weekends
     zones = {
-        "asian_session": (settings.asian,),
-        "london_kill_zone": (settings.london,),
-        "ny_kill_zone": (settings.new_york,),
-        "silver_bullet": settings.silver_bullets,
+        "asian_session": (constants.asian,),
+        "london_kill_zone": (constants.london,),
+        "ny_kill_zone": (constants.new_york,),
+        "silver_bullet": constants.silver_bullets,
     }
     inside = np.zeros(len(market), dtype=np.bool_)
     for name, spans in zones.items():
         flag = np.zeros(len(market), dtype=np.bool_)
         for hours in spans:
-            flag |= _in_zone(opened, closed, step, hours, settings.overlap)
+            flag |= _in_zone(opened, closed, step, hours, constants.overlap)
         if name != "asian_session":
             flag &= counted
             inside |= flag
         out.add(name, flag.astype(np.float64))
-    kill_zones = (settings.london, settings.new_york, *settings.silver_bullets)
+    kill_zones = (constants.london, constants.new_york, *constants.silver_bullets)
     distance = _distance(opened, closed, kill_zones)
     out.add("kill_zone_distance", np.where(inside, 0.0, distance))
     hour = 2.0 * np.pi * (local % DAY_MS) / DAY_MS

@@ -10,9 +10,10 @@ history and a backtest with a long one see the same.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
-from pydantic import Field
 
 from quorum.candles import Candles
 from quorum.features.mirror import LONG, prices_of
@@ -20,7 +21,6 @@ from quorum.features.series import ratio
 from quorum.features.swings import Swings
 from quorum.features.table import Features
 from quorum.market import Market
-from quorum.section import Section
 from quorum.typing import Floats
 
 #: Timeframes the columns exist for; the columns of an absent one are NaN.
@@ -31,22 +31,13 @@ RANGE_COLUMNS = ("dealing_range_high", "dealing_range_low")
 COLUMNS = (*BREAK_COLUMNS, *RANGE_COLUMNS)
 
 
-class StructureSettings(Section):
+class StructureConstants(NamedTuple):
     """How long structure is remembered."""
 
-    level_age: int = Field(
-        250, ge=10, le=400, description="oldest swing that can still be broken [candles]"
-    )
-    trend_age: int = Field(
-        250,
-        ge=10,
-        le=400,
-        description="after this long without a break there is no trend [candles]",
-    )
-    weekly_level_age: int = Field(
-        52, ge=4, le=60, description="the same on 1w, where a live bot has 200 candles [candles]"
-    )
-    weekly_trend_age: int = Field(52, ge=4, le=60, description="the same on 1w [candles]")
+    level_age: int = 250  # oldest swing that can still be broken [candles]
+    trend_age: int = 250  # after this long without a break there is no trend [candles]
+    weekly_level_age: int = 52  # the same on 1w, where a live bot has 200 candles [candles]
+    weekly_trend_age: int = 52  # the same on 1w [candles]
 
 
 @njit(cache=True)
@@ -112,11 +103,13 @@ def _dealing_range(swings: Swings, level_age: int) -> tuple[Floats, Floats]:
     return high, low
 
 
-def _columns_of(candles: Candles, swings: Swings, settings: StructureSettings) -> dict[str, Floats]:
+def _columns_of(
+    candles: Candles, swings: Swings, constants: StructureConstants
+) -> dict[str, Floats]:
     """Return the columns of one timeframe on its own candles."""
     weekly = candles.timeframe == "1w"
-    level_age = settings.weekly_level_age if weekly else settings.level_age
-    trend_age = settings.weekly_trend_age if weekly else settings.trend_age
+    level_age = constants.weekly_level_age if weekly else constants.level_age
+    trend_age = constants.weekly_trend_age if weekly else constants.trend_age
     close = prices_of(candles, LONG).close
     columns = (*_breaks(close, swings, level_age, trend_age), *_dealing_range(swings, level_age))
     return dict(zip(COLUMNS, columns, strict=True))
@@ -127,7 +120,7 @@ def position_in_range(close: Floats, low: Floats, high: Floats) -> Floats:
     return np.clip(ratio(close - low, high - low), 0.0, 1.0)
 
 
-def add_structure(market: Market, out: Features, settings: StructureSettings) -> None:
+def add_structure(market: Market, out: Features, constants: StructureConstants) -> None:
     """Add market structure per timeframe (``<tf>``: base, 4h, 1d, 1w).
 
     Columns: ``structure_trend_<tf>`` (+1 / -1 by the last break, 0 without a recent one),
@@ -147,9 +140,9 @@ def add_structure(market: Market, out: Features, settings: StructureSettings) ->
         if swings is None:
             columns = {name: np.full(len(market), np.nan) for name in COLUMNS}
         elif higher is None:
-            columns = _columns_of(market.candles, swings, settings)
+            columns = _columns_of(market.candles, swings, constants)
         else:
-            own = _columns_of(higher.candles, swings, settings)
+            own = _columns_of(higher.candles, swings, constants)
             columns = {name: higher.align(values) for name, values in own.items()}
         lag = swings.right if swings is not None else 0
         for name in BREAK_COLUMNS:

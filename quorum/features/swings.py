@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numba import njit
-from pydantic import Field
 
-from quorum.section import Section
 from quorum.typing import Bools, Floats, Ints
 
 if TYPE_CHECKING:
@@ -29,18 +27,14 @@ CHAIN = 12
 HIGH, LOW = 1, -1
 
 
-class SwingSettings(Section):
+class SwingConstants(NamedTuple):
     """How far a pivot must stand out."""
 
-    left: int = Field(
-        5, ge=1, le=100, description="candles before a pivot it must exceed [candles]"
-    )
-    right: int = Field(5, ge=1, le=100, description="candles after it, the lag [candles]")
-    higher_left: int = Field(3, ge=1, le=100, description="the same on 4h, 1d, 1w [candles]")
-    higher_right: int = Field(3, ge=1, le=100, description="the same on 4h, 1d, 1w [candles]")
-    near_count: int = Field(
-        12, ge=1, le=100, description="recent swings searched for the nearest one [swings]"
-    )
+    left: int = 5  # candles before a pivot it must exceed [candles]
+    right: int = 5  # candles after it, the lag [candles]
+    higher_left: int = 3  # the same on 4h, 1d, 1w [candles]
+    higher_right: int = 3  # the same on 4h, 1d, 1w [candles]
+    near_count: int = 12  # recent swings searched for the nearest one [swings]
 
 
 class Swings(NamedTuple):
@@ -195,22 +189,22 @@ def _nearest(close: Floats, swings: Swings, wanted: int, count: int) -> Floats:
     return out
 
 
-def add_swings(market: Market, out: Features, settings: SwingSettings) -> None:
+def add_swings(market: Market, out: Features, constants: SwingConstants) -> None:
     """Add the confirmed swings of every timeframe and the base timeframe's swing columns.
 
     Columns: ``swing_high``, ``swing_low`` (price of the last confirmed one),
     ``swing_high_age``, ``swing_low_age`` (candles since the pivot), ``swing_high_near``,
     ``swing_low_near`` (nearest recent swing above / below the close). Lag: ``right``.
     """
-    swings = find_swings(market.candles, settings.left, settings.right)
+    swings = find_swings(market.candles, constants.left, constants.right)
     out.swings["base"] = swings
     for timeframe, higher in market.higher.items():
         out.swings[timeframe] = find_swings(
-            higher.candles, settings.higher_left, settings.higher_right
+            higher.candles, constants.higher_left, constants.higher_right
         )
     for name, kind in (("high", HIGH), ("low", LOW)):
         price, age = _last_of_kind(swings, kind)
-        out.add(f"swing_{name}", price, lag=settings.right, scale_free=False)
-        out.add(f"swing_{name}_age", age, lag=settings.right)
-        near = _nearest(market.candles.close, swings, kind, settings.near_count)
-        out.add(f"swing_{name}_near", near, lag=settings.right, scale_free=False)
+        out.add(f"swing_{name}", price, lag=constants.right, scale_free=False)
+        out.add(f"swing_{name}_age", age, lag=constants.right)
+        near = _nearest(market.candles.close, swings, kind, constants.near_count)
+        out.add(f"swing_{name}_near", near, lag=constants.right, scale_free=False)

@@ -11,48 +11,23 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from pydantic import Field
 
-from quorum.features.limits import limits_of
-from quorum.features.swings import CHAIN, Swings
-from quorum.section import Section
+from quorum.features.swings import Swings
 from quorum.typing import Floats
 
 
-class RangeSettings(Section):
+class RangeConstants(NamedTuple):
     """What counts as a trading range."""
 
-    min_swings: int = Field(
-        4, ge=4, le=CHAIN, description="fewest alternating swings (touches of both edges) [swings]"
-    )
-    max_swings: int = Field(12, ge=4, le=CHAIN, description="most swings looked at [swings]")
-    tolerance: float = Field(
-        0.3, gt=0, le=0.5, description="distance of a swing from its edge [of the width]"
-    )
-    inside: float = Field(
-        0.9, ge=0.5, le=1, description="least share of closes between the edges [fraction]"
-    )
-    min_width: float = Field(2.5, gt=0, le=50, description="narrowest range [ATR]")
-    max_width: float = Field(12.0, gt=0, le=100, description="widest range [ATR]")
-    min_length: int = Field(24, ge=4, le=500, description="shortest range [candles]")
-    max_length: int = Field(300, ge=10, le=500, description="longest range [candles]")
-    trend_lookback: int = Field(
-        60, ge=2, le=500, description="candles before the range that tell its trend [candles]"
-    )
-
-
-class RangeLimits(NamedTuple):
-    """The settings the kernel reads, as plain numbers."""
-
-    min_swings: int
-    max_swings: int
-    tolerance: float
-    inside: float
-    min_width: float
-    max_width: float
-    min_length: int
-    max_length: int
-    trend_lookback: int
+    min_swings: int = 4  # fewest alternating swings (touches of both edges) [swings]
+    max_swings: int = 12  # most swings looked at [swings]
+    tolerance: float = 0.3  # distance of a swing from its edge [of the width]
+    inside: float = 0.9  # least share of closes between the edges [fraction]
+    min_width: float = 2.5  # narrowest range [ATR]
+    max_width: float = 12.0  # widest range [ATR]
+    min_length: int = 24  # shortest range [candles]
+    max_length: int = 300  # longest range [candles]
+    trend_lookback: int = 60  # candles before the range that tell its trend [candles]
 
 
 #: Rows of the result: edges, first candle, swings in it, preceding trend and tilt in widths.
@@ -96,7 +71,7 @@ def _closes_inside(close: Floats, start: int, end: int, bottom: float, top: floa
 
 
 @njit(cache=True)
-def _ranges(close: Floats, atr: Floats, swings: Swings, limits: RangeLimits) -> Floats:
+def _ranges(close: Floats, atr: Floats, swings: Swings, limits: RangeConstants) -> Floats:
     """Return per confirmation the longest range its newest swings form, NaN where none."""
     chain, price, row, kind = swings.chain, swings.price, swings.row, swings.kind
     m = len(price)
@@ -140,7 +115,7 @@ def _ranges(close: Floats, atr: Floats, swings: Swings, limits: RangeLimits) -> 
     return out
 
 
-def find_ranges(close: Floats, atr: Floats, swings: Swings, settings: RangeSettings) -> Floats:
+def find_ranges(close: Floats, atr: Floats, swings: Swings, constants: RangeConstants) -> Floats:
     """Find the trading range known at each confirmed swing.
 
     Parameters
@@ -148,7 +123,7 @@ def find_ranges(close: Floats, atr: Floats, swings: Swings, settings: RangeSetti
     close, atr : ndarray of shape (n_candles,)
     swings : Swings
         Of the same candles.
-    settings : RangeSettings
+    constants : RangeConstants
 
     Returns
     -------
@@ -157,4 +132,4 @@ def find_ranges(close: Floats, atr: Floats, swings: Swings, settings: RangeSetti
         (swings), ``TREND`` (widths the range lies above the mean close before it) and ``TILT``
         (widths its swings rose from the first pair to the last); NaN where there is no range.
     """
-    return _ranges(close, atr, swings, limits_of(RangeLimits, settings))
+    return _ranges(close, atr, swings, constants)

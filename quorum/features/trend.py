@@ -4,68 +4,60 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import isqrt, sqrt
-from typing import Annotated, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import talib
 from numba import njit
-from pydantic import Field
 
 from quorum.candles import Candles
 from quorum.features.series import shifted
 from quorum.features.table import Features
 from quorum.market import Market
-from quorum.section import Section
 from quorum.typing import Floats
-
-Period: TypeAlias = Annotated[int, Field(ge=2, le=400)]
 
 #: Decimals of a difference in ATR that count: below is the rounding of running sums.
 SIGN_DECIMALS = 6
 
 
-class IchimokuSettings(Section):
+class IchimokuConstants(NamedTuple):
     """Ichimoku Kinko Hyo, Hosoda's periods."""
 
-    conversion: int = Field(9, ge=2, le=200, description="conversion line [candles]")
-    base: int = Field(26, ge=2, le=200, description="base line [candles]")
-    span_b: int = Field(52, ge=2, le=300, description="leading span B [candles]")
-    displacement: int = Field(
-        26, ge=1, le=200, description="how far the cloud is drawn ahead [candles]"
-    )
+    conversion: int = 9  # conversion line [candles]
+    base: int = 26  # base line [candles]
+    span_b: int = 52  # leading span B [candles]
+    displacement: int = 26  # how far the cloud is drawn ahead [candles]
 
 
-class TrendSettings(Section):
+class TrendConstants(NamedTuple):
     """Periods of the trend columns."""
 
-    ema: tuple[Period, ...] = Field(
-        (5, 8, 9, 12, 13, 21, 26, 34, 50, 55, 89, 144, 200),
-        description="exponential moving averages [candles]",
+    # exponential moving averages [candles]
+    ema: tuple[int, ...] = (5, 8, 9, 12, 13, 21, 26, 34, 50, 55, 89, 144, 200)
+    sma: tuple[int, ...] = (10, 20, 30, 50, 100, 150, 200)  # simple moving averages [candles]
+    # fast and slow EMA of each spread [candles]
+    spreads: tuple[tuple[int, int], ...] = (
+        (5, 13),
+        (8, 21),
+        (12, 26),
+        (21, 55),
+        (34, 89),
+        (50, 200),
     )
-    sma: tuple[Period, ...] = Field(
-        (10, 20, 30, 50, 100, 150, 200), description="simple moving averages [candles]"
-    )
-    spreads: tuple[tuple[Period, Period], ...] = Field(
-        ((5, 13), (8, 21), (12, 26), (21, 55), (34, 89), (50, 200)),
-        description="fast and slow EMA of each spread [candles]",
-    )
-    alignment: tuple[Period, ...] = Field(
-        (20, 50, 200), description="SMAs that must be stacked, fastest first [candles]"
-    )
-    macd_fast: int = Field(12, ge=2, le=200, description="fast average of MACD [candles]")
-    macd_slow: int = Field(26, ge=2, le=300, description="slow average of MACD [candles]")
-    macd_signal: int = Field(9, ge=2, le=100, description="signal line of MACD [candles]")
-    adx: int = Field(14, ge=2, le=100, description="directional movement [candles]")
-    supertrend: int = Field(10, ge=2, le=100, description="ATR of the Supertrend [candles]")
-    supertrend_multiple: float = Field(
-        3.0, gt=0, le=10, description="distance of the Supertrend [ATR]"
-    )
-    hull: int = Field(20, ge=4, le=200, description="Hull moving average [candles]")
-    dema: int = Field(21, ge=2, le=100, description="double exponential average [candles]")
-    tema: int = Field(21, ge=2, le=100, description="triple exponential average [candles]")
-    slope: int = Field(5, ge=1, le=100, description="span of the averages' slopes [candles]")
-    aroon: int = Field(25, ge=2, le=200, description="Aroon [candles]")
-    ichimoku: IchimokuSettings = Field(IchimokuSettings(), description="Ichimoku")
+    # SMAs that must be stacked, fastest first [candles]
+    alignment: tuple[int, ...] = (20, 50, 200)
+    macd_fast: int = 12  # fast average of MACD [candles]
+    macd_slow: int = 26  # slow average of MACD [candles]
+    macd_signal: int = 9  # signal line of MACD [candles]
+    adx: int = 14  # directional movement [candles]
+    supertrend: int = 10  # ATR of the Supertrend [candles]
+    supertrend_multiple: float = 3.0  # distance of the Supertrend [ATR]
+    hull: int = 20  # Hull moving average [candles]
+    dema: int = 21  # double exponential average [candles]
+    tema: int = 21  # triple exponential average [candles]
+    slope: int = 5  # span of the averages' slopes [candles]
+    aroon: int = 25  # Aroon [candles]
+    ichimoku: IchimokuConstants = IchimokuConstants()
 
 
 @njit(cache=True)
@@ -106,21 +98,21 @@ def _middle(c: Candles, window: int) -> Floats:
     return middle
 
 
-def _add_averages(c: Candles, out: Features, settings: TrendSettings) -> None:
+def _add_averages(c: Candles, out: Features, constants: TrendConstants) -> None:
     """Add the averages, the close over them, their spreads and their stack."""
     unit = out["atr_unit"]
     for kind, periods, average in (
-        ("ema", settings.ema, talib.EMA),
-        ("sma", settings.sma, talib.SMA),
+        ("ema", constants.ema, talib.EMA),
+        ("sma", constants.sma, talib.SMA),
     ):
         for period in dict.fromkeys(periods):
             line = out.add(f"{kind}_{period}", average(c.close, period), scale_free=False)
             # A random walk strays from its average with the root of the period.
             out.add(f"{kind}_distance_{period}", (c.close - line) / (unit * sqrt(period)))
-    for fast, slow in dict.fromkeys(settings.spreads):
+    for fast, slow in dict.fromkeys(constants.spreads):
         spread = _average(c, out, "ema", fast) - _average(c, out, "ema", slow)
         out.add(f"ema_spread_{fast}_{slow}", spread / (unit * sqrt(slow)))
-    stack = [c.close, *(_average(c, out, "sma", period) for period in settings.alignment)]
+    stack = [c.close, *(_average(c, out, "sma", period) for period in constants.alignment)]
     steps = [
         np.sign(np.round((above - below) / unit, SIGN_DECIMALS)) for above, below in pairwise(stack)
     ]
@@ -136,50 +128,52 @@ def _average(c: Candles, out: Features, kind: str, period: int) -> Floats:
     return values
 
 
-def _add_slopes(c: Candles, out: Features, settings: TrendSettings) -> None:
+def _add_slopes(c: Candles, out: Features, constants: TrendConstants) -> None:
     """Add the averages that hardly lag, and their slopes."""
-    half = talib.WMA(c.close, settings.hull // 2)
-    raw = 2.0 * half - talib.WMA(c.close, settings.hull)
-    unit = out["atr_unit"] * sqrt(settings.slope)
+    half = talib.WMA(c.close, constants.hull // 2)
+    raw = 2.0 * half - talib.WMA(c.close, constants.hull)
+    unit = out["atr_unit"] * sqrt(constants.slope)
     slopes = {}
     for name, line in (
-        ("hull", talib.WMA(raw, isqrt(settings.hull))),
-        ("dema", talib.DEMA(c.close, settings.dema)),
-        ("tema", talib.TEMA(c.close, settings.tema)),
+        ("hull", talib.WMA(raw, isqrt(constants.hull))),
+        ("dema", talib.DEMA(c.close, constants.dema)),
+        ("tema", talib.TEMA(c.close, constants.tema)),
     ):
         out.add(name, line, scale_free=False)
-        slopes[name] = out.add(f"{name}_slope", (line - shifted(line, settings.slope)) / unit)
+        slopes[name] = out.add(f"{name}_slope", (line - shifted(line, constants.slope)) / unit)
     out.add("dema_tema_slope", 0.5 * (slopes["dema"] + slopes["tema"]))
 
 
-def _add_systems(c: Candles, out: Features, settings: TrendSettings) -> None:
+def _add_systems(c: Candles, out: Features, constants: TrendConstants) -> None:
     """Add MACD, directional movement, Supertrend and Aroon."""
     unit = out["atr_unit"]
-    lines = talib.MACD(c.close, settings.macd_fast, settings.macd_slow, settings.macd_signal)
+    lines = talib.MACD(c.close, constants.macd_fast, constants.macd_slow, constants.macd_signal)
     for name, line in zip(("macd", "macd_signal", "macd_histogram"), lines, strict=True):
         out.add(name, line / unit)
-    out.add("adx", talib.ADX(c.high, c.low, c.close, settings.adx))
-    plus = out.add("plus_di", talib.PLUS_DI(c.high, c.low, c.close, settings.adx))
-    minus = out.add("minus_di", talib.MINUS_DI(c.high, c.low, c.close, settings.adx))
+    out.add("adx", talib.ADX(c.high, c.low, c.close, constants.adx))
+    plus = out.add("plus_di", talib.PLUS_DI(c.high, c.low, c.close, constants.adx))
+    minus = out.add("minus_di", talib.MINUS_DI(c.high, c.low, c.close, constants.adx))
     out.add("di_spread", plus - minus)
-    distance = settings.supertrend_multiple * talib.ATR(c.high, c.low, c.close, settings.supertrend)
+    distance = constants.supertrend_multiple * talib.ATR(
+        c.high, c.low, c.close, constants.supertrend
+    )
     line, side = _supertrend(c.high, c.low, c.close, distance)
     out.add("supertrend", line, scale_free=False)
     out.add("supertrend_side", side)
-    out.add("supertrend_room", (c.close - line) / (settings.supertrend_multiple * unit))
-    down, up = talib.AROON(c.high, c.low, settings.aroon)
+    out.add("supertrend_room", (c.close - line) / (constants.supertrend_multiple * unit))
+    down, up = talib.AROON(c.high, c.low, constants.aroon)
     out.add("aroon_up", up)
     out.add("aroon_down", down)
     out.add("aroon_oscillator", up - down)
 
 
-def _add_ichimoku(c: Candles, out: Features, settings: IchimokuSettings) -> None:
+def _add_ichimoku(c: Candles, out: Features, constants: IchimokuConstants) -> None:
     """Add the lines of Ichimoku and the mean of its five signals."""
-    conversion = _middle(c, settings.conversion)
-    base = _middle(c, settings.base)
+    conversion = _middle(c, constants.conversion)
+    base = _middle(c, constants.base)
     # The cloud over this candle was computed `displacement` candles ago.
-    span_a = shifted(0.5 * (conversion + base), settings.displacement)
-    span_b = shifted(_middle(c, settings.span_b), settings.displacement)
+    span_a = shifted(0.5 * (conversion + base), constants.displacement)
+    span_b = shifted(_middle(c, constants.span_b), constants.displacement)
     out.add("ichimoku_conversion", conversion, scale_free=False)
     out.add("ichimoku_base", base, scale_free=False)
     out.add("ichimoku_span_a", span_a, scale_free=False)
@@ -190,12 +184,12 @@ def _add_ichimoku(c: Candles, out: Features, settings: IchimokuSettings) -> None
         np.sign(span_a - span_b),
         np.sign(conversion - base),
         np.sign(c.close - base),
-        np.sign(c.close - shifted(c.close, settings.displacement)),
+        np.sign(c.close - shifted(c.close, constants.displacement)),
     )
     out.add("ichimoku_score", sum(signals, np.zeros(len(c))) / len(signals))
 
 
-def add_trend(market: Market, out: Features, settings: TrendSettings) -> None:
+def add_trend(market: Market, out: Features, constants: TrendConstants) -> None:
     """Add averages, their distances and slopes, and trend-following systems. Lag 0.
 
     Reads ``atr_unit`` of the volatility family.
@@ -216,7 +210,7 @@ def add_trend(market: Market, out: Features, settings: TrendSettings) -> None:
     under the lagging span).
     """
     c = market.candles
-    _add_averages(c, out, settings)
-    _add_slopes(c, out, settings)
-    _add_systems(c, out, settings)
-    _add_ichimoku(c, out, settings.ichimoku)
+    _add_averages(c, out, constants)
+    _add_slopes(c, out, constants)
+    _add_systems(c, out, constants)
+    _add_ichimoku(c, out, constants.ichimoku)

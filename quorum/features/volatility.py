@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from math import log
+from typing import NamedTuple
 
 import numpy as np
 import talib
 from numba import njit
-from pydantic import Field
 
 from quorum.candles import Candles
 from quorum.features.series import ratio
 from quorum.features.table import Features
 from quorum.market import Market
-from quorum.section import Section
 from quorum.typing import Floats
 
 #: 1 / (4 ln 2): a driftless walk's squared log range over its variance (Parkinson 1980).
@@ -24,42 +23,32 @@ GARMAN_KLASS = 2.0 * log(2.0) - 1.0
 YANG_ZHANG = 0.34
 
 
-class MassIndexSettings(Section):
+class MassIndexConstants(NamedTuple):
     """The Mass Index of Donald Dorsey and its reversal bulge."""
 
-    average: int = Field(9, ge=2, le=100, description="averages of the range [candles]")
-    window: int = Field(25, ge=2, le=200, description="ratios added up [candles]")
-    bulge: float = Field(27.0, ge=1, le=200, description="level that opens a bulge [sum of ratios]")
-    trigger: float = Field(26.5, ge=1, le=200, description="level that ends it [sum of ratios]")
-    hold: int = Field(24, ge=1, le=200, description="life of the reversal signal [candles]")
+    average: int = 9  # averages of the range [candles]
+    window: int = 25  # ratios added up [candles]
+    bulge: float = 27.0  # level that opens a bulge [sum of ratios]
+    trigger: float = 26.5  # level that ends it [sum of ratios]
+    hold: int = 24  # life of the reversal signal [candles]
 
 
-class VolatilitySettings(Section):
+class VolatilityConstants(NamedTuple):
     """Periods of the volatility columns."""
 
-    atr: int = Field(14, ge=2, le=200, description="average true range [candles]")
-    still: float = Field(
-        1e-6, gt=0, le=1e-2, description="ATR under which the market stands still [of close]"
-    )
-    expansion: int = Field(
-        100, ge=5, le=600, description="mean that ATR and band width are held against [candles]"
-    )
-    bollinger: int = Field(20, ge=2, le=400, description="Bollinger bands [candles]")
-    bollinger_deviations: float = Field(
-        2.0, gt=0, le=10, description="half width of the Bollinger bands [standard deviations]"
-    )
-    keltner: int = Field(20, ge=2, le=400, description="middle of the Keltner channel [candles]")
-    keltner_atr: int = Field(10, ge=2, le=200, description="ATR of the Keltner channel [candles]")
-    keltner_multiple: float = Field(
-        2.0, gt=0, le=10, description="half width of the Keltner channel [ATR]"
-    )
-    donchian: int = Field(20, ge=2, le=400, description="Donchian channel [candles]")
-    chandelier: int = Field(22, ge=2, le=200, description="Chandelier exit and its ATR [candles]")
-    chandelier_multiple: float = Field(
-        3.0, gt=0, le=10, description="distance of the Chandelier exit [ATR]"
-    )
-    mass: MassIndexSettings = Field(MassIndexSettings(), description="Mass Index")
-    realised: int = Field(20, ge=3, le=400, description="range-based volatility [candles]")
+    atr: int = 14  # average true range [candles]
+    still: float = 1e-6  # ATR under which the market stands still [of close]
+    expansion: int = 100  # mean that ATR and band width are held against [candles]
+    bollinger: int = 20  # Bollinger bands [candles]
+    bollinger_deviations: float = 2.0  # half width of the Bollinger bands [standard deviations]
+    keltner: int = 20  # middle of the Keltner channel [candles]
+    keltner_atr: int = 10  # ATR of the Keltner channel [candles]
+    keltner_multiple: float = 2.0  # half width of the Keltner channel [ATR]
+    donchian: int = 20  # Donchian channel [candles]
+    chandelier: int = 22  # Chandelier exit and its ATR [candles]
+    chandelier_multiple: float = 3.0  # distance of the Chandelier exit [ATR]
+    mass: MassIndexConstants = MassIndexConstants()
+    realised: int = 20  # range-based volatility [candles]
 
 
 @njit(cache=True)
@@ -120,43 +109,45 @@ def _reversal_bulge(mass: Floats, slope: Floats, bulge: float, trigger: float, h
     return out
 
 
-def _add_bollinger(c: Candles, out: Features, settings: VolatilitySettings) -> None:
+def _add_bollinger(c: Candles, out: Features, constants: VolatilityConstants) -> None:
     """Add the Bollinger bands, their width, and where the close stands in them."""
-    middle, deviation = _rolling_moments(c.close, settings.bollinger)
-    half = settings.bollinger_deviations * deviation
+    middle, deviation = _rolling_moments(c.close, constants.bollinger)
+    half = constants.bollinger_deviations * deviation
     out.add("bollinger_upper", middle + half, scale_free=False)
     out.add("bollinger_middle", middle, scale_free=False)
     out.add("bollinger_lower", middle - half, scale_free=False)
     width = 2.0 * half / middle
-    moving = np.where(half > settings.still * c.close, half, np.where(np.isnan(half), half, 0.0))
+    moving = np.where(half > constants.still * c.close, half, np.where(np.isnan(half), half, 0.0))
     out.add("bollinger_width", width)
     out.add("bollinger_percent_b", 0.5 + 0.5 * ratio(c.close - middle, moving, 0.0))
-    mean_width = talib.SMA(width, settings.expansion)
+    mean_width = talib.SMA(width, constants.expansion)
     out.add("bollinger_expansion", ratio(width, mean_width, 1.0))
 
 
-def _add_channels(c: Candles, out: Features, settings: VolatilitySettings) -> None:
+def _add_channels(c: Candles, out: Features, constants: VolatilityConstants) -> None:
     """Add the Keltner and Donchian channels, and the squeeze."""
-    middle = talib.EMA(c.close, settings.keltner)
-    half = settings.keltner_multiple * talib.ATR(c.high, c.low, c.close, settings.keltner_atr)
+    middle = talib.EMA(c.close, constants.keltner)
+    half = constants.keltner_multiple * talib.ATR(c.high, c.low, c.close, constants.keltner_atr)
     out.add("keltner_upper", middle + half, scale_free=False)
     out.add("keltner_lower", middle - half, scale_free=False)
     out.add("keltner_position", ratio(c.close - middle, half, 0.0))
     inside = out["bollinger_upper"] - out["bollinger_lower"] < 2.0 * half
     known = np.isfinite(half) & np.isfinite(out["bollinger_width"])
     out.add("squeeze", np.where(known, inside.astype(np.float64), np.nan))
-    upper = talib.MAX(c.high, settings.donchian)
-    lower = talib.MIN(c.low, settings.donchian)
+    upper = talib.MAX(c.high, constants.donchian)
+    lower = talib.MIN(c.low, constants.donchian)
     out.add("donchian_upper", upper, scale_free=False)
     out.add("donchian_lower", lower, scale_free=False)
     out.add("donchian_position", ratio(c.close - lower, upper - lower, 0.5))
 
 
-def _add_chandelier(c: Candles, out: Features, settings: VolatilitySettings) -> None:
+def _add_chandelier(c: Candles, out: Features, constants: VolatilityConstants) -> None:
     """Add the chandelier exit of both sides and the distance to the standing one."""
-    distance = settings.chandelier_multiple * talib.ATR(c.high, c.low, c.close, settings.chandelier)
-    long_stop = talib.MAX(c.high, settings.chandelier) - distance
-    short_stop = talib.MIN(c.low, settings.chandelier) + distance
+    distance = constants.chandelier_multiple * talib.ATR(
+        c.high, c.low, c.close, constants.chandelier
+    )
+    long_stop = talib.MAX(c.high, constants.chandelier) - distance
+    short_stop = talib.MIN(c.low, constants.chandelier) + distance
     side = _stop_side(c.close, long_stop, short_stop)
     room = np.where(side > 0, c.close - long_stop, short_stop - c.close)
     out.add("chandelier_long", long_stop, scale_free=False)
@@ -165,17 +156,17 @@ def _add_chandelier(c: Candles, out: Features, settings: VolatilitySettings) -> 
     out.add("chandelier_room", side * np.maximum(ratio(room, distance, 0.0), 0.0))
 
 
-def _add_mass_index(c: Candles, out: Features, settings: MassIndexSettings) -> None:
+def _add_mass_index(c: Candles, out: Features, constants: MassIndexConstants) -> None:
     """Add the Mass Index and its reversal signal."""
-    average = talib.EMA(c.high - c.low, settings.average)
+    average = talib.EMA(c.high - c.low, constants.average)
     # Where no candle has a range, it rests.
-    widening = ratio(average, talib.EMA(average, settings.average), 1.0)
-    mass = talib.SUM(widening, settings.window)
-    slope = talib.MOM(talib.EMA(c.close, settings.average), settings.average)
-    out.add("mass_index", mass / settings.window)
+    widening = ratio(average, talib.EMA(average, constants.average), 1.0)
+    mass = talib.SUM(widening, constants.window)
+    slope = talib.MOM(talib.EMA(c.close, constants.average), constants.average)
+    out.add("mass_index", mass / constants.window)
     out.add(
         "mass_reversal",
-        _reversal_bulge(mass, slope, settings.bulge, settings.trigger, settings.hold),
+        _reversal_bulge(mass, slope, constants.bulge, constants.trigger, constants.hold),
     )
 
 
@@ -203,7 +194,7 @@ def _mean(squares: Floats, window: int) -> Floats:
     return np.maximum(talib.SMA(squares, window), 0.0)
 
 
-def add_volatility(market: Market, out: Features, settings: VolatilitySettings) -> None:
+def add_volatility(market: Market, out: Features, constants: VolatilityConstants) -> None:
     """Add true range, bands, channels, trailing stops and volatility estimates. Lag 0.
 
     Prices: ``atr``; ``atr_unit`` (the ATR as a unit of distance: NaN where the market stands
@@ -222,13 +213,13 @@ def add_volatility(market: Market, out: Features, settings: VolatilitySettings) 
     (standard deviation of the log return per candle).
     """
     c = market.candles
-    atr = talib.ATR(c.high, c.low, c.close, settings.atr)
+    atr = talib.ATR(c.high, c.low, c.close, constants.atr)
     out.add("atr", atr, scale_free=False)
-    out.add("atr_unit", np.where(atr > settings.still * c.close, atr, np.nan), scale_free=False)
+    out.add("atr_unit", np.where(atr > constants.still * c.close, atr, np.nan), scale_free=False)
     atr_pct = out.add("atr_pct", atr / c.close)
-    out.add("atr_expansion", ratio(atr_pct, talib.SMA(atr_pct, settings.expansion), 1.0))
-    _add_bollinger(c, out, settings)
-    _add_channels(c, out, settings)
-    _add_chandelier(c, out, settings)
-    _add_mass_index(c, out, settings.mass)
-    _add_realised(c, out, settings.realised)
+    out.add("atr_expansion", ratio(atr_pct, talib.SMA(atr_pct, constants.expansion), 1.0))
+    _add_bollinger(c, out, constants)
+    _add_channels(c, out, constants)
+    _add_chandelier(c, out, constants)
+    _add_mass_index(c, out, constants.mass)
+    _add_realised(c, out, constants.realised)

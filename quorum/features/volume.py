@@ -6,60 +6,46 @@ they mean the same in a live bot with a short history and in a backtest of years
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import talib
-from pydantic import Field
 
 from quorum.features.series import ratio, shifted, window_sum
 from quorum.features.table import Features
-from quorum.features.volume_delta import DeltaSettings, add_volume_delta
+from quorum.features.volume_delta import DeltaConstants, add_volume_delta
 from quorum.market import Market
-from quorum.section import Section
 from quorum.typing import Floats
 
 #: A variance below this share of the squared mean is the rounding of equal volumes.
 ROUNDING = 1e-12
 
 
-class ActivitySettings(Section):
+class ActivityConstants(NamedTuple):
     """When trading is unusually busy or quiet."""
 
-    zscore: int = Field(
-        50, ge=5, le=500, description="candles before, against which volume is scored [candles]"
-    )
-    short: int = Field(5, ge=1, le=500, description="short mean of volume [candles]")
-    long: int = Field(50, ge=2, le=500, description="long mean of volume [candles]")
-    dry_up: float = Field(
-        0.5, gt=0, le=1, description="short over long mean that is a dry-up [ratio]"
-    )
-    pullback: int = Field(
-        6, ge=1, le=200, description="candles a pullback is looked for when volume dries [candles]"
-    )
-    climax_volume: float = Field(
-        2.5, ge=1, le=50, description="volume over its mean that makes a climax [ratio]"
-    )
-    climax_range: float = Field(
-        1.5, ge=0, le=20, description="range of the climax candle [ATR before it]"
-    )
-    climax_lookback: int = Field(
-        20, ge=2, le=500, description="candles of which a climax makes the extreme [candles]"
-    )
-    climax_close: float = Field(
-        0.3, ge=0, le=1, description="how far the close is off that extreme [fraction of range]"
-    )
+    zscore: int = 50  # candles before, against which volume is scored [candles]
+    short: int = 5  # short mean of volume [candles]
+    long: int = 50  # long mean of volume [candles]
+    dry_up: float = 0.5  # short over long mean that is a dry-up [ratio]
+    pullback: int = 6  # candles a pullback is looked for when volume dries [candles]
+    climax_volume: float = 2.5  # volume over its mean that makes a climax [ratio]
+    climax_range: float = 1.5  # range of the climax candle [ATR before it]
+    climax_lookback: int = 20  # candles of which a climax makes the extreme [candles]
+    climax_close: float = 0.3  # how far the close is off that extreme [fraction of range]
 
 
-class VolumeSettings(Section):
+class VolumeConstants(NamedTuple):
     """Windows of the volume columns."""
 
-    mean: int = Field(20, ge=2, le=500, description="window of the mean volume [candles]")
-    obv: int = Field(20, ge=2, le=500, description="window of the OBV slope [candles]")
-    mfi: int = Field(14, ge=2, le=500, description="money flow index [candles]")
-    cmf: int = Field(20, ge=2, le=500, description="Chaikin money flow [candles]")
-    vwap: int = Field(24, ge=2, le=500, description="rolling VWAP [candles]")
-    vwap_long: int = Field(120, ge=2, le=500, description="long rolling VWAP [candles]")
-    activity: ActivitySettings = Field(ActivitySettings(), description="climax and dry-up")
-    delta: DeltaSettings = Field(DeltaSettings(), description="delta, CVD and taker flow")
+    mean: int = 20  # window of the mean volume [candles]
+    obv: int = 20  # window of the OBV slope [candles]
+    mfi: int = 14  # money flow index [candles]
+    cmf: int = 20  # Chaikin money flow [candles]
+    vwap: int = 24  # rolling VWAP [candles]
+    vwap_long: int = 120  # long rolling VWAP [candles]
+    activity: ActivityConstants = ActivityConstants()
+    delta: DeltaConstants = DeltaConstants()
 
 
 def mean_before(volume: Floats, window: int) -> Floats:
@@ -98,48 +84,48 @@ def close_location(high: Floats, low: Floats, close: Floats) -> Floats:
     return ratio(2.0 * close - high - low, high - low, 0.0)
 
 
-def _add_money_flow(market: Market, out: Features, settings: VolumeSettings) -> None:
+def _add_money_flow(market: Market, out: Features, constants: VolumeConstants) -> None:
     """Add OBV, MFI, CMF and the rolling VWAPs."""
     c = market.candles
     typical = (c.high + c.low + c.close) / 3.0
-    out.add("obv_slope", obv_slope(c.close, c.volume, settings.obv))
-    out.add("mfi", money_flow_index(typical, c.volume, settings.mfi))
+    out.add("obv_slope", obv_slope(c.close, c.volume, constants.obv))
+    out.add("mfi", money_flow_index(typical, c.volume, constants.mfi))
     accumulated = close_location(c.high, c.low, c.close) * c.volume
-    traded = window_sum(c.volume, settings.cmf)
-    out.add("cmf", ratio(window_sum(accumulated, settings.cmf), traded))
-    for suffix, window in (("", settings.vwap), ("_long", settings.vwap_long)):
+    traded = window_sum(c.volume, constants.cmf)
+    out.add("cmf", ratio(window_sum(accumulated, constants.cmf), traded))
+    for suffix, window in (("", constants.vwap), ("_long", constants.vwap_long)):
         vwap = ratio(window_sum(typical * c.volume, window), window_sum(c.volume, window))
         out.add(f"vwap{suffix}", vwap, scale_free=False)
         out.add(f"vwap{suffix}_distance", ratio(c.close - vwap, out["atr_unit"]))
 
 
-def _add_activity(market: Market, out: Features, settings: ActivitySettings) -> None:
+def _add_activity(market: Market, out: Features, constants: ActivityConstants) -> None:
     """Add how busy trading is: trend of volume, dry-ups and climaxes."""
     c = market.candles
-    out.add("volume_zscore", volume_zscore(c.volume, settings.zscore))
-    short = window_sum(c.volume, settings.short) / settings.short
-    long = window_sum(c.volume, settings.long) / settings.long
+    out.add("volume_zscore", volume_zscore(c.volume, constants.zscore))
+    short = window_sum(c.volume, constants.short) / constants.short
+    long = window_sum(c.volume, constants.long) / constants.long
     trend = out.add("volume_trend", ratio(short, long))
-    dry = trend <= settings.dry_up
+    dry = trend <= constants.dry_up
     out.add("volume_dry_up", dry.astype(np.float64))
-    move = c.close - shifted(c.close, settings.pullback)
+    move = c.close - shifted(c.close, constants.pullback)
     side = out["vwap_long_distance"]
     out.add("no_supply", (dry & (move < 0) & (side > 0)).astype(np.float64))
     out.add("no_demand", (dry & (move > 0) & (side < 0)).astype(np.float64))
 
     span = c.high - c.low
-    busy = out["volume_ratio"] >= settings.climax_volume
-    busy &= span >= settings.climax_range * shifted(out["atr_unit"], 1)
-    off = settings.climax_close * span
-    lowest = talib.MIN(c.low, settings.climax_lookback)
-    highest = talib.MAX(c.high, settings.climax_lookback)
+    busy = out["volume_ratio"] >= constants.climax_volume
+    busy &= span >= constants.climax_range * shifted(out["atr_unit"], 1)
+    off = constants.climax_close * span
+    lowest = talib.MIN(c.low, constants.climax_lookback)
+    highest = talib.MAX(c.high, constants.climax_lookback)
     selling = busy & (c.low <= lowest) & (c.close - c.low >= off)
     buying = busy & (c.high >= highest) & (c.high - c.close >= off)
     out.add("selling_climax", selling.astype(np.float64))
     out.add("buying_climax", buying.astype(np.float64))
 
 
-def add_volume(market: Market, out: Features, settings: VolumeSettings) -> None:
+def add_volume(market: Market, out: Features, constants: VolumeConstants) -> None:
     """Add the volume columns; needs ``atr`` and the confirmed swings.
 
     Lag 0, but the divergences (see :func:`~quorum.features.volume_delta.add_volume_delta`):
@@ -154,7 +140,7 @@ def add_volume(market: Market, out: Features, settings: VolumeSettings) -> None:
     * ``vwap``, ``vwap_long`` (price), ``vwap_distance``, ``vwap_long_distance`` (ATR).
     """
     volume = market.candles.volume
-    out.add("volume_ratio", ratio(volume, mean_before(volume, settings.mean)))
-    _add_money_flow(market, out, settings)
-    _add_activity(market, out, settings.activity)
-    add_volume_delta(market, out, settings.delta)
+    out.add("volume_ratio", ratio(volume, mean_before(volume, constants.mean)))
+    _add_money_flow(market, out, constants)
+    _add_activity(market, out, constants.activity)
+    add_volume_delta(market, out, constants.delta)

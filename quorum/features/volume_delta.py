@@ -12,50 +12,32 @@ do (BTC -0.1, ETH 0.3). It says who won the candles, not what the real CVD shows
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
-from pydantic import Field
 
 from quorum.features.series import ratio, window_sum
 from quorum.features.swings import HIGH, LOW, Swings
 from quorum.features.table import Features
 from quorum.market import Market
-from quorum.section import Section
 from quorum.typing import Bools, Floats
 
 
-class DeltaSettings(Section):
+class DeltaConstants(NamedTuple):
     """Volume delta and what is made of it."""
 
-    body_imbalance: float = Field(
-        0.14,
-        gt=0,
-        le=1,
-        description="net taker flow of a candle that is all body, in the approximation; hourly "
-        "BTC and ETH perpetuals show 0.13-0.15 (correlation with the body 0.44-0.51) "
-        "[fraction of volume]",
-    )
-    cvd: int = Field(48, ge=2, le=500, description="window of the CVD [candles]")
-    cvd_fast: int = Field(12, ge=2, le=500, description="window of the fast CVD [candles]")
-    taker_window: int = Field(
-        3, ge=1, le=500, description="candles over which the taker buy share is taken [candles]"
-    )
-    taker_max_age: float = Field(
-        2.0, ge=0, le=168, description="oldest usable record of the taker buy share [h]"
-    )
-    divergence_span: int = Field(
-        120, ge=5, le=600, description="most candles between the two swings compared [candles]"
-    )
-    divergence_flow: float = Field(
-        0.002,
-        ge=0,
-        le=1,
-        description="net flow against the price move that makes a divergence "
-        "[fraction of volume between the swings]",
-    )
-    divergence_hold: int = Field(
-        24, ge=1, le=500, description="how long a divergence stays alive [candles]"
-    )
+    # net taker flow of a candle that is all body, in the approximation; hourly BTC and ETH
+    # perpetuals show 0.13-0.15 (correlation with the body 0.44-0.51) [fraction of volume]
+    body_imbalance: float = 0.14
+    cvd: int = 48  # window of the CVD [candles]
+    cvd_fast: int = 12  # window of the fast CVD [candles]
+    taker_window: int = 3  # candles over which the taker buy share is taken [candles]
+    divergence_span: int = 120  # most candles between the two swings compared [candles]
+    # net flow against the price move that makes a divergence [fraction of volume between the
+    # swings]
+    divergence_flow: float = 0.002
+    divergence_hold: int = 24  # how long a divergence stays alive [candles]
 
 
 def volume_delta(market: Market, body_imbalance: float) -> tuple[Floats, Bools]:
@@ -110,7 +92,7 @@ def _divergence(
 
 
 def cvd_divergence(
-    swings: Swings, delta: Floats, market: Market, side: int, settings: DeltaSettings
+    swings: Swings, delta: Floats, market: Market, side: int, constants: DeltaConstants
 ) -> Floats:
     """Regular divergence of CVD from price at the last two confirmed swings of one side.
 
@@ -125,19 +107,21 @@ def cvd_divergence(
         ``divergence_hold`` candles; 0 at once when price closes beyond that swing.
     """
     volume, close = market.candles.volume, market.candles.close
-    s = settings
+    s = constants
     return _divergence(
         swings, delta, volume, close, side, s.divergence_span, s.divergence_flow, s.divergence_hold
     )
 
 
-def taker_buy_share(market: Market, delta: Floats, real: Bools, settings: DeltaSettings) -> Floats:
+def taker_buy_share(
+    market: Market, delta: Floats, real: Bools, constants: DeltaConstants
+) -> Floats:
     """Share of volume bought by takers, 0-1: from trades, else from records, else NaN."""
-    recorded = market.latest("taker_buy_share", settings.taker_max_age)
+    recorded = market.latest("taker_buy_share", market.settings.taker_max_age)
     if not real.any():
         return recorded
     volume = market.candles.volume
-    window = settings.taker_window
+    window = constants.taker_window
     bought = ratio(
         window_sum(np.where(real, delta, 0.0), window),
         window_sum(np.where(real, volume, 0.0), window),
@@ -146,7 +130,7 @@ def taker_buy_share(market: Market, delta: Floats, real: Bools, settings: DeltaS
     return np.where(complete & np.isfinite(bought), 0.5 + 0.5 * bought, recorded)
 
 
-def add_volume_delta(market: Market, out: Features, settings: DeltaSettings) -> None:
+def add_volume_delta(market: Market, out: Features, constants: DeltaConstants) -> None:
     """Add delta, CVD, its divergences and the taker flow.
 
     Columns: ``delta_share`` (delta over volume of the candle), ``cvd`` and ``cvd_fast`` (sum of
@@ -155,16 +139,16 @@ def add_volume_delta(market: Market, out: Features, settings: DeltaSettings) -> 
     ``cvd_divergence_bear`` (1 falling to 0 while alive), lag: that of swings.
     """
     volume = market.candles.volume
-    delta, real = volume_delta(market, settings.body_imbalance)
+    delta, real = volume_delta(market, constants.body_imbalance)
     out.add("delta_share", ratio(delta, volume))
-    for name, window in (("cvd", settings.cvd), ("cvd_fast", settings.cvd_fast)):
+    for name, window in (("cvd", constants.cvd), ("cvd_fast", constants.cvd_fast)):
         out.add(name, ratio(window_sum(delta, window), window_sum(volume, window)))
-    out.add("real_flow", window_sum(real.astype(np.float64), settings.cvd) / settings.cvd)
-    out.add("taker_buy_share", taker_buy_share(market, delta, real, settings))
+    out.add("real_flow", window_sum(real.astype(np.float64), constants.cvd) / constants.cvd)
+    out.add("taker_buy_share", taker_buy_share(market, delta, real, constants))
     swings = out.swings["base"]
     for name, side in (("bull", LOW), ("bear", HIGH)):
         out.add(
             f"cvd_divergence_{name}",
-            cvd_divergence(swings, delta, market, side, settings),
+            cvd_divergence(swings, delta, market, side, constants),
             lag=swings.right,
         )

@@ -11,16 +11,15 @@ whatever came before it.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import talib
 from numba import njit
-from pydantic import Field
 
 from quorum.features.series import ratio, shifted
 from quorum.features.table import Features
 from quorum.market import Market
-from quorum.section import Section
 from quorum.typing import Floats
 
 #: Rows of the kernel's answer, all in log price.
@@ -29,20 +28,14 @@ POC, VALUE_HIGH, VALUE_LOW, GAP_ABOVE, GAP_BELOW = range(5)
 FLAT = 1e-9
 
 
-class VolumeProfileSettings(Section):
+class VolumeProfileConstants(NamedTuple):
     """Window and resolution of the rolling volume profile."""
 
-    window: int = Field(168, ge=10, le=600, description="candles in the profile [candles]")
-    bins: int = Field(48, ge=8, le=256, description="most price bins in the profile [bins]")
-    value_area: float = Field(
-        0.70, gt=0, lt=1, description="share of the volume in the value area [fraction]"
-    )
-    gap: float = Field(
-        0.35, ge=0, lt=1, description="volume of a low-volume gap [fraction of the mean bin]"
-    )
-    shift: int = Field(
-        24, ge=1, le=500, description="candles over which value is seen to move [candles]"
-    )
+    window: int = 168  # candles in the profile [candles]
+    bins: int = 48  # most price bins in the profile [bins]
+    value_area: float = 0.70  # share of the volume in the value area [fraction]
+    gap: float = 0.35  # volume of a low-volume gap [fraction of the mean bin]
+    shift: int = 24  # candles over which value is seen to move [candles]
 
 
 @njit(cache=True)
@@ -184,7 +177,7 @@ def _profile(
     return out
 
 
-def add_volume_profile(market: Market, out: Features, settings: VolumeProfileSettings) -> None:
+def add_volume_profile(market: Market, out: Features, constants: VolumeProfileConstants) -> None:
     """Add the rolling volume profile; needs ``atr_unit``. Lag 0.
 
     Prices: ``poc`` (point of control), ``value_area_high``, ``value_area_low`` (market profile,
@@ -200,12 +193,12 @@ def add_volume_profile(market: Market, out: Features, settings: VolumeProfileSet
         high,
         close,
         c.volume,
-        talib.MIN(low, settings.window),
-        talib.MAX(high, settings.window),
-        settings.window,
-        settings.bins,
-        settings.value_area,
-        settings.gap,
+        talib.MIN(low, constants.window),
+        talib.MAX(high, constants.window),
+        constants.window,
+        constants.bins,
+        constants.value_area,
+        constants.gap,
     )
     prices = np.exp(rows)
     atr = out["atr_unit"]
@@ -219,4 +212,4 @@ def add_volume_profile(market: Market, out: Features, settings: VolumeProfileSet
     out.add("volume_gap_below_distance", ratio(np.maximum(c.close - below, 0.0), atr))
     out.add("value_position", ratio(c.close - bottom, top - bottom))
     middle = (top + bottom) / 2.0
-    out.add("value_shift", ratio(middle - shifted(middle, settings.shift), atr))
+    out.add("value_shift", ratio(middle - shifted(middle, constants.shift), atr))

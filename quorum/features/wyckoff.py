@@ -23,11 +23,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from pydantic import Field
 
 from quorum.candles import Candles
-from quorum.features.climaxes import ClimaxSettings, stopping_action
-from quorum.features.limits import limits_of
+from quorum.features.climaxes import ClimaxConstants, stopping_action
 from quorum.features.mirror import LONG, SHORT, Prices, prices_of
 from quorum.features.series import ratio
 from quorum.features.table import Features
@@ -38,7 +36,7 @@ from quorum.features.trading_ranges import (
     TOP,
     TOUCHES,
     TREND,
-    RangeSettings,
+    RangeConstants,
     find_ranges,
 )
 from quorum.features.volume import close_location
@@ -49,80 +47,48 @@ from quorum.features.wyckoff_events import (
     STOP,
     TEST_AT,
     TESTED,
-    EventSettings,
+    EventConstants,
     effect_of,
     follow_ranges,
 )
 from quorum.market import Market
-from quorum.section import Section
 from quorum.typing import Bools, Floats, Ints
 
 ACCUMULATION, REACCUMULATION, MARKUP = 1, 2, 3
 STAGE_A, STAGE_B, STAGE_C, STAGE_D, STAGE_E = range(1, 6)
 
 
-class OperatorSettings(Section):
+class OperatorConstants(NamedTuple):
     """How effort (volume) against result (price) is read inside a range."""
 
-    window: int = Field(120, ge=5, le=500, description="most candles of the range read [candles]")
-    location: float = Field(
-        0.4, ge=0, le=1, description="weight of the volume-weighted close location"
-    )
-    defence: float = Field(
-        0.4, ge=0, le=1, description="weight of which edge is defended with volume"
-    )
-    ease: float = Field(
-        0.2, ge=0, le=1, description="weight of the ease of movement, up against down"
-    )
-    location_scale: float = Field(
-        0.2, gt=0, le=1, description="mean close location that counts as one-sided"
-    )
-    edge: float = Field(
-        0.33, gt=0, le=0.5, description="how much of the range belongs to an edge [of the width]"
-    )
+    window: int = 120  # most candles of the range read [candles]
+    location: float = 0.4  # weight of the volume-weighted close location
+    defence: float = 0.4  # weight of which edge is defended with volume
+    ease: float = 0.2  # weight of the ease of movement, up against down
+    location_scale: float = 0.2  # mean close location that counts as one-sided
+    edge: float = 0.33  # how much of the range belongs to an edge [of the width]
 
 
-class PhaseSettings(Section):
+class PhaseConstants(NamedTuple):
     """How the evidence inside a range is weighed and how far it carries."""
 
-    min_trend: float = Field(
-        0.5, ge=0, le=10, description="least move into a range that makes a trend [widths]"
-    )
-    min_lean: float = Field(
-        0.15, ge=0, le=2, description="least evidence that tells demand from supply"
-    )
-    tilt: float = Field(
-        0.5, ge=0, le=5, description="weight of rising or falling swings [per width]"
-    )
-    climax: float = Field(0.15, ge=0, le=2, description="weight of a climax at the range's start")
-    climax_slack: int = Field(
-        10, ge=0, le=100, description="candles a climax may precede the first swing [candles]"
-    )
-    test: float = Field(0.25, ge=0, le=2, description="weight of the last test of an edge")
-    test_age: int = Field(
-        30, ge=1, le=300, description="how long stage C lasts after a test [candles]"
-    )
+    min_trend: float = 0.5  # least move into a range that makes a trend [widths]
+    min_lean: float = 0.15  # least evidence that tells demand from supply
+    tilt: float = 0.5  # weight of rising or falling swings [per width]
+    climax: float = 0.15  # weight of a climax at the range's start
+    climax_slack: int = 10  # candles a climax may precede the first swing [candles]
+    test: float = 0.25  # weight of the last test of an edge
+    test_age: int = 30  # how long stage C lasts after a test [candles]
 
 
-class WyckoffSettings(Section):
+class WyckoffConstants(NamedTuple):
     """Ranges, stopping action, events, operator and phases."""
 
-    ranges: RangeSettings = Field(RangeSettings(), description="trading ranges")
-    climaxes: ClimaxSettings = Field(ClimaxSettings(), description="stopping action")
-    events: EventSettings = Field(EventSettings(), description="events at a range")
-    operator: OperatorSettings = Field(OperatorSettings(), description="composite operator")
-    phases: PhaseSettings = Field(PhaseSettings(), description="phases and targets")
-
-
-class OperatorWeights(NamedTuple):
-    """The settings the kernel reads, as plain numbers."""
-
-    window: int
-    location: float
-    defence: float
-    ease: float
-    location_scale: float
-    edge: float
+    ranges: RangeConstants = RangeConstants()
+    climaxes: ClimaxConstants = ClimaxConstants()
+    events: EventConstants = EventConstants()
+    operator: OperatorConstants = OperatorConstants()
+    phases: PhaseConstants = PhaseConstants()
 
 
 @njit(cache=True)
@@ -134,7 +100,7 @@ def _balance(plus: float, minus: float) -> float:
 
 @njit(cache=True)
 def _operator(
-    prices: Prices, volume: Floats, location: Floats, rows: Floats, weights: OperatorWeights
+    prices: Prices, volume: Floats, location: Floats, rows: Floats, weights: OperatorConstants
 ) -> Floats:
     """Return the balance of demand (+1) and supply (-1) over each candle's range.
 
@@ -181,37 +147,37 @@ def _operator(
 
 
 def _lean(
-    rows: Floats, operator: Floats, climax: dict[int, Ints], settings: PhaseSettings
+    rows: Floats, operator: Floats, climax: dict[int, Ints], constants: PhaseConstants
 ) -> Floats:
     """Weigh what tells accumulation from distribution; positive for demand."""
-    since = rows[START] - settings.climax_slack
+    since = rows[START] - constants.climax_slack
     bought = (climax[LONG] >= 0) & (climax[LONG] >= since)
     sold = (climax[SHORT] >= 0) & (climax[SHORT] >= since)
     lean: Floats = (
         operator
-        + settings.tilt * rows[TILT]
-        + settings.climax * (bought.astype(np.float64) - sold)
-        + settings.test * rows[TESTED]
+        + constants.tilt * rows[TILT]
+        + constants.climax * (bought.astype(np.float64) - sold)
+        + constants.test * rows[TESTED]
     )
     return lean
 
 
 def _phases(
-    rows: Floats, lean: Floats, close: Floats, stopping: Bools, settings: PhaseSettings
+    rows: Floats, lean: Floats, close: Floats, stopping: Bools, constants: PhaseConstants
 ) -> tuple[Floats, Floats]:
     """Return phase (signed code) and stage (1 to 5) per candle."""
     status, trend = rows[STATUS], rows[TREND]
-    side = np.where(np.abs(lean) >= settings.min_lean, np.sign(lean), 0.0)
+    side = np.where(np.abs(lean) >= constants.min_lean, np.sign(lean), 0.0)
     # Demand after a decline, or supply after an advance, turns the trend; else it resumes.
     turns = np.where(side * trend < 0, ACCUMULATION, REACCUMULATION)
-    phase = np.where(np.abs(trend) >= settings.min_trend, side * turns, 0.0)
+    phase = np.where(np.abs(trend) >= constants.min_trend, side * turns, 0.0)
     inside = status == 0
     phase = np.where(inside, phase, np.nan_to_num(status) * MARKUP)
 
     middle = (rows[TOP] + rows[BOTTOM]) / 2
     tested = rows[TESTED]
     test_age = np.arange(len(close)) - rows[TEST_AT]
-    in_test = inside & (tested != 0) & (tested == side) & (test_age <= settings.test_age)
+    in_test = inside & (tested != 0) & (tested == side) & (test_age <= constants.test_age)
     stage = np.where(stopping, STAGE_A, 0)
     stage = np.where(inside, STAGE_B, stage)
     stage = np.where(in_test, STAGE_C, stage)
@@ -220,26 +186,26 @@ def _phases(
     return phase, stage.astype(np.float64)
 
 
-def _target(rows: Floats, direction: Floats, settings: EventSettings) -> Floats:
+def _target(rows: Floats, direction: Floats, constants: EventConstants) -> Floats:
     """Project the range (cause) beyond its edge (effect); NaN without a direction."""
     top, bottom = rows[TOP], rows[BOTTOM]
     left = rows[STATUS] != 0
     end = np.where(left, rows[LEFT_AT], np.arange(len(top)))
     length = end - rows[START]
-    effect = effect_of(top - bottom, length, settings.cause, settings.max_effect)
+    effect = effect_of(top - bottom, length, constants.cause, constants.max_effect)
     beyond = np.where(direction > 0, top + effect, bottom - effect)
     return np.where(direction != 0, beyond, np.nan)
 
 
 def _stopping_both(
-    c: Candles, out: Features, settings: ClimaxSettings
+    c: Candles, out: Features, constants: ClimaxConstants
 ) -> tuple[Floats, Bools, dict[int, Ints]]:
     """Return the signed stopping events, where stage A is on, and the climaxes per side."""
     event, stage_a = np.zeros(len(c)), np.zeros(len(c), dtype=np.bool_)
     climax: dict[int, Ints] = {}
     for side in (LONG, SHORT):
         happened, stage, climax[side] = stopping_action(
-            c, out["atr_unit"], out["volume_ratio"], settings, side
+            c, out["atr_unit"], out["volume_ratio"], constants, side
         )
         event = np.where(happened > 0, side * happened, event)
         stage_a |= stage > 0
@@ -258,7 +224,7 @@ def _add_range(out: Features, rows: Floats, close: Floats, lag: int) -> None:
     out.add("wyckoff_position", ratio(close - bottom, top - bottom), lag=lag)
 
 
-def add_wyckoff(market: Market, out: Features, settings: WyckoffSettings) -> None:
+def add_wyckoff(market: Market, out: Features, constants: WyckoffConstants) -> None:
     """Add the current trading range, its phase and stage, events and target.
 
     Columns (ranges carry the lag of the swings they stand on; events inside a known range are
@@ -279,17 +245,17 @@ def add_wyckoff(market: Market, out: Features, settings: WyckoffSettings) -> Non
     """
     c, swings, atr = market.candles, out.swings["base"], out["atr_unit"]
     prices = prices_of(c, LONG)
-    found = find_ranges(prices.close, atr, swings, settings.ranges)
-    rows = follow_ranges(c, out["volume_ratio"], atr, swings.event, found, settings.events)
+    found = find_ranges(prices.close, atr, swings, constants.ranges)
+    rows = follow_ranges(c, out["volume_ratio"], atr, swings.event, found, constants.events)
 
-    stopping, stage_a, climax = _stopping_both(c, out, settings.climaxes)
-    weights = limits_of(OperatorWeights, settings.operator)
+    stopping, stage_a, climax = _stopping_both(c, out, constants.climaxes)
+    weights = constants.operator
     operator = _operator(prices, c.volume, close_location(c.high, c.low, c.close), rows, weights)
-    lean = _lean(rows, operator, climax, settings.phases)
-    phase, stage = _phases(rows, lean, c.close, stage_a, settings.phases)
+    lean = _lean(rows, operator, climax, constants.phases)
+    phase, stage = _phases(rows, lean, c.close, stage_a, constants.phases)
     event = np.nan_to_num(rows[EVENT])
     direction = np.where(event != 0, np.sign(event), np.sign(phase))
-    target = _target(rows, direction, settings.events)
+    target = _target(rows, direction, constants.events)
 
     lag = swings.right
     _add_range(out, rows, c.close, lag)

@@ -23,78 +23,34 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numba import njit
 from numba.extending import register_jitable
-from pydantic import Field
 
 from quorum.candles import Candles
-from quorum.features.limits import limits_of
 from quorum.features.mirror import LONG, SHORT, prices_of
 from quorum.features.series import shifted
 from quorum.features.trading_ranges import BOTTOM, START, TOP
 from quorum.features.trading_ranges import ROWS as RANGE_ROWS
-from quorum.section import Section
 from quorum.typing import Floats, Ints
 
 Number = TypeVar("Number", float, Floats)
 
 
-class EventSettings(Section):
+class EventConstants(NamedTuple):
     """What counts as an event at a range, and how long a range is followed."""
 
-    dry: float = Field(
-        0.8, gt=0, le=5, description="volume of a spring (and of a plain upthrust) below [x mean]"
-    )
-    climax: float = Field(
-        1.5, gt=0, le=20, description="volume of a UTAD (and of a shakeout) above [x mean]"
-    )
-    sign: float = Field(
-        1.5, gt=0, le=20, description="volume of a sign of strength or weakness above [x mean]"
-    )
-    false_break: int = Field(
-        3, ge=1, le=20, description="candles in which a false break closes back [candles]"
-    )
-    min_depth: float = Field(0.1, ge=0, le=5, description="least depth of a false break [ATR]")
-    max_depth: float = Field(
-        0.5, gt=0, le=2, description="greatest depth of a false break [of the range's width]"
-    )
-    follow: int = Field(
-        5, ge=1, le=30, description="the decline after a UTAD comes within [candles]"
-    )
-    sign_spread: float = Field(1.0, ge=0, le=10, description="least high - low of a sign [ATR]")
-    sign_close: float = Field(
-        0.6, ge=0, le=1, description="least close location of a sign [of its range]"
-    )
-    accept: int = Field(
-        3, ge=1, le=30, description="closes in a row beyond the edge that leave it [candles]"
-    )
-    max_idle: int = Field(
-        100, ge=5, le=500, description="a range no new swing confirms is dropped after [candles]"
-    )
-    trend_length: float = Field(
-        1.0, gt=0, le=5, description="markup or markdown lasts as long as its range [x length]"
-    )
-    cause: int = Field(
-        60, ge=5, le=500, description="length of a range worth one width of target [candles]"
-    )
-    max_effect: float = Field(3.0, ge=1, le=10, description="farthest target [widths]")
-
-
-class EventLimits(NamedTuple):
-    """The settings the kernels read, as plain numbers."""
-
-    dry: float
-    climax: float
-    sign: float
-    false_break: int
-    min_depth: float
-    max_depth: float
-    follow: int
-    sign_spread: float
-    sign_close: float
-    accept: int
-    max_idle: int
-    trend_length: float
-    cause: int
-    max_effect: float
+    dry: float = 0.8  # volume of a spring (and of a plain upthrust) below [x mean]
+    climax: float = 1.5  # volume of a UTAD (and of a shakeout) above [x mean]
+    sign: float = 1.5  # volume of a sign of strength or weakness above [x mean]
+    false_break: int = 3  # candles in which a false break closes back [candles]
+    min_depth: float = 0.1  # least depth of a false break [ATR]
+    max_depth: float = 0.5  # greatest depth of a false break [of the range's width]
+    follow: int = 5  # the decline after a UTAD comes within [candles]
+    sign_spread: float = 1.0  # least high - low of a sign [ATR]
+    sign_close: float = 0.6  # least close location of a sign [of its range]
+    accept: int = 3  # closes in a row beyond the edge that leave it [candles]
+    max_idle: int = 100  # a range no new swing confirms is dropped after [candles]
+    trend_length: float = 1.0  # markup or markdown lasts as long as its range [x length]
+    cause: int = 60  # length of a range worth one width of target [candles]
+    max_effect: float = 3.0  # farthest target [widths]
 
 
 #: Events; their sign is the direction they speak for. A dry break is a spring or a plain
@@ -121,7 +77,7 @@ def effect_of(width: Number, length: Number, cause: int, max_effect: float) -> N
 @njit(cache=True)
 def _false_break(
     state: Floats, t: int, bar: Floats, line: float, depth: tuple[float, float],
-    limits: EventLimits,
+    limits: EventConstants,
 ) -> int:  # fmt: skip
     """Follow one edge: 0 nothing, -1 a bare test, else the event."""
     low, close = bar[LOW], bar[CLOSE]
@@ -154,7 +110,7 @@ def _false_break(
 
 @njit(cache=True)
 def _is_sign(
-    bar: Floats, atr: float, line: float, middle: float, tested: bool, limits: EventLimits
+    bar: Floats, atr: float, line: float, middle: float, tested: bool, limits: EventConstants
 ) -> bool:
     """Whether the candle is a sign of strength (of weakness on reflected prices)."""
     close, previous, spread = bar[CLOSE], bar[PREVIOUS], bar[HIGH] - bar[LOW]
@@ -182,7 +138,7 @@ def _adopt(state: Floats, found: Floats, close: float, t: int, max_depth: float)
 
 @njit(cache=True)
 def _read_edges(
-    state: Floats, breaks: Floats, t: int, bars: Floats, atr: Floats, limits: EventLimits
+    state: Floats, breaks: Floats, t: int, bars: Floats, atr: Floats, limits: EventConstants
 ) -> None:
     """Look for false breaks and signs at both edges, in place."""
     top, bottom = state[TOP], state[BOTTOM]
@@ -207,7 +163,7 @@ def _read_edges(
 
 
 @njit(cache=True)
-def _leave(state: Floats, beyond: Floats, t: int, close: float, limits: EventLimits) -> None:
+def _leave(state: Floats, beyond: Floats, t: int, close: float, limits: EventConstants) -> None:
     """Update whether the range has been left, failed to be left, or is to be forgotten."""
     middle = (state[TOP] + state[BOTTOM]) / 2
     beyond[0] = beyond[0] + 1 if close > state[TOP] else 0.0
@@ -231,7 +187,9 @@ def _leave(state: Floats, beyond: Floats, t: int, close: float, limits: EventLim
 
 
 @njit(cache=True)
-def _follow(bars: Floats, atr: Floats, event: Ints, found: Floats, limits: EventLimits) -> Floats:
+def _follow(
+    bars: Floats, atr: Floats, event: Ints, found: Floats, limits: EventConstants
+) -> Floats:
     """Carry the range and what happens at it from candle to candle, one row per candle."""
     n = len(event)
     out = np.full((n, ROWS), np.nan)
@@ -262,7 +220,7 @@ def follow_ranges(
     atr: Floats,
     event: Ints,
     found: Floats,
-    settings: EventSettings,
+    constants: EventConstants,
 ) -> Floats:
     """Follow the current trading range through the candles.
 
@@ -273,7 +231,7 @@ def follow_ranges(
         ``event`` as in :class:`~quorum.features.swings.Swings`.
     found : ndarray of shape (6, n_pivots)
         From :func:`~quorum.features.trading_ranges.find_ranges`.
-    settings : EventSettings
+    constants : EventConstants
 
     Returns
     -------
@@ -285,5 +243,5 @@ def follow_ranges(
     sides = [prices_of(candles, side) for side in (LONG, SHORT)]
     bars = np.array([[*p, volume_ratio, shifted(p.close, 1)] for p in sides])
     bars = np.ascontiguousarray(np.moveaxis(bars, 2, 0))
-    rows = _follow(bars, atr, event, found, limits_of(EventLimits, settings))
+    rows = _follow(bars, atr, event, found, constants)
     return np.ascontiguousarray(rows.T)

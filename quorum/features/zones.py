@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import NamedTuple
 
-from quorum.features.gaps import GapSettings, add_gaps
-from quorum.features.order_blocks import OrderBlockSettings, add_order_blocks
+from quorum.features.gaps import GapConstants, add_gaps
+from quorum.features.order_blocks import OrderBlockConstants, add_order_blocks
 from quorum.features.table import Features
 from quorum.market import Market
-from quorum.section import Section
 
 
-class ZoneSettings(Section):
+class ZoneConstants(NamedTuple):
     """Order blocks and fair-value gaps."""
 
-    order_blocks: OrderBlockSettings = Field(
-        OrderBlockSettings(), description="order blocks and breaker blocks"
-    )
-    gaps: GapSettings = Field(
-        GapSettings(), description="fair-value gaps and balanced price ranges"
-    )
+    order_blocks: OrderBlockConstants = OrderBlockConstants()
+    gaps: GapConstants = GapConstants()
 
 
-def add_zones(market: Market, out: Features, settings: ZoneSettings) -> None:
+def add_zones(market: Market, out: Features, constants: ZoneConstants) -> None:
     """Add order blocks, breaker blocks, fair-value gaps and balanced price ranges."""
-    add_order_blocks(market, out, settings.order_blocks)
-    add_gaps(market, out, settings.gaps)
+    add_order_blocks(market, out, constants.order_blocks)
+    add_gaps(market, out, constants.gaps)

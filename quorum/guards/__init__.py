@@ -24,7 +24,7 @@ from quorum.guards.base import (
 )
 from quorum.guards.machine import Guards
 from quorum.guards.settings import PRESETS, GuardSettings
-from quorum.guards.store import LedgerStore, MemoryStore, SqlStore, StoreError, rearm
+from quorum.guards.store import LedgerStore, MemoryStore, SqlStore, rearm
 
 __all__ = [
     "PRESETS",
@@ -40,7 +40,6 @@ __all__ = [
     "Reason",
     "SqlStore",
     "State",
-    "StoreError",
     "Transition",
     "rearm",
 ]

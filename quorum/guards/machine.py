@@ -32,8 +32,9 @@ from quorum.guards.day import DayGuard
 from quorum.guards.drawdown import DrawdownGuard
 from quorum.guards.position import PositionGuard
 from quorum.guards.settings import GuardSettings
-from quorum.guards.store import ConflictError, LedgerStore, MemoryStore, StoreError
+from quorum.guards.store import ConflictError, LedgerStore, MemoryStore
 from quorum.guards.system import SystemGuard
+from quorum.state import StateError
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +154,7 @@ class Guards:
             return True
         try:
             stored = self.store.load()
-        except StoreError as error:
+        except StateError as error:
             self._fail(Reason.STORE_UNAVAILABLE, error)
             return self._loaded
         if not self._loaded:
@@ -247,7 +248,7 @@ class Guards:
                 self.store.save(self.ledger, self._unsaved)
             except ConflictError:
                 self._resolve()
-        except StoreError as error:
+        except StateError as error:
             self._fail(Reason.STORE_UNAVAILABLE, error)
             return
         self._unsaved.clear()
@@ -276,7 +277,7 @@ class Guards:
         fault = f"{part}: {type(error).__name__}"
         if fault not in self._told:
             self._told.add(fault)
-            trace = None if isinstance(error, StoreError) else error
+            trace = None if isinstance(error, StateError) else error
             logger.error("Guards refuse all entries, %s: %s", part, error, exc_info=trace)
 
     # Entries ------------------------------------------------------------------------------

@@ -45,11 +45,6 @@ class GuardSettings(Section):
         "default", description="numbers to begin with; those given beside it win"
     )
     timezone: str = Field("UTC", description="time zone in which days and weeks begin")
-    database: str | None = Field(
-        None,
-        description="database URL of the durable state, null: beside the trades database; bots "
-        "that share one need different bot_name",
-    )
     position: PositionLimits = Field(PositionLimits(), description="limits of one position (G1)")
     day: DayLimits = Field(DayLimits(), description="limits of a day and a week (G2)")
     system: SystemLimits = Field(SystemLimits(), description="limits of the whole system (G3)")

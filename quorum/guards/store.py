@@ -9,27 +9,13 @@ from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Engine,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    create_engine,
-    insert,
-    select,
-    update,
-)
-from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy import insert, select, update
+from sqlalchemy.engine import Connection
 
-from quorum.errors import QuorumError
 from quorum.guards.base import Ledger, Reason, State, Transition
+from quorum.state import StateError, Store
+from quorum.state.kinds.guards import GUARD_EVENTS, GUARD_LEDGERS
 
-#: Seconds to wait for a database that another process has locked.
-PATIENCE = 1.0
 #: Seconds after which a ledger is written although nothing but the time has changed.
 HEARTBEAT = 60.0
 #: How often a re-arming is tried while the bot writes at the same time.
@@ -37,32 +23,8 @@ REARM_ATTEMPTS = 5
 #: What changes with every observation and is worth no write of its own.
 VOLATILE = frozenset({"last_at", "equity"})
 
-_METADATA = MetaData()
-_LEDGERS = Table(
-    "quorum_guards",
-    _METADATA,
-    Column("bot", String(255), primary_key=True),
-    Column("version", Integer, nullable=False),
-    Column("ledger", Text, nullable=False),
-)
-_EVENTS = Table(
-    "quorum_guard_events",
-    _METADATA,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("bot", String(255), nullable=False, index=True),
-    Column("at", String(40), nullable=False),
-    Column("before", String(16), nullable=False),
-    Column("after", String(16), nullable=False),
-    Column("reason", String(64), nullable=False),
-    Column("detail", Text, nullable=False),
-)
 
-
-class StoreError(QuorumError):
-    """The state of the guards cannot be read or written."""
-
-
-class ConflictError(StoreError):
+class ConflictError(StateError):
     """Another process has written the ledger since it was read."""
 
 
@@ -71,11 +33,11 @@ class LedgerStore(ABC):
 
     @abstractmethod
     def load(self) -> Ledger | None:
-        """Return the ledger, None where there is none yet; raises ``StoreError``."""
+        """Return the ledger, None where there is none yet; raises ``StateError``."""
 
     @abstractmethod
     def save(self, ledger: Ledger, transitions: Sequence[Transition] = ()) -> None:
-        """Write the ledger; what returns is on disk. Raises ``StoreError``."""
+        """Write the ledger; what returns is on disk. Raises ``StateError``."""
 
 
 class MemoryStore(LedgerStore):
@@ -90,54 +52,45 @@ class MemoryStore(LedgerStore):
 
 
 class SqlStore(LedgerStore):
-    """Keeps the ledger of one bot in a database, with every change of state.
+    """Keeps the ledger of one bot in the state store, with every change of state.
 
     Parameters
     ----------
-    url : str
-        SQLAlchemy URL, for example ``sqlite:///trades.guards.sqlite``.
+    store : Store or str
+        The store, or its address.
     bot : str
-        Several bots may share a database under different names.
+        Several bots may share a store under different names.
 
     Raises
     ------
-    StoreError
-        If the URL cannot be used at all.
+    StateError
+        If the address cannot be used at all.
     """
 
-    def __init__(self, url: str, bot: str = "quorum") -> None:
-        try:
-            self.url = make_url(url)
-            local = self.url.get_backend_name() == "sqlite"
-            options = {"connect_args": {"timeout": PATIENCE}} if local else {"pool_pre_ping": True}
-            self._engine: Engine = create_engine(self.url, **options)
-        except (ArgumentError, SQLAlchemyError, ImportError) as error:
-            raise StoreError(f"guards.database: no usable database URL ({error})") from error
+    def __init__(self, store: Store | str, bot: str = "quorum") -> None:
+        self.store = store if isinstance(store, Store) else Store(store)
         self.bot = bot
         self._version: int | None = None
         self._saved: dict[str, Any] = {}
 
     def __str__(self) -> str:
-        return self.url.render_as_string(hide_password=True)
-
-    def _problem(self, doing: str, error: Exception) -> StoreError:
-        cause = str(getattr(error, "orig", None) or error)
-        return StoreError(f"{self}: the state of the guards cannot be {doing}: {cause}")
+        return str(self.store)
 
     def load(self) -> Ledger | None:
-        """Read the ledger; creates the tables in a new database."""
+        """Read the ledger; makes the tables in a new database."""
+        chosen = select(GUARD_LEDGERS.c.version, GUARD_LEDGERS.c.ledger)
+        with self.store.read() as connection:
+            row = connection.execute(chosen.where(GUARD_LEDGERS.c.bot == self.bot)).first()
+        if row is None:
+            self._version, self._saved = 0, {}
+            return None
         try:
-            with self._engine.begin() as connection:
-                _METADATA.create_all(connection)
-                chosen = select(_LEDGERS.c.version, _LEDGERS.c.ledger)
-                row = connection.execute(chosen.where(_LEDGERS.c.bot == self.bot)).first()
-            if row is None:
-                self._version, self._saved = 0, {}
-                return None
             content = json.loads(row.ledger)
             ledger = _ledger(content)
-        except (SQLAlchemyError, ValueError, TypeError, OSError) as error:
-            raise self._problem("read", error) from error
+        except (ValueError, TypeError) as error:
+            raise StateError(
+                f"{self}: the guards of {self.bot!r} cannot be read: {error}"
+            ) from error
         self._version, self._saved = row.version, content
         return ledger
 
@@ -153,14 +106,17 @@ class SqlStore(LedgerStore):
         if not transitions and not self._is_news(content):
             return
         if self._version is None:
-            raise StoreError(f"{self}: the state of the guards has not been read yet")
+            raise StateError(f"{self}: the state of the guards has not been read yet")
         try:
-            with self._engine.begin() as connection:
-                self._write(connection, json.dumps(content, allow_nan=False))
-                for t in transitions:
-                    connection.execute(insert(_EVENTS).values(bot=self.bot, **_event(t)))
-        except (SQLAlchemyError, ValueError, OSError) as error:
-            raise self._problem("written", error) from error
+            text = json.dumps(content, allow_nan=False)
+        except ValueError as error:
+            raise StateError(
+                f"{self}: the guards of {self.bot!r} hold no number: {error}"
+            ) from error
+        with self.store.write() as connection:
+            self._write(connection, text)
+            for t in transitions:
+                connection.execute(insert(GUARD_EVENTS).values(bot=self.bot, **_event(t)))
         self._version, self._saved = self._version + 1, content
 
     def _is_news(self, content: dict[str, Any]) -> bool:
@@ -172,27 +128,24 @@ class SqlStore(LedgerStore):
     def _write(self, connection: Connection, text: str) -> None:
         version = self._version or 0
         if version == 0:
-            row = select(_LEDGERS.c.version).where(_LEDGERS.c.bot == self.bot)
+            row = select(GUARD_LEDGERS.c.version).where(GUARD_LEDGERS.c.bot == self.bot)
             if connection.execute(row).first() is not None:
                 raise ConflictError(f"{self}: another process writes the guards of {self.bot!r}")
-            connection.execute(insert(_LEDGERS).values(bot=self.bot, version=1, ledger=text))
+            connection.execute(insert(GUARD_LEDGERS).values(bot=self.bot, version=1, ledger=text))
             return
         changed = connection.execute(
-            update(_LEDGERS)
-            .where(_LEDGERS.c.bot == self.bot, _LEDGERS.c.version == version)
+            update(GUARD_LEDGERS)
+            .where(GUARD_LEDGERS.c.bot == self.bot, GUARD_LEDGERS.c.version == version)
             .values(version=version + 1, ledger=text)
         )
         if changed.rowcount != 1:
             raise ConflictError(f"{self}: another process writes the guards of {self.bot!r}")
 
     def events(self, count: int = 10) -> list[Transition]:
-        """Return the latest changes of state, newest first; raises ``StoreError``."""
-        chosen = select(_EVENTS).where(_EVENTS.c.bot == self.bot)
-        try:
-            with self._engine.connect() as connection:
-                rows = connection.execute(chosen.order_by(_EVENTS.c.id.desc()).limit(count)).all()
-        except SQLAlchemyError as error:
-            raise self._problem("read", error) from error
+        """Return the latest changes of state, newest first; raises ``StateError``."""
+        chosen = select(GUARD_EVENTS).where(GUARD_EVENTS.c.bot == self.bot)
+        with self.store.read() as connection:
+            rows = connection.execute(chosen.order_by(GUARD_EVENTS.c.id.desc()).limit(count)).all()
         return [
             Transition(
                 datetime.fromisoformat(row.at),
@@ -206,7 +159,7 @@ class SqlStore(LedgerStore):
 
     def close(self) -> None:
         """Give back the connections."""
-        self._engine.dispose()
+        self.store.close()
 
 
 def _event(transition: Transition) -> dict[str, str]:
@@ -236,11 +189,11 @@ def rearm(store: LedgerStore, reason: str) -> Transition:
 
     Raises
     ------
-    StoreError
+    StateError
         If nothing is halted, no reason is given, or the state cannot be written.
     """
     if not reason.strip():
-        raise StoreError("re-arming needs a reason")
+        raise StateError("re-arming needs a reason")
     for _ in range(REARM_ATTEMPTS - 1):
         try:
             return _rearm(store, reason.strip())
@@ -254,7 +207,7 @@ def _rearm(store: LedgerStore, reason: str) -> Transition:
     ledger = store.load()
     if ledger is None or ledger.state is not State.HALTED:
         state = "there is no state yet" if ledger is None else f"the state is {ledger.state}"
-        raise StoreError(f"nothing to re-arm: {state}")
+        raise StateError(f"nothing to re-arm: {state}")
     now = datetime.now(UTC)
     change = Transition(now, State.HALTED, State.ACTIVE, Reason.REARMED, reason)
     ledger.state, ledger.reason, ledger.since = State.ACTIVE, None, now.timestamp()

@@ -29,7 +29,6 @@ DEPTH = 1600
 #: may name a database with its password.
 SECTIONS = (
     "market",
-    "features",
     "heads",
     "weights",
     "consensus",

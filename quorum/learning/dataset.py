@@ -94,7 +94,7 @@ def pair_rows(market: Market, settings: Settings) -> PairRows:
     DataError
         If a feature family failed: models must not learn from half the columns.
     """
-    features = compute_features(market, settings.features)
+    features = compute_features(market)
     rows = np.flatnonzero(market.tradable & np.isfinite(features["atr"]))
     names = feature_names(features)
     s = settings.learning.labels

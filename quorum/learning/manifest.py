@@ -30,6 +30,12 @@ LIBRARIES = ("freqtrade-quorum", "numpy", "scikit-learn", "lightgbm", "xgboost")
 #: How many names of a long list of differences are spelled out.
 NAMED = 5
 
+#: Where the settings of a vintage's labels stand in the configuration.
+LABELS_FROM = {
+    "labels.barriers": "quorum.learning.labels",
+    "labels.regimes": "quorum.learning.regimes",
+}
+
 AnyManifest = TypeVar("AnyManifest", "VintageManifest", "ChainManifest")
 
 
@@ -112,7 +118,10 @@ class Vintage(Section):
     pairs: tuple[str, ...] = Field(description="pairs of the training rows")
     features: tuple[str, ...] = Field(description="feature names, in the models' column order")
     labels: JsonTree = Field(description="settings of the labels")
-    models: JsonTree = Field(description="settings of the models")
+    models: JsonTree = Field(description="settings of the models and of their features")
+    heads: tuple[str, ...] | None = Field(
+        None, description="heads whose votes the consensus models learned from; null: not noted"
+    )
     libraries: dict[str, str] = Field(
         default_factory=library_versions, description="versions the models were trained with"
     )
@@ -149,17 +158,24 @@ class Expected:
 
     Attributes
     ----------
-    features : sequence of str
-        Feature names in column order.
+    features : sequence of str or None
+        Feature names in column order; None to accept any.
     timeframe : str
         Base timeframe.
-    labels : mapping
-        Label settings; empty to accept any.
+    labels, settings : mapping
+        Settings of labels and of features; empty to accept any.
+    heads : sequence of str or None
+        Heads that vote, in order; None to accept any.
+    pairs : sequence of str
+        Pairs that are traded: each must be among those of the training, which may be more.
     """
 
-    features: Sequence[str]
+    features: Sequence[str] | None
     timeframe: str
     labels: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    heads: Sequence[str] | None = None
+    pairs: Sequence[str] = ()
 
 
 def to_json(manifest: VintageManifest | ChainManifest) -> bytes:
@@ -227,9 +243,17 @@ def require_chain(vintages: Sequence[Vintage]) -> None:
     if not vintages:
         raise DataError("a chain needs at least one vintage")
     first = vintages[0]
+    like_first = Expected(
+        first.features,
+        first.timeframe,
+        first.labels,
+        _feature_settings(first) or {},
+        first.heads,
+        first.pairs,
+    )
     for vintage in vintages:
         require_dated(vintage)
-        differences = compare(vintage, Expected(first.features, first.timeframe, first.labels))
+        differences = compare(vintage, like_first)
         if differences:
             raise DataError(
                 f"vintage {vintage.key} cannot follow {first.key} in one chain:"
@@ -244,15 +268,76 @@ def require_chain(vintages: Sequence[Vintage]) -> None:
 
 
 def compare(vintage: Vintage, expected: Expected) -> list[str]:
-    """Return what of ``vintage`` is not as ``expected``, one text per difference."""
-    differences = _compare_names(vintage.features, tuple(expected.features))
+    """Return what of ``vintage`` is not as ``expected``, one text per difference (spec M13)."""
+    differences = []
+    if expected.features is not None:
+        differences += _compare_names(vintage.features, tuple(expected.features))
     if vintage.timeframe != expected.timeframe:
         differences.append(
             f"timeframe: trained on {vintage.timeframe}, used on {expected.timeframe}"
         )
     if expected.labels:
-        differences += compare_trees("labels", vintage.labels, _storable(expected.labels))
-    return differences
+        differences += _compare_labels(vintage.labels, _storable(expected.labels))
+    if expected.settings:
+        differences += _compare_settings(_feature_settings(vintage), expected.settings)
+    if expected.heads is not None:
+        differences += _compare_heads(vintage.heads, tuple(expected.heads))
+    return differences + _compare_pairs(vintage.pairs, expected.pairs)
+
+
+def differences_of(vintages: Sequence[Vintage], expected: Expected) -> list[str]:
+    """Return what of any vintage of a chain is not as ``expected``, each difference once."""
+    found: dict[str, list[str]] = {}
+    for vintage in vintages:
+        for difference in compare(vintage, expected):
+            found.setdefault(difference, []).append(vintage.key)
+    return [
+        text if len(keys) == len(vintages) else f"{text} (vintage {_some(keys)})"
+        for text, keys in found.items()
+    ]
+
+
+def _feature_settings(vintage: Vintage) -> Mapping[str, Any] | None:
+    """Return the feature constants of a training; None where they were not noted."""
+    found = vintage.models.get("features")
+    return found if isinstance(found, dict) else None
+
+
+def _compare_labels(trained: Mapping[str, Any], used: Mapping[str, Any]) -> list[str]:
+    found = compare_trees("labels", trained, used)
+    for short, path in LABELS_FROM.items():
+        found = [text.replace(short, path, 1) for text in found]
+    return found
+
+
+def _compare_settings(trained: Mapping[str, Any] | None, used: Mapping[str, Any]) -> list[str]:
+    if trained is None:
+        return ["quorum.features: their constants were not noted by the version that trained it"]
+    known = flatten(_storable(used))
+    told = {path: value for path, value in flatten(trained).items() if path in known}
+    found = compare_trees("quorum.features", told, known)
+    found = [text.replace(", configured ", ", in this version ") for text in found]
+    rest = len(found) - NAMED
+    return found[:NAMED] + ([f"{rest} more feature constants"] if rest > 0 else [])
+
+
+def _compare_heads(trained: tuple[str, ...] | None, used: tuple[str, ...]) -> list[str]:
+    if trained is None:
+        return ["heads: they were not noted by the version that trained it"]
+    if trained != used and set(trained) == set(used):
+        return [f"heads in another order: trained with {', '.join(trained)}"]
+    return [
+        f"quorum.heads.{name}.enabled: trained with {name in trained}, configured {name in used}"
+        for name in dict.fromkeys([*trained, *used])
+        if (name in trained) != (name in used)
+    ]
+
+
+def _compare_pairs(trained: tuple[str, ...], used: Sequence[str]) -> list[str]:
+    unknown = [pair for pair in used if pair not in trained]
+    if not unknown:
+        return []
+    return [f"pairs: trained with {_some(list(trained))}; {_some(unknown)} traded, not among them"]
 
 
 def _compare_names(trained: tuple[str, ...], used: tuple[str, ...]) -> list[str]:

@@ -15,8 +15,8 @@ from quorum.errors import DataError
 from quorum.features import Features
 from quorum.features.predictions import AGE
 from quorum.learning.dataset import feature_matrix, feature_names
-from quorum.learning.manifest import ChainManifest, Expected, compare
-from quorum.learning.settings import LearningSettings, label_settings
+from quorum.learning.manifest import ChainManifest, Expected, differences_of
+from quorum.learning.settings import LearningSettings
 from quorum.learning.signal_rows import signal_columns, signal_rows
 from quorum.learning.store import ModelStore
 from quorum.learning.vintage import (
@@ -27,7 +27,7 @@ from quorum.learning.vintage import (
 )
 from quorum.market import Market
 from quorum.signals import SignalTable, decide, read_votes
-from quorum.typing import Floats, Ints
+from quorum.typing import Bools, Floats, Ints
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +62,8 @@ class Models:
     settings : LearningSettings
     timeframe : str
         Base timeframe of the strategy.
+    expected : Expected, optional
+        What every vintage must have been trained with (spec M13); anything goes without it.
     remember : bool, default False
         Keep the predictions of candles that have been predicted: a live bot asks for the same
         history again at every candle. A causality test must not.
@@ -73,10 +75,14 @@ class Models:
         settings: LearningSettings,
         timeframe: str,
         *,
+        expected: Expected | None = None,
         remember: bool = False,
     ) -> None:
         self.settings = settings
         self.timeframe = timeframe
+        self._expected = expected
+        self._refused: str | None = None
+        self._strangers: set[str] = set()
         self._store = store if isinstance(store, ModelStore) else None
         self._vintages: tuple[LoadedVintage, ...] = ()
         self._chain: ChainManifest | None = None
@@ -87,7 +93,10 @@ class Models:
 
     @property
     def vintages(self) -> tuple[LoadedVintage, ...]:
-        """The vintages of the chain that is current now, oldest first; empty without one.
+        """The vintages of the chain that is in use now, oldest first; empty without one.
+
+        A chain that appears while this process runs and does not fit is told once and not taken
+        up: the chain before it stays.
 
         Raises
         ------
@@ -96,14 +105,46 @@ class Models:
         """
         known = None if self._chain is None else self._chain.id
         # Asked several times per candle: the id of the chain in use is one short file.
-        if self._store is not None and self._store.current_id() != known:
-            chain = self._store.current()
-            self._vintages = load_vintages(self._store, chain.vintages if chain else ())
-            self._known.clear()
-            self._chain = chain
-            if chain is not None:
-                logger.info("Models of chain %s, %d vintages", chain.id, len(chain.vintages))
+        if self._store is not None and self._store.current_id() not in (known, self._refused):
+            chain, vintages, differences = self._read()
+            if differences:
+                assert chain is not None
+                self._refused = chain.id
+                stays = "no model votes" if known is None else f"chain {known} stays in use"
+                logger.warning("%s; %s", misfit(chain.id, differences), stays)
+            else:
+                self._adopt(chain, vintages)
         return self._vintages
+
+    def require(self) -> None:
+        """Refuse a chain that does not fit; to be asked before the first candle (spec M13).
+
+        Raises
+        ------
+        DataError
+            Naming what differs, with both values; or if the chain is damaged.
+        """
+        if self._store is None:
+            return
+        chain, vintages, differences = self._read()
+        if chain is not None and differences:
+            raise DataError(f"{self._store.root}: {misfit(chain.id, differences)}")
+        self._adopt(chain, vintages)
+
+    def _read(self) -> tuple[ChainManifest | None, tuple[LoadedVintage, ...], list[str]]:
+        """Return the store's chain, its vintages, and what does not fit of them."""
+        assert self._store is not None
+        chain = self._store.current()
+        vintages = load_vintages(self._store, chain.vintages if chain else ())
+        if self._expected is None:
+            return chain, vintages, []
+        return chain, vintages, differences_of([v.manifest for v in vintages], self._expected)
+
+    def _adopt(self, chain: ChainManifest | None, vintages: tuple[LoadedVintage, ...]) -> None:
+        self._chain, self._vintages = chain, vintages
+        self._known.clear()
+        if chain is not None:
+            logger.info("Models of chain %s, %d vintages", chain.id, len(vintages))
 
     @property
     def chain(self) -> ChainManifest | None:
@@ -118,21 +159,24 @@ class Models:
     def add_predictions(self, market: Market, features: Features) -> None:
         """Add the prediction columns; none where there is no chain.
 
-        Rows that are not tradable, and rows before the first vintage, are NaN.
+        Rows that are not tradable, rows before the first vintage, and pairs that a vintage was
+        not trained with are NaN.
 
         Raises
         ------
         DataError
-            If the models were trained on other features, labels or another timeframe, naming
-            what differs.
+            If the models were trained on other features, naming what differs.
         """
         vintages = self.vintages
         if not vintages:
             return
         names = feature_names(features)
-        self._require(vintages[-1], names)
+        self._require(names)
         at = market.close_time
-        place = np.where(market.tradable, self.live(at), -1)
+        place = self.live(at)
+        place = np.where(
+            market.tradable & (place >= 0) & self._knows(market.pair)[place], place, -1
+        )
         out = self._recall(market.pair, at, place)
         for i in np.unique(place[place >= 0]):
             rows = np.flatnonzero(place == i)
@@ -204,6 +248,16 @@ class Models:
             return _resized(judged, even, consensus)
         return judged
 
+    def _knows(self, pair: str) -> Bools:
+        """Return which vintages were trained with a pair; one that none knows is told once."""
+        knows: Bools = np.array([pair in v.manifest.pairs for v in self._vintages])
+        if not knows.any() and pair not in self._strangers:
+            self._strangers.add(pair)
+            logger.warning(
+                "%s was not among the pairs the models were trained with: none votes on it", pair
+            )
+        return knows
+
     def _recall(self, pair: str, at: Ints, place: Ints) -> dict[str, Floats]:
         """Return what is remembered of these moments, and take them off what is to be done."""
         if not self._remember or pair not in self._known:
@@ -221,14 +275,21 @@ class Models:
         place[done] = -1
         return out
 
-    def _require(self, vintage: LoadedVintage, names: tuple[str, ...]) -> None:
-        expected = Expected(names, self.timeframe, label_settings(self.settings))
-        differences = compare(vintage.manifest, expected)
-        if differences:
-            raise DataError(
-                f"the models of {vintage.manifest.key} do not fit: {'; '.join(differences)}; "
-                "train again, or restore the settings they were trained with"
-            )
+    def _require(self, names: tuple[str, ...]) -> None:
+        """Refuse vintages of other features than those of a market."""
+        manifests = [v.manifest for v in self._vintages]
+        if all(manifest.features == names for manifest in manifests):
+            return
+        differences = differences_of(manifests, Expected(names, self.timeframe))
+        raise DataError(misfit(manifests[-1].key, differences))
+
+
+def misfit(name: str, differences: Sequence[str]) -> str:
+    """Return what to say of models that were trained with something else than is in force."""
+    return (
+        f"the models of {name} do not fit: {'; '.join(differences)}; train again with "
+        "`quorum train`, or restore what they were trained with"
+    )
 
 
 def _resized(table: SignalTable, even: Floats, settings: ConsensusSettings) -> SignalTable:

@@ -26,6 +26,7 @@ import numpy as np
 
 from quorum.candles import DAY_MS
 from quorum.errors import DataError
+from quorum.features import feature_constants
 from quorum.learning.backends import BackendSettings, kept_workers, run_tasks
 from quorum.learning.consensus_models import SignalRows, fit_meta, pool_signals
 from quorum.learning.dataset import PairRows, Pool, horizons, pair_rows, pool
@@ -207,10 +208,7 @@ def market_settings(settings: Settings) -> dict[str, Any]:
     """Return the settings that decide the market models."""
     learning = settings.learning.model_dump(mode="json")
     wanted = ("thin", "thin_regimes", "labels", "regimes", "folds", "fitting", "ensemble")
-    return {
-        **{name: learning[name] for name in wanted},
-        "features": settings.features.model_dump(mode="json"),
-    }
+    return {**{name: learning[name] for name in wanted}, "features": feature_constants()}
 
 
 class _Digests:
@@ -339,6 +337,7 @@ def _finish(
     s = plan.settings.learning
     horizon, _ = horizons(s, plan.step)
     weights = plan.settings.head_weights()
+    voting = tuple(head.name for head in plan.settings.enabled_heads())
     out = []
     for stage in stages:
         meta, metrics = fit_meta(signals, stage.valid_from, s) if s.meta.enabled else ({}, {})
@@ -351,8 +350,9 @@ def _finish(
             **{
                 **stage.model_dump(include=set(Vintage.model_fields)),
                 "key": dated_name(
-                    stage.valid_from, "whole", stage.metrics[MARKET_KEY], digest.hexdigest()
+                    stage.valid_from, "whole", stage.metrics[MARKET_KEY], voting, digest.hexdigest()
                 ),
+                "heads": voting,
                 "metrics": {**stage.metrics, "meta": metrics},
             }
         )

@@ -19,6 +19,11 @@ MAX_DECIMALS = 10
 EXACT = 2.0**53
 
 
+#: Smallest order of Binance in quote currencies other than a dollar, whose is 5.
+SMALLEST_ORDERS = {"BTC": 0.0001, "ETH": 0.001, "BNB": 0.01, "TRY": 10.0, "BRL": 10.0, "JPY": 100.0}
+SMALLEST_DOLLARS = 5.0
+
+
 class SymbolSettings(Section):
     """Trading rules that candles cannot tell."""
 
@@ -26,7 +31,12 @@ class SymbolSettings(Section):
     futures_taker: float = Field(0.0005, ge=-0.01, le=0.1, description="futures taker fee")
     spot_maker: float = Field(0.001, ge=-0.01, le=0.1, description="spot maker fee")
     spot_taker: float = Field(0.001, ge=-0.01, le=0.1, description="spot taker fee")
-    min_notional: float = Field(5.0, ge=0, le=1e6, description="smallest order [quote]")
+    min_notional: float | None = Field(
+        None,
+        ge=0,
+        le=1e6,
+        description="smallest order, by default as Binance asks for in each currency [quote]",
+    )
     recent: int = Field(
         2000, ge=10, le=100_000, description="candles that tick and step are read from [candles]"
     )
@@ -36,6 +46,12 @@ class SymbolSettings(Section):
         if mode == "spot":
             return self.spot_maker, self.spot_taker
         return self.futures_maker, self.futures_taker
+
+    def smallest_order(self, quote: str) -> float:
+        """Return the smallest order in a quote currency."""
+        if self.min_notional is not None:
+            return self.min_notional
+        return SMALLEST_ORDERS.get(quote, SMALLEST_DOLLARS)
 
 
 @dataclass(frozen=True)
@@ -139,7 +155,7 @@ def symbol_rules(
         tick_size=increment(table[usable, :4].ravel()),
         # Volumes are sums of many orders, so their grid is the orders' - if there are enough.
         step_size=increment(traded) if len(traded) >= len(usable) / 2 else 10.0**-MAX_DECIMALS,
-        min_notional=settings.min_notional,
+        min_notional=settings.smallest_order(quote),
         listed=int(series.span[0].timestamp() * 1000),
     )
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Every number of one calculation, by name; what is unknown or unlimited is a word.
 Record: TypeAlias = dict[str, float | str]
+#: Why a position that no order can be made of is refused.
+BELOW_MINIMUM_ORDER = "below_minimum_order"
 
 
 @dataclass(frozen=True)
@@ -227,5 +229,5 @@ class SizingMethod(ABC):
         )
         # A NaN is not under anything: what is not at least the smallest order is refused.
         if not notional >= smallest or notional <= 0:
-            return refused(*reasons, "below_minimum_order", record=record)
+            return refused(*reasons, BELOW_MINIMUM_ORDER, record=record)
         return Size(fraction, notional, risk, tuple(reasons), trailing_stop, record)

@@ -24,7 +24,9 @@ class SizingSettings(Section):
     max_percent: float = Field(
         10.0, gt=0, le=100, description="largest position value, of any method [% of capital]"
     )
-    min_order: float = Field(10.0, ge=0, description="smallest order [quote units]")
+    min_order: float = Field(
+        0.0, ge=0, description="smallest order beside the exchange's own minimum [quote units]"
+    )
     win_rate: tuple[float, float, float] = Field(
         (0.80, 0.70, 0.60),
         description="win rate promised by very high, high, medium until outcomes are measured",

@@ -79,7 +79,7 @@ def test_two_runs_begin_clean_and_are_alike(datadir, tmp_path):
     one, two = (guarded(datadir, tmp_path, preset="conservative") for _ in range(2))
     pd.testing.assert_frame_equal(one["trades"], two["trades"])
     assert one["strategy"].watch.transitions == two["strategy"].watch.transitions
-    assert not list(tmp_path.rglob("*.guards.sqlite")), "a backtest writes no state"
+    assert not list(tmp_path.rglob("*.quorum.sqlite")), "a backtest writes no state"
 
 
 def test_position_limits_hold_in_every_moment(datadir, unguarded, tmp_path):

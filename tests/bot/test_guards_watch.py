@@ -17,10 +17,10 @@ from freqtrade.persistence.usedb_context import disable_database_use, enable_dat
 from markets import START
 
 from quorum.bot.account import AccountReader, LastCloses, read_account
-from quorum.bot.guard_store import guards_url
+from quorum.bot.state_store import state_url
 from quorum.bot.watch import ErrorTally, Watch
 from quorum.candles import Candles
-from quorum.guards import GuardSettings, Reason, SqlStore, State, rearm
+from quorum.guards import Reason, SqlStore, State, rearm
 from quorum.settings import load_settings
 
 STEP = 3_600_000
@@ -53,7 +53,9 @@ class Messages:
         return self.book
 
 
-def watch_on(tables, *, runmode=RunMode.BACKTEST, folder=None, reference=None, **guards) -> Watch:
+def watch_on(
+    tables, *, runmode=RunMode.BACKTEST, folder=None, reference=None, state=None, **guards
+) -> Watch:
     config = {
         "stake_currency": "USDT",
         "dry_run": True,
@@ -64,7 +66,7 @@ def watch_on(tables, *, runmode=RunMode.BACKTEST, folder=None, reference=None, *
     if folder is not None:
         config["db_url"] = f"sqlite:///{folder / 'trades.sqlite'}"
     strategy = SimpleNamespace(dp=Messages(runmode), config=config, wallets=None)
-    settings = load_settings({"guards": guards})
+    settings = load_settings({"guards": guards, "state": {"url": state}})
     desk = SimpleNamespace(
         settings=settings,
         tables=tables,
@@ -423,7 +425,7 @@ def test_a_bot_halts_on_disk_tells_of_it_and_goes_on_after_a_restart(database, t
     again = watch_on({}, runmode=RunMode.DRY_RUN, folder=tmp_path)
     again.on_candle(BEGIN + 22 * HOUR)
     assert again.must_close(trade) == "emergency_shutdown", "before any pair is analysed"
-    store = SqlStore(f"sqlite:///{tmp_path / 'trades.guards.sqlite'}", "freqtrade")
+    store = SqlStore(f"sqlite:///{tmp_path / 'trades.quorum.sqlite'}", "freqtrade")
     rearm(store, "looked at it")
     close_trade(trade, -5500.0, BEGIN + 23 * HOUR)
     again.on_candle(BEGIN + 45 * HOUR)
@@ -478,18 +480,18 @@ def test_errors_the_host_logs_are_counted_within_their_window(monkeypatch):
 @pytest.mark.parametrize(
     ("config", "own", "url"),
     [
-        ({"dry_run": True}, None, "sqlite:///tradesv3.dryrun.guards.sqlite"),
-        ({"dry_run": False}, None, "sqlite:///tradesv3.guards.sqlite"),
-        ({"db_url": "sqlite:////data/a.sqlite"}, None, "sqlite:////data/a.guards.sqlite"),
+        ({"dry_run": True}, None, "sqlite:///tradesv3.dryrun.quorum.sqlite"),
+        ({"dry_run": False}, None, "sqlite:///tradesv3.quorum.sqlite"),
+        ({"db_url": "sqlite:////data/a.sqlite"}, None, "sqlite:////data/a.quorum.sqlite"),
         ({"db_url": "sqlite://"}, None, None),
-        ({"db_url": "postgresql://me:pw@host/db"}, None, "postgresql://me:pw@host/db"),
+        ({"db_url": "postgresql://me:pw@host/db"}, None, "postgresql+psycopg://me:pw@host/db"),
         ({"db_url": "sqlite:///a.sqlite"}, "sqlite:///own.sqlite", "sqlite:///own.sqlite"),
     ],
 )
 def test_the_state_is_kept_beside_the_trades(config, own, url):
-    assert guards_url(config, GuardSettings(database=own)) == url
+    assert state_url(config, load_settings({"state": {"url": own}})) == url
 
 
 def test_a_database_that_is_none_stops_the_bot_with_the_hosts_error(tmp_path):
-    with pytest.raises(OperationalException, match=r"guards\.database"):
-        watch_on({}, runmode=RunMode.DRY_RUN, folder=tmp_path, database="nonsense")
+    with pytest.raises(OperationalException, match=r"state\.url"):
+        watch_on({}, runmode=RunMode.DRY_RUN, folder=tmp_path, state="nonsense")

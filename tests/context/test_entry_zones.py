@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from quorum.candles import Candles
 from quorum.context import Zones
 from quorum.context.zones import EntryZoneSettings, entry_price
-from quorum.features.structure import StructureSettings, add_structure
-from quorum.features.swings import SwingSettings, add_swings
+from quorum.features.structure import StructureConstants, add_structure
+from quorum.features.swings import SwingConstants, add_swings
 from quorum.features.table import Features
 from quorum.market import HOUR_MS, Market
 
@@ -38,8 +38,8 @@ def last_row(closes):
     high, low = np.maximum(opened, close), np.minimum(opened, close)
     market = Market("X/USDT:USDT", Candles("1h", time, opened, high, low, close, np.ones_like(low)))
     features = Features(len(market))
-    add_swings(market, features, SwingSettings(left=2, right=2))
-    add_structure(market, features, StructureSettings())
+    add_swings(market, features, SwingConstants(left=2, right=2))
+    add_structure(market, features, StructureConstants())
     return {name: float(v[-1]) for name, v in Zones().columns(market, features).items()}
 
 

@@ -127,7 +127,7 @@ def test_an_old_copy_of_the_strategy_is_found(sound, tmp_path):
         ("open trades", {"max_open_trades": 0}, Level.PROBLEM),
         ("open trades", {"max_open_trades": -1}, Level.HINT),
         ("smallest order", {"dry_run_wallet": 100}, Level.PROBLEM),
-        ("smallest order", {"dry_run_wallet": 700}, Level.WARNING),
+        ("smallest order", {"dry_run_wallet": 400}, Level.WARNING),
         ("smallest order", {"dry_run_wallet": {"USDT": 1000}}, Level.OK),
         ("smallest order", {"dry_run": False}, Level.HINT),
         ("smallest order", {"dry_run": False, "available_capital": 100}, Level.PROBLEM),

@@ -14,7 +14,7 @@ from quorum.doctor import DoctorSettings, Layer, Level, Setup, examine
 from quorum.doctor.base import at_path
 from quorum.doctor.keys import SECRETS, variable
 from quorum.learning.manifest import Vintage
-from quorum.learning.prediction import label_settings
+from quorum.learning.requirements import expected_models
 from quorum.learning.store import ModelStore
 from quorum.settings import load_settings
 
@@ -153,17 +153,18 @@ def test_versions_out_of_range_and_missing_packages_are_found(sound):
 
 
 def publish(
-    sound: Setup, *, age_days=10.0, timeframe="1h", pairs=PAIRS, horizon=None
+    sound: Setup, *, age_days=10.0, timeframe="1h", pairs=PAIRS, horizon=None, **settings
 ) -> ModelStore:
     """Publish a chain of one vintage, by the real store."""
     cut_off = int(1000 * (sound.now - 86_400 * age_days)) - 3 * HOUR
     section = {} if horizon is None else {"labels": {"horizon": horizon}}
-    labels = label_settings(load_settings({"learning": section}).learning)
+    wanted = expected_models(load_settings({"learning": section, **settings}), timeframe, pairs)
     store = ModelStore(sound.user_data / "models" / "quorum")
     vintage = Vintage(
         key="20231101-a", valid_from=cut_off + 3 * HOUR, cut_off=cut_off, horizon_ms=HOUR,
         embargo_ms=HOUR, train_start=0, rows=9000, timeframe=timeframe, pairs=tuple(pairs),
-        features=("rsi", "adx"), labels=labels, models={},
+        features=wanted.features, labels=wanted.labels, models={"features": wanted.settings},
+        heads=wanted.heads,
     )  # fmt: skip
     store.write(vintage, {"signal.txt": b"a model"})
     store.publish(["20231101-a"], "test")
@@ -181,8 +182,13 @@ def test_without_models_the_heads_abstain(sound):
         ({"age_days": 46.0}, Level.WARNING, "46 days old"),
         ({"age_days": 76.0}, Level.PROBLEM, "they no longer vote"),
         ({"timeframe": "4h"}, Level.PROBLEM, "trained on 4h, used on 1h"),
-        ({"horizon": 7}, Level.PROBLEM, "labels.barriers.horizon: trained with 7"),
-        ({"pairs": PAIRS[:1]}, Level.WARNING, "1 pairs were not"),
+        ({"horizon": 7}, Level.PROBLEM, "quorum.learning.labels.horizon: trained with 7"),
+        ({"pairs": PAIRS[:1]}, Level.PROBLEM, f"{PAIRS[1]} traded, not among them"),
+        (
+            {"heads": {"ict": {"enabled": False}}},
+            Level.PROBLEM,
+            "quorum.heads.ict.enabled: trained with False, configured True",
+        ),
     ],
 )
 def test_the_age_and_fit_of_the_models_are_judged(sound, changes, level, what):
@@ -190,15 +196,6 @@ def test_the_age_and_fit_of_the_models_are_judged(sound, changes, level, what):
     finding = worst(sound, "models")
     assert finding.level is level
     assert what in finding.what
-
-
-def test_models_of_other_features_are_found(sound):
-    publish(sound)
-    assert worst(replace(sound, features=("rsi", "adx")), "models").level is Level.OK
-    finding = worst(replace(sound, features=("rsi", "cci")), "models")
-    assert finding.level is Level.PROBLEM
-    assert "not there: adx" in finding.what
-    assert "does not know: cci" in finding.what
 
 
 def test_models_that_are_switched_off_are_not_looked_at(sound):

@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 from markets import full_market
 from numpy.testing import assert_array_equal
 from pattern_markets import Candle, drawn, mirrored, patterns_of
-from pydantic import ValidationError
 
 from quorum.features.candlestick_table import NAMES, PATTERNS, candlestick_name
-from quorum.features.candlesticks import CandlestickSettings
+from quorum.features.candlesticks import CandlestickConstants
 from quorum.market import Market
 
 COLUMNS = tuple(f"candlestick_{s}{c}" for s in ("bull", "bear") for c in ("", "_code"))
@@ -43,7 +42,7 @@ BULLISH: dict[str, tuple[Candle, ...]] = {
 def test_a_drawn_pattern_is_found_after_a_fall_and_its_mirror_after_a_rise(name: str) -> None:
     market = drawn(FALL, BULLISH[name])
     up, down = patterns_of(market), patterns_of(mirrored(market))
-    klass = CandlestickSettings().class_of(name)
+    klass = CandlestickConstants().class_of(name)
     assert candlestick_name(int(up["candlestick_bull_code"][-1]), 1) == name
     assert int(up["candlestick_bull"][-1]) == klass
     assert int(down["candlestick_bear"][-1]) == klass
@@ -91,12 +90,10 @@ def test_the_table_holds_the_61_patterns_of_talib_once_each() -> None:
     assert len({p.function for p in PATTERNS}) == 61
 
 
-@pytest.mark.parametrize(
-    "bad", [{"textbook": ("no_such",)}, {"good": ("hammer",)}, {"inverted": ("x",)}]
-)
-def test_names_that_are_unknown_or_in_two_classes_are_refused(bad: dict[str, object]) -> None:
-    with pytest.raises(ValidationError):
-        CandlestickSettings(**bad)
+def test_every_classed_pattern_is_known_and_in_one_class() -> None:
+    s = CandlestickConstants()
+    assert set(s.textbook).isdisjoint(s.good)
+    assert {*s.textbook, *s.good, *s.by_trend, *s.inverted} <= set(NAMES)
 
 
 @given(st.integers(15, 1500))

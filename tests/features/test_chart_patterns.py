@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from pattern_markets import CHARTS, Legs, drawn, mirrored, patterns_of
-from pydantic import ValidationError
 
 from quorum.features.chart_geometry import CHART_PATTERNS
-from quorum.features.chart_patterns import ChartSettings
+from quorum.features.chart_patterns import ChartConstants
 from quorum.market import Market
 
 COLUMNS = tuple(
@@ -90,6 +89,6 @@ def test_chart_patterns_never_change_as_candles_arrive(market: Market) -> None:
             assert_array_equal(whole[name][:n], part[name])
 
 
-def test_an_unknown_pattern_name_is_refused() -> None:
-    with pytest.raises(ValidationError, match="cup"):
-        ChartSettings(textbook=("cup",))
+def test_every_pattern_is_in_one_class() -> None:
+    s = ChartConstants()
+    assert sorted((*s.textbook, *s.good)) == sorted(CHART_PATTERNS)

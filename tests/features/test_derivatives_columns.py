@@ -12,23 +12,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.candles import DAY_MS
-from quorum.features.cross_market import CrossMarketSettings, alt_season
+from quorum.features.cross_market import CrossMarketConstants, alt_season
 from quorum.features.derivatives import (
     CAPITULATION,
     NEW_LONGS,
     NEW_SHORTS,
     SHORT_COVERING,
-    DerivativesSettings,
+    DerivativesConstants,
+    FlowConstants,
+    FundingConstants,
+    OpenInterestConstants,
     add_derivatives,
 )
 from quorum.features.table import Features
 from quorum.market import HOUR_MS, Market, Published
 
-SMALL = DerivativesSettings(
-    funding={"window": 10, "min_count": 5},
-    open_interest={"window": 50, "min_count": 10},
-    flow={"reserves_window": 20, "reserves_min_count": 5, "reserves_years": 0.02},
-    cross={"long": 20, "alt_season_days": 5, "alt_season_min_coins": 2},
+SMALL = DerivativesConstants(
+    funding=FundingConstants(window=10, min_count=5),
+    open_interest=OpenInterestConstants(window=50, min_count=10),
+    flow=FlowConstants(reserves_window=20, reserves_min_count=5, reserves_years=0.02),
+    cross=CrossMarketConstants(long=20, alt_season_days=5, alt_season_min_coins=2),
 )
 
 
@@ -194,7 +197,7 @@ def test_a_day_moves_the_alt_season_only_after_it_closed():
 
 
 def test_the_alt_season_needs_enough_coins_and_bitcoin():
-    section = CrossMarketSettings(alt_season_days=5, alt_season_min_coins=3)
+    section = CrossMarketConstants(alt_season_days=5, alt_season_min_coins=3)
     flat = np.full(20, 100.0)
     few = alt_season(season_market(BTC=flat, A=flat, B=flat), section)
     assert few is not None

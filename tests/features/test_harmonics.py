@@ -5,7 +5,7 @@ import pytest
 from leg_markets import Drawing, own_features, start_at
 
 from quorum.features.harmonic_patterns import PATTERN_NAMES, PATTERNS, ratio_table
-from quorum.features.harmonics import HarmonicSettings
+from quorum.features.harmonics import HarmonicConstants
 from quorum.features.table import Features
 from quorum.market import Market
 
@@ -32,7 +32,7 @@ def drawn(x: float, a: float, b: float, c: float, d: float) -> Drawing:
 
 def features_of(drawing: Drawing, **settings: object) -> tuple[Market, Features]:
     market = drawing.market()
-    return market, own_features(market, atr=5.0, harmonics=HarmonicSettings(**settings))
+    return market, own_features(market, atr=5.0, harmonics=HarmonicConstants(**settings))
 
 
 def completion(out: Features) -> int:
@@ -83,7 +83,7 @@ def test_a_broken_ratio_completes_nothing() -> None:
 
 
 def test_a_ratio_at_half_the_tolerance_makes_half_an_error() -> None:
-    tolerance = HarmonicSettings().tolerance
+    tolerance = HarmonicConstants().tolerance
     b = 200 - 61.8 * (1 + tolerance / 2)
     _, out = features_of(drawn(100, 200, b, b + 0.5 * (200 - b), 121.4))
     # One of the four ratios is off by half the tolerance.

@@ -13,17 +13,17 @@ from numpy.testing import assert_allclose, assert_array_equal
 from pattern_markets import RANGE, drawn, mirrored
 
 from quorum.candles import Candles, timeframe_ms
-from quorum.features.level_map import LEVEL_COLUMNS, LevelMapSettings, add_level_map
-from quorum.features.structure import StructureSettings, add_structure
-from quorum.features.swings import SwingSettings, add_swings
+from quorum.features.level_map import LEVEL_COLUMNS, LevelMapConstants, add_level_map
+from quorum.features.structure import StructureConstants, add_structure
+from quorum.features.swings import SwingConstants, add_swings
 from quorum.features.table import Features
-from quorum.features.volatility import VolatilitySettings, add_volatility
-from quorum.features.volume import VolumeSettings, add_volume
-from quorum.features.volume_profile import VolumeProfileSettings, add_volume_profile
+from quorum.features.volatility import VolatilityConstants, add_volatility
+from quorum.features.volume import VolumeConstants, add_volume
+from quorum.features.volume_profile import VolumeProfileConstants, add_volume_profile
 from quorum.market import HigherTimeframe, Market
 
 #: Swings alone: no mark weighs anything.
-SWINGS = LevelMapSettings(
+SWINGS = LevelMapConstants(
     point_of_control=0,
     value_area=0,
     prior_day=0,
@@ -37,14 +37,14 @@ SWINGS = LevelMapSettings(
 FLAT_DAYS = [(100.0, 0), *((100.0 + 0.4 * (-1) ** k, 3) for k in range(100))]
 
 
-def map_of(market: Market, own: LevelMapSettings | None = None) -> Features:
+def map_of(market: Market, own: LevelMapConstants | None = None) -> Features:
     out = Features(len(market))
-    add_volatility(market, out, VolatilitySettings())
-    add_swings(market, out, SwingSettings())
-    add_volume(market, out, VolumeSettings())
-    add_volume_profile(market, out, VolumeProfileSettings())
-    add_structure(market, out, StructureSettings())
-    add_level_map(market, out, own or LevelMapSettings())
+    add_volatility(market, out, VolatilityConstants())
+    add_swings(market, out, SwingConstants())
+    add_volume(market, out, VolumeConstants())
+    add_volume_profile(market, out, VolumeProfileConstants())
+    add_structure(market, out, StructureConstants())
+    add_level_map(market, out, own or LevelMapConstants())
     return out
 
 
@@ -105,7 +105,7 @@ def test_a_touch_counts_only_once_its_swing_is_confirmed() -> None:
     x = map_of(market, SWINGS)
     low = len(market) - 9 - 1
     known = np.abs(x["support_1"] - 89.7) < 0.1
-    assert int(np.argmax(known)) == low + SwingSettings().right
+    assert int(np.argmax(known)) == low + SwingConstants().right
 
 
 def test_an_old_level_fades_and_is_forgotten() -> None:
@@ -149,8 +149,8 @@ def test_of_two_close_levels_the_stronger_one_is_told() -> None:
     assert any(p == pytest.approx(99.7, abs=0.1) for p in told(merged, "support"))
 
 
-def replace_settings(base: LevelMapSettings, **changes: float) -> LevelMapSettings:
-    return LevelMapSettings(**{**base.model_dump(), **changes})
+def replace_settings(base: LevelMapConstants, **changes: float) -> LevelMapConstants:
+    return LevelMapConstants(**{**base._asdict(), **changes})
 
 
 def test_the_prior_day_and_week_are_levels_once_they_have_closed() -> None:
@@ -158,7 +158,7 @@ def test_the_prior_day_and_week_are_levels_once_they_have_closed() -> None:
     days = with_higher(market, "1d", [(107.0, 93.0)] * 3 + [(110.0, 90.0)])
     weeks = with_higher(market, "1w", [(115.0, 85.0)])
     only = {"point_of_control": 0.0, "value_area": 0.0, "fibonacci": 0.0}
-    own = replace_settings(LevelMapSettings(), **only, round_number=0.0, big_round_number=0.0)
+    own = replace_settings(LevelMapConstants(), **only, round_number=0.0, big_round_number=0.0)
     x = map_of(days, own)
     assert 110.0 in told(x, "resistance")
     assert 90.0 in told(x, "support")
@@ -172,7 +172,7 @@ def test_a_big_round_number_is_a_level_where_nothing_else_is() -> None:
     x = map_of(drawn([(70.0, 0), (98.0, 60)]))
     assert told(x, "resistance")[0] == 100.0
     plain = map_of(
-        drawn([(70.0, 0), (98.0, 60)]), replace_settings(LevelMapSettings(), big_round_number=0.0)
+        drawn([(70.0, 0), (98.0, 60)]), replace_settings(LevelMapConstants(), big_round_number=0.0)
     )
     assert told(plain, "resistance") == []
 
@@ -223,7 +223,7 @@ def test_4h_swings_touch_the_zones_of_the_base_timeframe() -> None:
 def test_the_mirror_image_swaps_supports_and_resistances() -> None:
     # Around 110: a price and its image add up to 220, the grid's tens map onto each other. The
     # profile is left out, its bins lie on a grid of log prices.
-    own = replace_settings(LevelMapSettings(), point_of_control=0.0, value_area=0.0)
+    own = replace_settings(LevelMapConstants(), point_of_control=0.0, value_area=0.0)
     own = replace_settings(own, big_round_number=0.0, round_number=0.0)
     market = drawn([*RANGE, (108, 9), (103, 6)])
     a, b = map_of(market, own), map_of(mirrored(market), own)
@@ -286,5 +286,5 @@ def test_a_market_too_short_for_an_atr_has_no_levels(market: Market) -> None:
 def test_every_column_is_declared_with_its_lag(market: Market) -> None:
     x = map_of(market.head(300))
     for name in LEVEL_COLUMNS:
-        assert x.columns[name].lag == SwingSettings().right
+        assert x.columns[name].lag == SwingConstants().right
         assert x.columns[name].scale_free == ("strength" in name)

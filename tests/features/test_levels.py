@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from pattern_markets import RANGE, drawn, mirrored, patterns_of
-from pydantic import ValidationError
 
-from quorum.features.levels import LevelSettings, add_levels
+from quorum.features.levels import LevelConstants, add_levels
 from quorum.features.table import Features
 from quorum.market import Market
 
@@ -55,7 +54,7 @@ def test_a_level_is_forgotten_after_the_lookback() -> None:
     old = np.abs(x["support"] - 99.7) < 0.1
     last_low = 29 + sum(c for _, c in RANGE[:4])
     assert old.any()
-    assert not old[last_low + LevelSettings().lookback + 1 :].any()
+    assert not old[last_low + LevelConstants().lookback + 1 :].any()
 
 
 def test_the_mirror_image_swaps_support_and_resistance() -> None:
@@ -90,10 +89,5 @@ def test_min_touches_decides_what_a_level_is() -> None:
     for name in ("atr_unit", "volume_ratio"):
         out.add(name, x[name])
     out.swings["base"] = x.swings["base"]
-    add_levels(market, out, LevelSettings(min_touches=3))
+    add_levels(market, out, LevelConstants(min_touches=3))
     assert not (np.abs(out["support"][-1] - 99.7) < 0.1)
-
-
-def test_an_unbounded_lookback_is_refused() -> None:
-    with pytest.raises(ValidationError):
-        LevelSettings(lookback=5000)

@@ -11,18 +11,18 @@ from evaluations import assert_rows_of, columns_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.features.liquidity import LiquiditySettings, SweepSettings
+from quorum.features.liquidity import LiquidityConstants, SweepConstants
 from quorum.features.table import Features
 from quorum.market import Market
 
 FAMILIES = ("volatility", "swings", "volume", "sessions", "liquidity")
 
 
-def features(market: Market, section: LiquiditySettings | None = None) -> Features:
+def features(market: Market, section: LiquidityConstants | None = None) -> Features:
     return columns_of(market, *FAMILIES, liquidity=section)
 
 
-def liquidity(rows: list[Candle], section: LiquiditySettings | None = None) -> Features:
+def liquidity(rows: list[Candle], section: LiquidityConstants | None = None) -> Features:
     return features(market_of(rows), section)
 
 
@@ -65,7 +65,7 @@ def test_swing_low_is_no_level_before_it_is_confirmed() -> None:
 
 
 def test_levels_die_of_old_age() -> None:
-    young = LiquiditySettings(sweep=SweepSettings(max_age=10))
+    young = LiquidityConstants(sweep=SweepConstants(max_age=10))
     assert liquidity([*TO_THE_LOW, HUNT], young)["sweep_low"][-1] == 0
 
 

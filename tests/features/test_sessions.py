@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.features.sessions import SessionSettings, add_sessions, local_time
+from quorum.features.sessions import SessionConstants, add_sessions, local_time
 from quorum.features.table import Features
 from quorum.market import Frames, Market, build_market
 
@@ -26,9 +26,9 @@ def market_from(start: str, timeframe: str, n: int) -> Market:
     return build_market("X/USDT:USDT", timeframe, Frames(frame))
 
 
-def sessions(market: Market, section: SessionSettings | None = None) -> Features:
+def sessions(market: Market, section: SessionConstants | None = None) -> Features:
     out = Features(len(market))
-    add_sessions(market, out, section or SessionSettings())
+    add_sessions(market, out, section or SessionConstants())
     return out
 
 
@@ -97,7 +97,7 @@ def test_distance_counts_hours_to_the_nearest_kill_zone() -> None:
 def test_weekends_can_be_left_out() -> None:
     market = market_from("2024-01-20", "1h", 48)  # a Saturday
     assert sessions(market)["ny_kill_zone"].sum() == 6
-    weekdays = sessions(market, SessionSettings(weekends=False))
+    weekdays = sessions(market, SessionConstants(weekends=False))
     # Sunday evening in New York is still the weekend; its Asian session is a session.
     assert weekdays["ny_kill_zone"].sum() == 0
     assert weekdays["asian_session"].sum() == 8

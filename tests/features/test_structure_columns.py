@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.candles import Candles
-from quorum.features.structure import StructureSettings
-from quorum.features.swings import SwingSettings
+from quorum.features.structure import StructureConstants
+from quorum.features.swings import SwingConstants
 from quorum.market import Market
 
-NARROW = SwingSettings(left=2, right=2, higher_left=2, higher_right=2)
+NARROW = SwingConstants(left=2, right=2, higher_left=2, higher_right=2)
 #: Up to 110, back to 104, up to 114 (over 110), back to 108, down through it to 100.
 STORY = [100, 102, 105, 110, 108, 106, 104, 106, 109, 112, 114, 112, 110, 108, 110, 112, 107, 100]
 
@@ -66,7 +66,7 @@ def test_a_wick_through_a_swing_breaks_nothing():
 
 def test_a_trend_without_a_break_is_forgotten():
     flat = [112, 111] * 20
-    x = columns(line(STORY[:10] + flat), structure=StructureSettings(trend_age=10))
+    x = columns(line(STORY[:10] + flat), structure=StructureConstants(trend_age=10))
     assert x["structure_trend_base"][10] == 1.0
     assert x["structure_trend_base"][9 + 10] == 1.0
     assert x["structure_trend_base"][9 + 11] == 0.0
@@ -76,7 +76,7 @@ def test_a_trend_without_a_break_is_forgotten():
 def test_an_old_swing_can_no_longer_be_broken():
     still = [109, 108.5] * 10
     broken = columns(line(STORY[:9] + still + [115]))
-    forgotten = columns(line(STORY[:9] + still + [115]), structure=StructureSettings(level_age=10))
+    forgotten = columns(line(STORY[:9] + still + [115]), structure=StructureConstants(level_age=10))
     assert broken["structure_trend_base"][-1] == 1.0
     assert forgotten["structure_trend_base"][-1] == 0.0
 
@@ -130,7 +130,7 @@ def test_an_absent_timeframe_has_nan_columns():
 
 @pytest.mark.parametrize("n", [1, 2, 5, 11])
 def test_too_short_a_history_has_no_structure(n):
-    x = columns(line(STORY[:n]), swings=SwingSettings())
+    x = columns(line(STORY[:n]), swings=SwingConstants())
     assert np.isnan(x["structure_trend_base"]).all()
     assert np.isnan(x["range_position"]).all()
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from quorum.features.momentum import MomentumSettings, true_strength
+from quorum.features.momentum import true_strength
 from quorum.features.table import Features
-from quorum.features.trend import IchimokuSettings, TrendSettings
-from quorum.features.volatility import MassIndexSettings, VolatilitySettings
+from quorum.features.trend import IchimokuConstants, TrendConstants
+from quorum.features.volatility import MassIndexConstants, VolatilityConstants
 from quorum.market import Market
 from quorum.typing import Floats
 
@@ -29,8 +29,8 @@ def walk(n: int, seed: int = 7) -> Market:
 
 def columns(
     market: Market,
-    volatility: VolatilitySettings | None = None,
-    trend: TrendSettings | None = None,
+    volatility: VolatilityConstants | None = None,
+    trend: TrendConstants | None = None,
 ) -> Features:
     names = ("volatility", "trend", "momentum")
     return columns_of(market, *names, volatility=volatility, trend=trend)
@@ -138,7 +138,7 @@ def test_mass_index_bulge_signals_against_the_trend_and_fades() -> None:
     widening = np.zeros(n)
     widening[80:100] = np.linspace(1.0, 25.0, 20)
     wide = replace(market, candles=replace(c, high=c.high + widening, low=c.low - widening))
-    hold = VolatilitySettings(mass=MassIndexSettings(hold=10))
+    hold = VolatilityConstants(mass=MassIndexConstants(hold=10))
     out = columns(wide, hold)
     fired = np.flatnonzero(np.nan_to_num(out["mass_reversal"]))
     assert len(fired) == 10
@@ -234,7 +234,7 @@ def test_averages_and_spreads_are_measured_in_atr_and_root_of_period() -> None:
 
 
 def test_averages_that_are_not_columns_can_still_be_in_a_spread() -> None:
-    trend = TrendSettings(ema=(10,), sma=(10, 10), spreads=((3, 7),), alignment=(4, 9))
+    trend = TrendConstants(ema=(10,), sma=(10, 10), spreads=((3, 7),), alignment=(4, 9))
     out = columns(walk(100), trend=trend)
     assert "ema_3" not in out
     assert np.isfinite(out["ema_spread_3_7"][-1])
@@ -278,20 +278,5 @@ def test_the_mirror_image_turns_every_directed_column() -> None:
 
 
 def test_displacement_longer_than_the_history_leaves_the_cloud_unknown() -> None:
-    trend = TrendSettings(ichimoku=IchimokuSettings(displacement=200))
+    trend = TrendConstants(ichimoku=IchimokuConstants(displacement=200))
     assert np.isnan(columns(walk(150), trend=trend)["ichimoku_span_a"]).all()
-
-
-@pytest.mark.parametrize(
-    ("section", "values"),
-    [
-        (TrendSettings, {"ema": (1,)}),
-        (TrendSettings, {"supertrend_multiple": 0}),
-        (MomentumSettings, {"rsi": (14, 5000)}),
-        (VolatilitySettings, {"atr": 1}),
-        (VolatilitySettings, {"unknown": 1}),
-    ],
-)
-def test_settings_out_of_range_are_refused(section: type, values: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=next(iter(values))):
-        section(**values)

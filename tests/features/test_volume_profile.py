@@ -14,19 +14,19 @@ from numpy.testing import assert_allclose
 
 from quorum.features import FAMILIES
 from quorum.features.table import Features
-from quorum.features.volume_profile import VolumeProfileSettings, _profile
+from quorum.features.volume_profile import VolumeProfileConstants, _profile
 from quorum.market import Frames, Market, build_market
 
 WINDOW = 100
 
 
 def profile(market: Market, **changes: float) -> Features:
-    chosen = VolumeProfileSettings(**{"window": WINDOW, **changes})
+    chosen = VolumeProfileConstants(**{"window": WINDOW, **changes})
     out = Features(len(market))
     for name in ("volatility", "volume_profile"):
         out.begin(name)
         family = FAMILIES[name]
-        family.add(market, out, chosen if name == "volume_profile" else family.settings())
+        family.add(market, out, chosen if name == "volume_profile" else family.constants)
     return out
 
 

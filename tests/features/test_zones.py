@@ -10,18 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from zone_markets import BALANCED, BLOCK, FALL, GAP, RISE, wave
 
-from quorum.features.gaps import GapSettings
-from quorum.features.order_blocks import OrderBlockSettings
+from quorum.features.gaps import GapConstants
+from quorum.features.order_blocks import OrderBlockConstants
 from quorum.features.table import Features
-from quorum.features.zones import ZoneSettings
+from quorum.features.zones import ZoneConstants
 from quorum.market import Market
 
 
-def features(market: Market, section: ZoneSettings | None = None) -> Features:
+def features(market: Market, section: ZoneConstants | None = None) -> Features:
     return columns_of(market, "volatility", "swings", "zones", zones=section)
 
 
-def zones(rows: list[Candle], section: ZoneSettings | None = None) -> Features:
+def zones(rows: list[Candle], section: ZoneConstants | None = None) -> Features:
     return features(market_of(rows), section)
 
 
@@ -48,7 +48,7 @@ def test_order_block_is_tapped_once_and_then_no_longer_fresh() -> None:
 def test_fresh_order_blocks_near_price_are_counted() -> None:
     x = zones([*BLOCK, *path(105.0, 103.0, 101.5)])
     assert x["bull_ob_count"][-1] == 1
-    near = ZoneSettings(order_blocks=OrderBlockSettings(near=0.1))
+    near = ZoneConstants(order_blocks=OrderBlockConstants(near=0.1))
     assert zones([*BLOCK, *path(105.0, 103.0, 101.5)], near)["bull_ob_count"][-1] == 0
 
 
@@ -63,7 +63,7 @@ def test_failed_order_block_becomes_a_bearish_breaker_until_closed_above() -> No
 
 
 def test_order_block_dies_of_old_age() -> None:
-    aged = ZoneSettings(order_blocks=OrderBlockSettings(max_age=10))
+    aged = ZoneConstants(order_blocks=OrderBlockConstants(max_age=10))
     quiet = path(*[105.0 + 0.5 * (k % 2) for k in range(12)])
     top = zones([*BLOCK, *quiet], aged)["bull_ob_top"]
     assert top[-2] == 99.75
@@ -94,7 +94,7 @@ def test_filled_gap_is_gone_and_a_close_below_it_is_no_tap() -> None:
 
 
 def test_small_gaps_are_ignored() -> None:
-    wide = ZoneSettings(gaps=GapSettings(min_size=5.0))
+    wide = ZoneConstants(gaps=GapConstants(min_size=5.0))
     assert np.isnan(zones(GAP, wide)["bull_gap_top"]).all()
 
 

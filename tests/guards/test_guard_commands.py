@@ -23,7 +23,7 @@ def config(tmp_path):
 @pytest.fixture
 def bot(tmp_path):
     """Return the guards of the bot the configuration belongs to."""
-    return guards(SqlStore(f"sqlite:///{tmp_path / 'trades.guards.sqlite'}", "freqtrade"))
+    return guards(SqlStore(f"sqlite:///{tmp_path / 'trades.quorum.sqlite'}", "freqtrade"))
 
 
 def run(config, *arguments):
@@ -66,7 +66,7 @@ def test_a_halt_is_shown_ended_by_rearm_and_both_are_kept(config, bot):
 def test_rearm_refuses_what_is_not_halted_and_asks_for_a_reason(config, bot, tmp_path):
     code, text = run(config, "rearm", "--reason", "why not")
     assert (code, "does not exist" in text) == (1, True)
-    assert not (tmp_path / "trades.guards.sqlite").exists(), "looking creates nothing"
+    assert not (tmp_path / "trades.quorum.sqlite").exists(), "looking creates nothing"
     bot.observe(account())
     code, text = run(config, "rearm", "--reason", "why not")
     assert (code, "the state is active" in text) == (1, True)
@@ -80,13 +80,13 @@ def test_rearm_refuses_what_is_not_halted_and_asks_for_a_reason(config, bot, tmp
 def test_before_the_first_run_there_is_no_state(config, tmp_path):
     code, text = run(config, "guards")
     assert (code, "no state yet" in text) == (0, True)
-    assert not (tmp_path / "trades.guards.sqlite").exists()
+    assert not (tmp_path / "trades.quorum.sqlite").exists()
     code, text = run(config, "guards", "--db", "sqlite://")
     assert (code, "in memory" in text) == (1, True)
 
 
 def test_a_database_that_cannot_be_read_is_one_clear_message(config, tmp_path):
-    (tmp_path / "trades.guards.sqlite").write_bytes(b"no database at all, only some text" * 40)
+    (tmp_path / "trades.quorum.sqlite").write_bytes(b"no database at all, only some text" * 40)
     code, text = run(config, "guards")
     assert code == 1
     assert "cannot be read" in text

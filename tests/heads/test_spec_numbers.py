@@ -7,7 +7,7 @@ from functools import reduce
 
 import pytest
 
-from quorum.features import FeatureSettings
+from quorum.features import FAMILIES
 from quorum.features.candlestick_table import PATTERNS
 from quorum.features.chart_geometry import CHART_PATTERNS
 from quorum.heads import HEADS
@@ -141,7 +141,8 @@ def test_a_number_of_a_head_is_the_specs(path: str) -> None:
 
 @pytest.mark.parametrize("path", FEATURE_NUMBERS)
 def test_a_number_of_a_feature_is_the_specs(path: str) -> None:
-    assert number(FeatureSettings(), path) == FEATURE_NUMBERS[path]
+    name, _, rest = path.partition(".")
+    assert number(FAMILIES[name].constants, rest) == FEATURE_NUMBERS[path]
 
 
 def test_all_of_talibs_patterns_and_the_chart_patterns_are_known() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.features.structure import STRUCTURE_TIMEFRAMES
-from quorum.features.swings import SwingSettings
+from quorum.features.swings import SwingConstants
 from quorum.features.table import Features
 from quorum.heads.structure import StructureHead, StructureHeadSettings
 
@@ -162,7 +162,7 @@ def test_an_unknown_range_is_neither_right_nor_wrong():
 
 
 def pipeline(market):
-    narrow = SwingSettings(left=2, right=2, higher_left=2, higher_right=2)
+    narrow = SwingConstants(left=2, right=2, higher_left=2, higher_right=2)
     return StructureHead().vote(market, columns_of(market, "swings", "structure", swings=narrow))
 
 

@@ -22,7 +22,6 @@ from quorum.learning.labels import (
     uniqueness,
 )
 from quorum.market import FUNDING_FILED_MS, Published
-from quorum.settings import Settings
 
 HOUR = 3_600_000
 FREE = {"fee": 0.0, "slippage": 0.0}
@@ -284,7 +283,7 @@ def test_scales_of_another_length_and_candles_that_are_not_finer_are_refused():
 
 def test_a_whole_market_is_labelled_with_its_own_atr_and_funding():
     market = full_market(1500)
-    atr = compute_features(market, Settings().features)["atr"]
+    atr = compute_features(market)["atr"]
     funding = market.published["funding_rate"]
     with_funding = triple_barrier(market.candles, atr, funding=funding)
     without = triple_barrier(market.candles, atr)

@@ -61,7 +61,7 @@ def test_each_row_is_predicted_by_the_newest_vintage_of_its_time(small):
     starts = [v.valid_from for v in vintages]
     pair, rows, replay = small.plan.pairs[1], small.trained.rows[1], small.trained.replays[1]
     market = small.plan.load(pair)
-    features = compute_features(market, small.plan.settings.features)
+    features = compute_features(market)
     for start in starts:
         moments = [start - HOUR, start, start + 17 * HOUR]
         for time in (t for t in moments if live_at(starts, t) >= 0):

@@ -1,0 +1,109 @@
+"""Where a bot keeps its state: beside its trades, unless told otherwise (spec R-1)."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from freqtrade.constants import DEFAULT_DB_DRYRUN_URL, DEFAULT_DB_PROD_URL
+from freqtrade.exceptions import OperationalException
+
+from quorum.errors import QuorumError
+from quorum.guards import LedgerStore, MemoryStore, SqlStore
+from quorum.settings import Settings
+from quorum.state import Store, database_url
+from quorum.state.takeover import Takeover, copy_guards
+
+logger = logging.getLogger(__name__)
+
+#: Environment variable that goes before the setting: an address may hold a password.
+URL_VARIABLE = "QUORUM_STATE_URL"
+
+
+def trades_url(config: Mapping[str, Any]) -> str:
+    """Return the address of the trades database, as the host takes it from its configuration."""
+    dry_run, url = config.get("dry_run", True), config.get("db_url")
+    if url is None or (dry_run and url == DEFAULT_DB_PROD_URL):
+        return DEFAULT_DB_DRYRUN_URL if dry_run else DEFAULT_DB_PROD_URL
+    return str(url)
+
+
+def state_url(config: Mapping[str, Any], settings: Settings) -> str | None:
+    """Return where the state is kept, None where only in memory, as the trades are.
+
+    A SQLite file beside the trades database, or the same server.
+
+    Raises
+    ------
+    DataError
+        If an address cannot be read.
+    """
+    for what, given in (
+        (URL_VARIABLE, os.environ.get(URL_VARIABLE)),
+        ("quorum.state.url", settings.state.url),
+    ):
+        if given:
+            return database_url(given, what).render_as_string(hide_password=False)
+    trades = database_url(trades_url(config), "db_url")
+    if trades.get_backend_name() != "sqlite":
+        return trades.render_as_string(hide_password=False)
+    if trades.database in (None, "", ":memory:"):
+        return None
+    path = Path(str(trades.database))
+    return f"sqlite:///{path.with_name(f'{path.stem}.quorum.sqlite')}"
+
+
+def former_guards(config: Mapping[str, Any]) -> Path | None:
+    """Return the file in which an earlier Quorum kept the state of the guards, by default."""
+    trades = database_url(trades_url(config), "db_url")
+    if trades.get_backend_name() != "sqlite" or trades.database in (None, "", ":memory:"):
+        return None
+    path = Path(str(trades.database))
+    return path.with_name(f"{path.stem}.guards.sqlite")
+
+
+def bot_name(config: Mapping[str, Any]) -> str:
+    """Return the name under which a bot keeps its state."""
+    return str(config.get("bot_name") or "freqtrade")
+
+
+def open_state(
+    config: Mapping[str, Any], settings: Settings, *, readonly: bool = False
+) -> Store | None:
+    """Return the store of a bot, None where the state is in memory only.
+
+    Raises
+    ------
+    QuorumError
+        For an unusable address.
+    """
+    url = state_url(config, settings)
+    if url is None:
+        return None
+    former = former_guards(config)
+    takeovers = [] if former is None else [Takeover(former, copy_guards)]
+    return Store(url, takeovers=takeovers, readonly=readonly)
+
+
+def guard_ledger(config: Mapping[str, Any], settings: Settings) -> LedgerStore:
+    """Return where a running bot keeps the ledger of its guards.
+
+    Raises
+    ------
+    OperationalException
+        What the host prints without a traceback, for an unusable address.
+    """
+    try:
+        store = open_state(config, settings)
+    except QuorumError as error:
+        raise OperationalException(str(error)) from error
+    if store is None:
+        logger.warning(
+            "The trades database is in memory, and so is the state of the guards: a halt does "
+            "not survive a restart. Set state.url to keep it."
+        )
+        return MemoryStore()
+    return SqlStore(store, bot_name(config))
