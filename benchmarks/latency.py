@@ -242,7 +242,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     data = replace(data, pairs=data.pairs[:N_PAIRS], timerange=HISTORY)
     with tempfile.TemporaryDirectory() as temporary:
         user_data = Path(temporary)
-        plan = learning_plan(data, {"folds": FOLDS})
+        plan = learning_plan(data, {"folds": FOLDS, "max_age_days": FOLDS["refit_days"]})
         trained = train(plan, ModelStore(user_data / plan.settings.learning.folder))
         newest = trained.vintages[-1]
         gc.collect()

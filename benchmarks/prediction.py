@@ -21,7 +21,7 @@ from quorum.learning.fitting import fit_classifier
 from quorum.learning.labels import LabelSettings, triple_barrier
 from quorum.learning.member import Booster
 from quorum.learning.model_settings import ModelSettings
-from quorum.learning.models import MEMBERS
+from quorum.learning.models import MEMBERS, member_named
 
 #: Two years of hours, as ten pairs thinned to every fifth candle have in one.
 N_ROWS = 17_280
@@ -66,7 +66,7 @@ def figures(
 
 def single_row_latency(member: str, X: Any, y: Any) -> float:
     """Return the median seconds of one prediction by a loaded model of ``ROUNDS`` rounds."""
-    kind = MEMBERS[member]
+    kind = member_named(member)
     assert issubclass(kind, Booster)
     fitted = kind(CLASSES, rounds=ROUNDS, leaves=16, min_rows=5, min_hessian=0.1).fit(X, y)
     loaded = kind.from_bytes(fitted.to_bytes(), classes=CLASSES, n_features=X.shape[1])

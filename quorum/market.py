@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -33,14 +34,18 @@ HOUR_MS = 3_600_000
 FUNDING_FILED_MS = 60_000
 
 
+#: A base currency; an empty name would silently find no candles.
+Coin = Annotated[str, Field(pattern=r"^\S+$")]
+
+
 class MarketSettings(Section):
     """Which inputs are read, and how old they may be."""
 
     spot: bool = Field(True, description="read the spot candles of the same pair, where present")
-    context: tuple[str, ...] = Field(
+    context: tuple[Coin, ...] = Field(
         ("BTC", "ETH"), description="base currencies whose base-timeframe candles every pair sees"
     )
-    universe: tuple[str, ...] = Field(
+    universe: tuple[Coin, ...] = Field(
         ("BTC", "ETH", "BNB", "SOL", "XRP", "ADA", "DOT", "LINK", "TRX", "BCH"),
         description="base currencies whose 1d candles make the market-wide readings "
         "(alt-season index, market phase)",

@@ -38,6 +38,30 @@ def test_nothing_configured_gives_the_defaults():
         ({"weights": {"technical": -0.1}}, r"quorum.weights.technical = -0.1: .*equal to 0"),
         ({"heads": {"ict": {"no_such": 1}}}, r"quorum.heads.ict.no_such: unknown setting"),
         ({"market": {"gap_candles": 0}}, r"quorum.market.gap_candles = 0: .*equal to 1"),
+        (
+            {"sizing": {"win_rate": [1.2, 0.7, 0.6]}},
+            r"quorum.sizing.win_rate.0 = 1.2: .*less than or equal to 1",
+        ),
+        (
+            {"sizing": {"win_rate": [0.6, 0.7, 0.8]}},
+            r"quorum.sizing.*win_rate must fall from very high to medium",
+        ),
+        ({"guards": {"drawdown": {"daily": 12.0}}}, r"guards.drawdown.*daily 12 is over total 10"),
+        (
+            {"learning": {"max_age_days": 20}},
+            r"quorum.learning.*max_age_days 20 is under folds.refit_days 30",
+        ),
+        (
+            {"learning": {"ensemble": {"members": ["xgboost", "xgboost"]}}},
+            r"quorum.learning.ensemble.members = .*each member once",
+        ),
+        (
+            {"learning": {"ensemble": {"members": ["xgboost", "forest"]}}},
+            r"quorum.learning.ensemble.members = .*no member forest; there are lightgbm, xgboost",
+        ),
+        ({"guards": {"system": {"reference": ""}}}, r"quorum.guards.system.reference = ''"),
+        ({"guards": {"system": {"reference": " "}}}, r"quorum.guards.system.reference = ' '"),
+        ({"market": {"context": ["BTC", ""]}}, r"quorum.market.context.1 = ''"),
         (["consensus"], r"quorum: must be a group of settings"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from quorum.guards.base import Guard, GuardTier, Ledger, Limit, Moment, Reason, reached
 
@@ -31,6 +31,12 @@ class DrawdownRules(GuardTier):
         description="balance the rules are of, else the account's first; money paid in or out "
         "moves it [quote units]",
     )
+
+    @model_validator(mode="after")
+    def _day_within_total(self) -> DrawdownRules:
+        if self.daily > self.total:
+            raise ValueError(f"daily {self.daily:g} is over total {self.total:g}")
+        return self
 
 
 class DrawdownGuard(Guard[DrawdownRules]):

@@ -38,7 +38,7 @@ class SystemLimits(GuardTier):
     )
     reference: str = Field(
         "BTC",
-        min_length=1,
+        pattern=r"^\S+$",
         description="coin whose candles tell a black swan and stale or crossed data; it need not "
         "be traded",
     )

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from quorum.errors import DataError
 from quorum.learning.calibration import Calibration, json_object
 from quorum.learning.member import Member
-from quorum.learning.models import MEMBERS
+from quorum.learning.models import MEMBERS, member_named
 from quorum.learning.probabilities import normalised
 from quorum.typing import Floats, Ints
 
@@ -121,7 +121,7 @@ class FittedClassifier:
         member, classes, features, prior = _described(document, name)
         model = calibration = None
         if document["model"] is not None:
-            kind = MEMBERS[member]
+            kind = member_named(member)
             if document["model"] != f"model.{kind.suffix}":
                 raise DataError(f"{name}: model {document['model']!r}, want 'model.{kind.suffix}'")
             data = _file(files, f"{prefix}/{document['model']}")

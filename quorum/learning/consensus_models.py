@@ -20,6 +20,7 @@ from quorum.consensus import valid_votes
 from quorum.learning.classifier import FittedClassifier
 from quorum.learning.fitting import fit_classifier
 from quorum.learning.labels import NEVER
+from quorum.learning.promotion import excess_loss
 from quorum.learning.settings import LearningSettings
 from quorum.learning.signal_rows import signal_columns, signal_rows
 from quorum.learning.vintage import META, RETURNS_FILE
@@ -123,7 +124,9 @@ def ended(signals: SignalRows, valid_from: int, settings: LearningSettings) -> B
 def fit_meta(
     signals: SignalRows, valid_from: int, settings: LearningSettings
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """Fit the meta-model of one fold; nothing where too few signals have ended.
+    """Fit the meta-model of one fold; no files where it must not be the promise.
+
+    That is where too few signals have ended, or where it is worse than the base rate.
 
     Signals of one pair overlap: each weighs one over the number of its pair's signals within the
     day around it.
@@ -158,7 +161,6 @@ def fit_meta(
         name: float(np.average(r[side], weights=weight[side])) if side.any() else 0.0
         for name, side in (("win", won == 1), ("loss", won == 0))
     }
-    files = {**fitted.files(META), RETURNS_FILE: json.dumps(returns).encode()}
     metrics = {
         **fitted.metrics,
         "signals": len(rows),
@@ -167,7 +169,11 @@ def fit_meta(
         "cut_off": int(time[-1]),
         "horizon_ms": int(meta.horizon_days * DAY_MS),
     }
-    return files, metrics
+    excess = excess_loss(metrics)
+    if excess is not None and excess > settings.promotion.worse_than_prior:
+        why = f"its log loss out of fold is {excess:.4f} over that of the base rate"
+        return {}, {**metrics, "left_out": why}
+    return {**fitted.files(META), RETURNS_FILE: json.dumps(returns).encode()}, metrics
 
 
 def _spread_weight(signals: SignalRows, rows: Ints) -> Floats:

@@ -22,8 +22,9 @@ from quorum.features import Features
 from quorum.learning.classifier import FittedClassifier
 from quorum.learning.dataset import feature_matrix, feature_names
 from quorum.learning.light_gbm import LightGbm
-from quorum.learning.market_models import ENSEMBLE, MEMBER, REGIME, SIGNAL, SIGNAL_MEMBER
+from quorum.learning.market_models import ENSEMBLE, REGIME, SIGNAL, SIGNAL_MEMBER
 from quorum.learning.prediction import Models
+from quorum.learning.promotion import MEMBER
 from quorum.learning.vintage import LoadedVintage
 from quorum.learning.xg_boost import XgBoost
 from quorum.market import Market

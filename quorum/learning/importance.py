@@ -16,7 +16,8 @@ from quorum.learning.calibration import json_object
 from quorum.learning.classifier import KEYS
 from quorum.learning.evidence_document import FeatureWeight, Importance, known
 from quorum.learning.explanation import contributions
-from quorum.learning.market_models import ENSEMBLE, MEMBER, SIGNAL, SIGNAL_MEMBER
+from quorum.learning.market_models import ENSEMBLE, SIGNAL, SIGNAL_MEMBER
+from quorum.learning.promotion import MEMBER
 from quorum.learning.store import ModelStore
 from quorum.learning.training import Trained
 from quorum.learning.vintage import META, LoadedVintage

@@ -19,18 +19,19 @@ from quorum.learning.classifier import FittedClassifier
 from quorum.learning.dataset import horizons
 from quorum.learning.drift import drift_metrics
 from quorum.learning.fitting import fit_classifier
-from quorum.learning.folds import Fold, training_rows
+from quorum.learning.folds import Fold, PurgedKFold, training_rows
 from quorum.learning.labels import recency
-from quorum.learning.promotion import excess_loss
+from quorum.learning.promotion import MEMBER, excess_loss
 from quorum.learning.settings import LearningSettings
 from quorum.learning.stack import Stack, fit_stack
+from quorum.learning.stack_folds import stack_metrics, stack_out_of_fold
 from quorum.typing import Floats, Ints
 
 #: Classes of the barrier labels (spec M2), and of the regimes (spec T2).
 SIGNAL_CLASSES = (-1, 0, 1)
 REGIME_CLASSES = tuple(range(len(REGIMES)))
 #: Names of the parts of a vintage; those of ensemble members follow ``MEMBER``.
-REGIME, SIGNAL, ENSEMBLE, MEMBER = "regime", "signal", "ensemble", "member_"
+REGIME, SIGNAL, ENSEMBLE = "regime", "signal", "ensemble"
 #: Newest rows that drift is measured on.
 DRIFT_DAYS = 30
 STACK_FILE = f"{ENSEMBLE}/stack.json"
@@ -116,13 +117,13 @@ def fit_market_models(task: FoldTask, shared: Mapping[str, NDArray[Any]]) -> Fol
             f"{s.folds.min_rows} are needed"
         )
     time = shared["known_at"][rows]
-    parts, joined = _fit_ensemble(task, shared, rows, horizon)
+    parts, joined, skill = _fit_ensemble(task, shared, rows, horizon)
     files = {
         name: data for prefix, part in parts.items() for name, data in part.files(prefix).items()
     }
     files[STACK_FILE] = joined.to_bytes()
     metrics: dict[str, Any] = {name: dict(part.metrics) for name, part in parts.items()}
-    metrics[ENSEMBLE] = {"method": joined.method, "log_loss": joined.log_loss}
+    metrics[ENSEMBLE] = {"method": joined.method, "log_loss": joined.log_loss, **skill}
     metrics["labels"] = _shares(shared["label"][rows], SIGNAL_CLASSES)
     newest = time >= int(time[-1]) - DRIFT_DAYS * DAY_MS
     metrics["drift"] = drift_metrics(shared["X"][rows], newest, task.names)
@@ -138,8 +139,8 @@ def fit_market_models(task: FoldTask, shared: Mapping[str, NDArray[Any]]) -> Fol
 
 def _fit_ensemble(
     task: FoldTask, shared: Mapping[str, NDArray[Any]], rows: Ints, horizon: int
-) -> tuple[dict[str, FittedClassifier], Stack]:
-    """Fit the signal generator, the other members, and what joins them."""
+) -> tuple[dict[str, FittedClassifier], Stack, dict[str, Any]]:
+    """Fit the signal generator, the other members, and what joins them; say what that is worth."""
     s = task.settings
     X, y = shared["X"][rows], shared["label"][rows].astype(np.int64)
     time = shared["known_at"][rows]
@@ -168,8 +169,19 @@ def _fit_ensemble(
             members[name] = parts[SIGNAL]
         else:
             members[name] = parts[MEMBER + name] = fit(name, balance=False)
+    said = {name: _out_of_fold(member, len(rows)) for name, member in members.items()}
+    unseen = stack_out_of_fold(
+        said,
+        y,
+        weight,
+        time,
+        time + horizon,
+        classes=SIGNAL_CLASSES,
+        settings=s.ensemble,
+        blocks=PurgedKFold(s.folds.inner_splits, s.folds.embargo_ms),
+    )
     joined = fit_stack(
-        {name: _out_of_fold(member, len(rows)) for name, member in members.items()},
+        said,
         y,
         weight,
         classes=SIGNAL_CLASSES,
@@ -177,7 +189,7 @@ def _fit_ensemble(
         r_long=shared["r_long"][rows].astype(np.float64),
         r_short=shared["r_short"][rows].astype(np.float64),
     )
-    return parts, joined
+    return parts, joined, stack_metrics(unseen, y, weight, SIGNAL_CLASSES)
 
 
 def _out_of_fold(member: FittedClassifier, n: int) -> Floats:

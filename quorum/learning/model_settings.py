@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from quorum.learning.models import MEMBERS
 from quorum.section import Section
 
 
@@ -80,3 +81,13 @@ class EnsembleSettings(Section):
     min_rows: int = Field(
         300, ge=10, le=10_000_000, description="under so many rows the plain mean is used [rows]"
     )
+
+    @field_validator("members")
+    @classmethod
+    def _known_and_different(cls, members: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in members if name not in MEMBERS]
+        if unknown:
+            raise ValueError(f"no member {', '.join(unknown)}; there are {', '.join(MEMBERS)}")
+        if len(set(members)) < len(members):
+            raise ValueError("each member once")
+        return members

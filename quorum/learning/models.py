@@ -1,21 +1,22 @@
-"""The registry of ensemble members.
+"""The registry of ensemble members: by name, where each is defined.
 
-A sequence model is one more file with a :class:`~quorum.learning.member.Member` whose
-``needs_sequence`` is true, and one more line here.
+A member is one more file with a :class:`~quorum.learning.member.Member`, and one more line here.
+Places, not classes: the settings know the names without importing the libraries behind them.
 """
 
 from __future__ import annotations
 
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING
+
 from quorum.errors import SettingsError
-from quorum.learning.light_gbm import LightGbm
-from quorum.learning.member import Booster, Member
-from quorum.learning.xg_boost import XgBoost
 
-__all__ = ["MEMBERS", "Booster", "LightGbm", "Member", "XgBoost", "member_named"]
+if TYPE_CHECKING:
+    from quorum.learning.member import Member
 
-MEMBERS: dict[str, type[Member]] = {
-    "lightgbm": LightGbm,
-    "xgboost": XgBoost,
+MEMBERS: dict[str, str] = {
+    "lightgbm": "quorum.learning.light_gbm:LightGbm",
+    "xgboost": "quorum.learning.xg_boost:XgBoost",
 }
 
 
@@ -27,7 +28,7 @@ def member_named(name: str) -> type[Member]:
     SettingsError
         If there is none of that name; lists those there are.
     """
-    try:
-        return MEMBERS[name]
-    except KeyError:
-        raise SettingsError(f"member {name!r}: there are {', '.join(MEMBERS)}") from None
+    if name not in MEMBERS:
+        raise SettingsError(f"member {name!r}: there are {', '.join(MEMBERS)}")
+    found: type[Member] = resolve_name(MEMBERS[name])
+    return found

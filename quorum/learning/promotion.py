@@ -9,18 +9,21 @@ from pydantic import Field
 from quorum.learning.manifest import VintageManifest
 from quorum.section import Section
 
-#: Parts whose skill decides; the others are left out of a vintage where they have none.
-DECISIVE = ("signal", "member_lightgbm")
+#: Parts whose skill decides, with every member of the ensemble; the regime classifier and the
+#: meta-model are left out of a vintage where they have none.
+DECISIVE = ("signal", "ensemble")
+MEMBER = "member_"
 
 
 class PromotionSettings(Section):
     """What a freshly trained vintage must show to replace the one before it."""
 
     worse_than_prior: float = Field(
-        0.01,
+        0.0,
         ge=0,
         le=1,
-        description="log loss out of fold over that of the base rates, at most [nats]",
+        description="log loss out of fold over that of the base rates, at most; also of a "
+        "meta-model that is to be the promise [nats]",
     )
     worse_than_before: float = Field(
         0.05, ge=0, le=1, description="the same against the vintage before [nats]"
@@ -42,7 +45,8 @@ def objections(
     hard they are to predict.
     """
     found = []
-    for part in DECISIVE:
+    members = sorted(part for part in new.metrics if part.startswith(MEMBER))
+    for part in (*DECISIVE, *members):
         excess = excess_loss(new.metrics.get(part))
         if excess is None:
             continue

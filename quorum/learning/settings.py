@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from quorum.learning.folds import FoldSettings
 from quorum.learning.head_calibration import HeadCalibrationSettings
@@ -89,6 +89,15 @@ class LearningSettings(Section):
     promotion: PromotionSettings = Field(
         PromotionSettings(), description="what a new vintage must show to be used (M8)"
     )
+
+    @model_validator(mode="after")
+    def _speaks_until_the_next(self) -> LearningSettings:
+        if self.max_age_days < self.folds.refit_days:
+            raise ValueError(
+                f"max_age_days {self.max_age_days:g} is under folds.refit_days "
+                f"{self.folds.refit_days}: models would fall silent before the next are trained"
+            )
+        return self
 
     def store(self, user_data: Path | str) -> Path:
         """Return where the models of a user directory live."""

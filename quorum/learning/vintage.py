@@ -18,7 +18,6 @@ from quorum.learning.classifier import FittedClassifier
 from quorum.learning.head_calibration import HeadMap, apply_head_maps
 from quorum.learning.manifest import VintageManifest
 from quorum.learning.market_models import (
-    MEMBER,
     REGIME,
     SIGNAL,
     SIGNAL_CLASSES,
@@ -27,6 +26,7 @@ from quorum.learning.market_models import (
 )
 from quorum.learning.model_settings import EnsembleSettings
 from quorum.learning.probabilities import SMALLEST
+from quorum.learning.promotion import MEMBER
 from quorum.learning.stack import Stack
 from quorum.learning.store import ModelStore
 from quorum.typing import Floats, Ints

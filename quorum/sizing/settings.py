@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from quorum.section import Section
 from quorum.sizing.bands import BandsSettings
 from quorum.sizing.confluence import ConfluenceSettings
 from quorum.sizing.elite_settings import EliteSettings
+
+WinRate = Annotated[float, Field(ge=0, le=1)]
 
 
 class SizingSettings(Section):
@@ -27,7 +29,7 @@ class SizingSettings(Section):
     min_order: float = Field(
         0.0, ge=0, description="smallest order beside the exchange's own minimum [quote units]"
     )
-    win_rate: tuple[float, float, float] = Field(
+    win_rate: tuple[WinRate, WinRate, WinRate] = Field(
         (0.80, 0.70, 0.60),
         description="win rate promised by very high, high, medium until outcomes are measured",
     )
@@ -36,3 +38,10 @@ class SizingSettings(Section):
         ConfluenceSettings(), description="sizing by confluence score"
     )
     elite: EliteSettings = Field(EliteSettings(), description="sizing by a risk budget")
+
+    @model_validator(mode="after")
+    def _better_bands_promise_more(self) -> SizingSettings:
+        very_high, high, medium = self.win_rate
+        if not very_high >= high >= medium:
+            raise ValueError(f"win_rate must fall from very high to medium, got {self.win_rate}")
+        return self

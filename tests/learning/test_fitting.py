@@ -165,7 +165,7 @@ class Spy(Member):
 
 @pytest.fixture
 def spy(monkeypatch):
-    monkeypatch.setitem(MEMBERS, "spy", Spy)
+    monkeypatch.setitem(MEMBERS, "spy", f"{__name__}:Spy")
     monkeypatch.setattr(Spy, "seen", [])
     return Spy
 

@@ -109,7 +109,7 @@ def test_every_entry_carries_what_the_vintage_of_its_moment_expects():
 def test_before_the_first_vintage_and_beyond_the_age_of_the_last_nothing_is_expected():
     late = decided(vintage(int(TIME[4])))
     assert np.isfinite(late.win_rate).tolist() == [False, False, False, True, True]
-    old = decided(vintage(int(TIME[2])), max_age_days=HOUR / DAY_MS)
+    old = decided(vintage(int(TIME[2]) - 30 * DAY_MS + HOUR), max_age_days=30)
     assert np.isfinite(old.win_rate).tolist() == [False, True, False, False, False]
 
 

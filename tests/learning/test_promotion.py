@@ -38,12 +38,18 @@ def vintage(**metrics: object) -> VintageManifest:
 
 def test_a_vintage_no_worse_than_the_base_rates_may_speak():
     assert objections(vintage(signal=part(0.79), drift={"share": 0.1}), None, S) == []
-    assert objections(vintage(signal=part(0.809)), None, S) == []
+    assert objections(vintage(signal=part(0.80), ensemble=part(0.80)), None, S) == []
+    near = PromotionSettings(worse_than_prior=0.01)
+    assert objections(vintage(signal=part(0.809)), None, near) == []
 
 
-def test_a_vintage_worse_than_the_base_rates_may_not():
-    (why,) = objections(vintage(signal=part(0.82)), None, S)
-    assert why.startswith("signal: its log loss out of fold is 0.0200 over that of the base rates")
+@pytest.mark.parametrize("worse", ["signal", "ensemble", "member_lightgbm", "member_toy"])
+def test_a_vintage_of_which_any_model_is_worse_than_the_base_rates_may_not(worse):
+    parts = {"signal": part(0.79), "ensemble": part(0.79), "member_lightgbm": part(0.79)}
+    (why,) = objections(vintage(**{**parts, worse: part(0.802)}), None, S)
+    assert why.startswith(
+        f"{worse}: its log loss out of fold is 0.0020 over that of the base rates (at most 0.0)"
+    )
 
 
 def test_losses_are_held_against_the_base_rates_of_their_own_rows():
