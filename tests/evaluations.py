@@ -24,6 +24,13 @@ def columns_of(market: Market, *families: str, **constants: Any) -> Features:
     return out
 
 
+def with_constants(head: type[Head], **changes: Any) -> Head:
+    """Return a head some of whose constants are others."""
+    changed = head()
+    changed.constants = changed.constants._replace(**changes)
+    return changed
+
+
 def valid(votes: Votes) -> np.ndarray:
     """Tell where a vote is valid (spec C2)."""
     return (votes.direction != 0) & (votes.probability >= 0.60) & (votes.confidence >= 0.70)

@@ -249,7 +249,7 @@ def test_votes_of_any_market_have_the_form_of_the_specification(seed, n):
 
 
 def with_family(monkeypatch, add) -> None:
-    monkeypatch.setitem(FAMILIES, "volatility", Family(add, FAMILIES["volatility"].settings))
+    monkeypatch.setitem(FAMILIES, "volatility", Family(add, FAMILIES["volatility"].constants))
 
 
 def small() -> Market:

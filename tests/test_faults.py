@@ -43,7 +43,7 @@ def broken(*_arguments):
 
 
 def break_family(monkeypatch, name: str) -> None:
-    monkeypatch.setitem(FAMILIES, name, Family(broken, FAMILIES[name].settings))
+    monkeypatch.setitem(FAMILIES, name, Family(broken, FAMILIES[name].constants))
 
 
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head.name)

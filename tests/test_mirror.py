@@ -8,26 +8,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
 from drawn_markets import mirrored, mirrored_candles
+from evaluations import with_constants
 from markets import START, candle_frame, resample
 
 from quorum.candles import candles_from_frame
 from quorum.features import Features, compute_features
 from quorum.heads import HEADS
-from quorum.heads.base import Head, HeadSettings, Votes
-from quorum.heads.crypto import CryptoHeadSettings
+from quorum.heads.base import Head, Votes
 from quorum.heads.crypto_readings import (
-    CrowdSettings,
-    PositionSettings,
-    ReadingSettings,
-    SupplySettings,
+    CrowdConstants,
+    PositionConstants,
+    ReadingConstants,
+    SupplyConstants,
 )
-from quorum.heads.wyckoff import WyckoffHeadSettings
 from quorum.market import HOUR_MS, Frames, Market, Published, Records, build_market
 
 N = 3000
@@ -144,20 +143,20 @@ TOLERATED = {
 #: Where the spec itself treats the sides differently (H6: a dry break is a spring below a range
 #: and a weaker upthrust above it; H9: crowded longs are common, crowded shorts are not), the
 #: numbers are made equal, so that what is left to differ is the code.
-EQUAL_SIDES: dict[str, HeadSettings] = {
-    "wyckoff": WyckoffHeadSettings(mirror_break=0.90),
-    "crypto": CryptoHeadSettings(
-        readings=ReadingSettings(
-            crowd=CrowdSettings(ratio_long=1.0 / 3.0, premium_long=-0.005, funding_long_crowd=0.0),
-            position=PositionSettings(covering_confidence=0.80),
-            supply=SupplySettings(inflow_confidence=0.75),
+EQUAL_SIDES: dict[str, dict[str, Any]] = {
+    "wyckoff": {"mirror_break": 0.90},
+    "crypto": {
+        "readings": ReadingConstants(
+            crowd=CrowdConstants(ratio_long=1.0 / 3.0, premium_long=-0.005, funding_long_crowd=0.0),
+            position=PositionConstants(covering_confidence=0.80),
+            supply=SupplyConstants(inflow_confidence=0.75),
         )
-    ),
+    },
 }
 
 
 def votes_of(head: type[Head]) -> tuple[Votes, Votes]:
-    asked = head(EQUAL_SIDES.get(head.name))
+    asked = with_constants(head, **EQUAL_SIDES.get(head.name, {}))
     (market, features), (image, image_features) = both()
     return asked.vote(market, features), asked.vote(image, image_features)
 

@@ -110,7 +110,7 @@ def computed(kind: str, n: int) -> tuple[Market, Features, dict[str, Exception]]
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             try:
-                family.add(market, out, family.settings())
+                family.add(market, out, family.constants)
             except Exception as error:
                 failed[name] = error
     return market, out, failed
@@ -156,7 +156,7 @@ def test_an_empty_history_gives_empty_columns_and_votes() -> None:
     out = Features(0)
     for name, family in FAMILIES.items():
         out.begin(name)
-        family.add(market, out, family.settings())
+        family.add(market, out, family.constants)
     for head in HEADS:
         assert head().vote(market, out).direction.shape == (0,)
 
@@ -245,7 +245,7 @@ def test_whatever_the_candles_are_every_head_answers_without_a_warning(rows) -> 
         warnings.simplefilter("error")
         for name, family in FAMILIES.items():
             out.begin(name)
-            family.add(market, out, family.settings())
+            family.add(market, out, family.constants)
         for head in HEADS:
             votes = head().vote(market, out)
             assert not np.isinf(np.array(list(votes.readings.values()))).any(), head.name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,10 +94,10 @@ S = TypeVar("S", bound=HeadSettings)
 class Head(ABC, Generic[S]):
     """One independent opinion about a market.
 
-    A subclass names itself, its weight (spec H0), its reason codes and its settings (an instance
-    is at hand as ``self.settings``), and implements :meth:`vote`. It reads the market and the
-    features, never another head, the account or the clock, and is causal: row *t* uses nothing
-    later than the close of candle *t*.
+    A subclass names itself, its weight (spec H0), its reason codes, its settings (an instance is
+    at hand as ``self.settings``) and its constants, and implements :meth:`vote`. It reads the
+    market and the features, never another head, the account or the clock, and is causal: row *t*
+    uses nothing later than the close of candle *t*.
     """
 
     name: ClassVar[str]
@@ -105,6 +105,8 @@ class Head(ABC, Generic[S]):
     #: Reason codes; bit *i* of a vote's ``reason`` stands for ``reasons[i]`` (at most 52).
     reasons: ClassVar[tuple[str, ...]]
     Settings: type[S]
+    #: The numbers of its reading: constants, beside the code that uses them.
+    constants: Any = ()
 
     def __init__(self, settings: S | None = None) -> None:
         self.settings: S = settings if settings is not None else self.Settings()

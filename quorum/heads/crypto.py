@@ -9,54 +9,40 @@ the season is not yet one, two are.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
-from pydantic import Field
 
 from quorum.features.series import changed, last_row, ratio
 from quorum.features.table import Features
 from quorum.heads.base import Head, HeadSettings, Votes, make_votes
-from quorum.heads.crypto_readings import READING_CODES, Reading, ReadingSettings, read_all
+from quorum.heads.crypto_readings import READING_CODES, Reading, ReadingConstants, read_all
 from quorum.market import HOUR_MS, Market
-from quorum.section import Section
 from quorum.typing import Bools, Floats
 
 
-class CountSettings(Section):
+class CountConstants(NamedTuple):
     """How readings are counted together."""
 
-    several: int = Field(3, ge=2, le=10, description="readings that agree as several [readings]")
-    several_confidence: float = Field(0.80, ge=0, le=1, description="confidence of so many")
-    step_confidence: float = Field(
-        0.025, ge=0, le=0.2, description="confidence per reading more (five: 0.85)"
-    )
-    max_confidence: float = Field(0.90, ge=0, le=1, description="highest confidence")
-    few_max: float = Field(
-        0.80, ge=0, le=1, description="highest confidence of fewer, whose mean is taken"
-    )
-    conflict: float = Field(
-        0.45, ge=0, le=1, description="confidence lost per opposing share of the weight"
-    )
-    background_weight: float = Field(
-        0.50, ge=0, le=1, description="weight of a background reading (an event has 1)"
-    )
-    stale_after: float = Field(
-        48.0, ge=1, le=720, description="an event that stands this long becomes background [h]"
-    )
-    probability: float = Field(0.62, ge=0.5, le=1, description="probability of one event")
-    agreeing: float = Field(
-        0.03, ge=0, le=0.2, description="probability per further agreeing weight"
-    )
-    opposing: float = Field(0.05, ge=0, le=0.3, description="probability per opposing weight")
-    max_probability: float = Field(0.80, ge=0.5, le=1, description="highest probability")
+    several: int = 3  # readings that agree as several [readings]
+    several_confidence: float = 0.80  # confidence of so many
+    step_confidence: float = 0.025  # confidence per reading more (five: 0.85)
+    max_confidence: float = 0.90  # highest confidence
+    few_max: float = 0.80  # highest confidence of fewer, whose mean is taken
+    conflict: float = 0.45  # confidence lost per opposing share of the weight
+    background_weight: float = 0.50  # weight of a background reading (an event has 1)
+    stale_after: float = 48.0  # an event that stands this long becomes background [h]
+    probability: float = 0.62  # probability of one event
+    agreeing: float = 0.03  # probability per further agreeing weight
+    opposing: float = 0.05  # probability per opposing weight
+    max_probability: float = 0.80  # highest probability
 
 
-class CryptoHeadSettings(HeadSettings):
+class CryptoConstants(NamedTuple):
     """Numbers of H9."""
 
-    readings: ReadingSettings = Field(ReadingSettings(), description="thresholds per reading")
-    count: CountSettings = Field(CountSettings(), description="how readings are counted")
+    readings: ReadingConstants = ReadingConstants()
+    count: CountConstants = CountConstants()  # type: ignore[assignment]
 
 
 def _stale(side: Floats, candles: int) -> Bools:
@@ -65,18 +51,19 @@ def _stale(side: Floats, candles: int) -> Bools:
     return stale
 
 
-class CryptoHead(Head[CryptoHeadSettings]):
+class CryptoHead(Head[HeadSettings]):
     """Derivatives and market-wide crypto readings (H9)."""
 
     name: ClassVar[str] = "crypto"
     weight: ClassVar[float] = 0.12
     reasons: ClassVar[tuple[str, ...]] = (*READING_CODES, "conflict")
-    Settings = CryptoHeadSettings
+    Settings = HeadSettings
+    constants: CryptoConstants = CryptoConstants()
 
     def vote(self, market: Market, features: Features) -> Votes:
         """Return the votes; available where the source of at least one event is."""
-        readings = read_all(market, features, self.settings.readings)
-        c = self.settings.count
+        readings = read_all(market, features, self.constants.readings)
+        c = self.constants.count
         stale_after = int(c.stale_after * HOUR_MS // market.candles.step)
         n = len(market)
         event_balance, available = np.zeros(n), np.zeros(n, dtype=np.bool_)
@@ -96,7 +83,7 @@ class CryptoHead(Head[CryptoHeadSettings]):
         self, readings: list[Reading], weights: list[Floats], direction: Floats, available: Bools
     ) -> Votes:
         """Weigh what agrees with the direction against what opposes it."""
-        c = self.settings.count
+        c = self.constants.count
         n = len(direction)
         count, total = np.zeros(n), np.zeros(n)
         agreeing, opposing = np.zeros(n), np.zeros(n)

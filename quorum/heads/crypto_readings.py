@@ -5,121 +5,73 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from pydantic import Field
 
 from quorum.features.cross_market import BITCOIN
 from quorum.features.derivatives import CAPITULATION, NEW_LONGS, NEW_SHORTS, SHORT_COVERING
 from quorum.features.series import held
 from quorum.features.table import Features
 from quorum.market import HOUR_MS, Market
-from quorum.section import Section
 from quorum.typing import Bools, Floats
 
 
-class CrowdSettings(Section):
+class CrowdConstants(NamedTuple):
     """Long/short ratio, premium and funding: a one-sided crowd pays for being there."""
 
-    ratio_short: float = Field(
-        3.0, ge=1, le=50, description="long/short ratio above which it is short [ratio]"
-    )
-    ratio_long: float = Field(
-        0.33, gt=0, le=1, description="long/short ratio below which it is long [ratio]"
-    )
-    ratio_confidence: float = Field(0.85, ge=0, le=1, description="confidence of the ratio")
-    premium_short: float = Field(
-        0.005, ge=0, le=0.2, description="perpetual premium above which it is short [fraction]"
-    )
-    premium_long: float = Field(
-        -0.003, ge=-0.2, le=0, description="premium below which it is long [fraction]"
-    )
-    premium_confidence: float = Field(0.85, ge=0, le=1, description="confidence of the premium")
-    funding_z: float = Field(
-        2.0, ge=0, le=10, description="funding z-score that is extreme [standard deviations]"
-    )
-    funding_long_crowd: float = Field(
-        1e-4,
-        ge=-0.01,
-        le=0.01,
-        description="longs are crowded only over this rate: the exchanges' interest part, which "
-        "is paid in a quiet market too [fraction per 8 h]",
-    )
-    funding_short_crowd: float = Field(
-        0.0,
-        ge=-0.01,
-        le=0.01,
-        description="shorts are crowded only under this rate [fraction per 8 h]",
-    )
-    funding_confidence: float = Field(0.80, ge=0, le=1, description="confidence of funding")
+    ratio_short: float = 3.0  # long/short ratio above which it is short [ratio]
+    ratio_long: float = 0.33  # long/short ratio below which it is long [ratio]
+    ratio_confidence: float = 0.85  # confidence of the ratio
+    premium_short: float = 0.005  # perpetual premium above which it is short [fraction]
+    premium_long: float = -0.003  # premium below which it is long [fraction]
+    premium_confidence: float = 0.85  # confidence of the premium
+    funding_z: float = 2.0  # funding z-score that is extreme [standard deviations]
+    # longs are crowded only over this rate: the exchanges' interest part, which is paid in a quiet
+    # market too [fraction per 8 h]
+    funding_long_crowd: float = 1e-4
+    funding_short_crowd: float = 0.0  # shorts are crowded only under this rate [fraction per 8 h]
+    funding_confidence: float = 0.80  # confidence of funding
 
 
-class PositionSettings(Section):
+class PositionConstants(NamedTuple):
     """Open interest against price."""
 
-    new_money_confidence: float = Field(
-        0.75, ge=0, le=1, description="confidence of new longs and new shorts: go with them"
-    )
-    covering_confidence: float = Field(
-        0.70, ge=0, le=1, description="confidence of short covering: a rise nobody buys, short"
-    )
-    capitulation_confidence: float = Field(
-        0.80, ge=0, le=1, description="confidence of longs capitulating: sellers are done, long"
-    )
-    unwind_z: float = Field(
-        2.0, ge=0, le=10, description="fall of open interest both need [standard deviations]"
-    )
+    new_money_confidence: float = 0.75  # confidence of new longs and new shorts: go with them
+    covering_confidence: float = 0.70  # confidence of short covering: a rise nobody buys, short
+    # confidence of longs capitulating: sellers are done, long
+    capitulation_confidence: float = 0.80
+    unwind_z: float = 2.0  # fall of open interest both need [standard deviations]
 
 
-class TradeFlowSettings(Section):
+class TradeFlowConstants(NamedTuple):
     """CVD divergence and taker flow."""
 
-    divergence_confidence: float = Field(
-        0.85, ge=0, le=1, description="confidence of a CVD divergence"
-    )
-    approximated: float = Field(
-        0.92, ge=0, le=1, description="times that, where CVD is made of candle bodies only"
-    )
-    taker_long: float = Field(
-        0.60, ge=0.5, le=1, description="taker buy share above which it is long [share]"
-    )
-    taker_short: float = Field(
-        0.40, ge=0, le=0.5, description="taker buy share below which it is short [share]"
-    )
-    taker_confidence: float = Field(0.75, ge=0, le=1, description="confidence of taker flow")
+    divergence_confidence: float = 0.85  # confidence of a CVD divergence
+    approximated: float = 0.92  # times that, where CVD is made of candle bodies only
+    taker_long: float = 0.60  # taker buy share above which it is long [share]
+    taker_short: float = 0.40  # taker buy share below which it is short [share]
+    taker_confidence: float = 0.75  # confidence of taker flow
 
 
-class SupplySettings(Section):
+class SupplyConstants(NamedTuple):
     """Exchange reserves and the alt season."""
 
-    reserves_confidence: float = Field(
-        0.85, ge=0, le=1, description="confidence of reserves at a multi-year low: long"
-    )
-    netflow_z: float = Field(
-        2.0, ge=0, le=10, description="netflow that is sharp [standard deviations]"
-    )
-    outflow_confidence: float = Field(
-        0.75, ge=0, le=1, description="confidence of a sharp outflow: long"
-    )
-    inflow_confidence: float = Field(
-        0.70, ge=0, le=1, description="confidence of a sharp inflow: short"
-    )
-    season_long: float = Field(
-        75.0, ge=50, le=100, description="alt-season index above which alts are long [0-100]"
-    )
-    season_short: float = Field(
-        25.0, ge=0, le=50, description="alt-season index below which alts are short [0-100]"
-    )
-    season_confidence: float = Field(0.80, ge=0, le=1, description="confidence of the season")
+    reserves_confidence: float = 0.85  # confidence of reserves at a multi-year low: long
+    netflow_z: float = 2.0  # netflow that is sharp [standard deviations]
+    outflow_confidence: float = 0.75  # confidence of a sharp outflow: long
+    inflow_confidence: float = 0.70  # confidence of a sharp inflow: short
+    season_long: float = 75.0  # alt-season index above which alts are long [0-100]
+    season_short: float = 25.0  # alt-season index below which alts are short [0-100]
+    season_confidence: float = 0.80  # confidence of the season
 
 
-class ReadingSettings(Section):
+class ReadingConstants(NamedTuple):
     """Thresholds and confidences of the readings."""
 
-    crowd: CrowdSettings = Field(CrowdSettings(), description="ratio, premium, funding")
-    position: PositionSettings = Field(PositionSettings(), description="open interest")
-    flow: TradeFlowSettings = Field(TradeFlowSettings(), description="CVD and takers")
-    supply: SupplySettings = Field(SupplySettings(), description="reserves and alt season")
-    hold: float = Field(6.0, ge=0, le=168, description="a reading stays alive after it ended [h]")
-    fade: float = Field(0.10, ge=0, le=1, description="share of its confidence it has lost by then")
+    crowd: CrowdConstants = CrowdConstants()
+    position: PositionConstants = PositionConstants()
+    flow: TradeFlowConstants = TradeFlowConstants()
+    supply: SupplyConstants = SupplyConstants()
+    hold: float = 6.0  # a reading stays alive after it ended [h]
+    fade: float = 0.10  # share of its confidence it has lost by then
 
 
 class Reading(NamedTuple):
@@ -182,7 +134,7 @@ def _reading(
     return Reading(name, np.where(known, side, 0.0), confidence, known, background, *_CODES[name])
 
 
-def _crowd(features: Features, s: CrowdSettings) -> list[tuple[str, Floats, Floats, float]]:
+def _crowd(features: Features, s: CrowdConstants) -> list[tuple[str, Floats, Floats, float]]:
     """Fade a crowd: name, source, side and confidence of ratio, premium and funding."""
     ratio, premium = features["long_short_ratio"], features["perp_premium"]
     zscore, rate = features["funding_z"], features["funding_rate"]
@@ -198,7 +150,7 @@ def _crowd(features: Features, s: CrowdSettings) -> list[tuple[str, Floats, Floa
     ]
 
 
-def _events(features: Features, s: ReadingSettings, hold: int) -> list[Reading]:
+def _events(features: Features, s: ReadingConstants, hold: int) -> list[Reading]:
     """Read what is an event as long as it stands, and for ``hold`` candles more."""
     share, netflow = features["taker_share"], features["exchange_netflow_z"]
     # Buyers who cross the spread are followed, coins that leave the exchanges are not for sale.
@@ -216,7 +168,7 @@ def _events(features: Features, s: ReadingSettings, hold: int) -> list[Reading]:
     return [*readings, _reading("netflow", netflow, kept, sure * left)]
 
 
-def _open_interest(features: Features, s: ReadingSettings, hold: int) -> list[Reading]:
+def _open_interest(features: Features, s: ReadingConstants, hold: int) -> list[Reading]:
     """Read open interest against price: go with new money, against a run of covering."""
     quadrant, change = features["oi_quadrant"], features["oi_change_z"]
     code = np.nan_to_num(quadrant)
@@ -234,7 +186,7 @@ def _open_interest(features: Features, s: ReadingSettings, hold: int) -> list[Re
     ]
 
 
-def _divergence(features: Features, s: ReadingSettings) -> Reading:
+def _divergence(features: Features, s: ReadingConstants) -> Reading:
     """Read the CVD divergences, which fade by themselves; both at once say nothing."""
     bull, bear = features["cvd_divergence_bull"], features["cvd_divergence_bear"]
     alive = np.maximum(bull, bear)
@@ -245,7 +197,7 @@ def _divergence(features: Features, s: ReadingSettings) -> Reading:
     return _reading("cvd_divergence", features["cvd"], side, confidence)
 
 
-def _background(market: Market, features: Features, s: SupplySettings) -> list[Reading]:
+def _background(market: Market, features: Features, s: SupplyConstants) -> list[Reading]:
     """Read what lasts for months: reserves at their low, and whose season it is."""
     low, season = features["exchange_reserves_low"], features["alt_season"]
     if market.base == BITCOIN:
@@ -259,12 +211,12 @@ def _background(market: Market, features: Features, s: SupplySettings) -> list[R
     ]
 
 
-def read_all(market: Market, features: Features, settings: ReadingSettings) -> list[Reading]:
+def read_all(market: Market, features: Features, constants: ReadingConstants) -> list[Reading]:
     """Return every reading of H9."""
-    hold = int(settings.hold * HOUR_MS // market.candles.step)
+    hold = int(constants.hold * HOUR_MS // market.candles.step)
     return [
-        *_events(features, settings, hold),
-        *_open_interest(features, settings, hold),
-        _divergence(features, settings),
-        *_background(market, features, settings.supply),
+        *_events(features, constants, hold),
+        *_open_interest(features, constants, hold),
+        _divergence(features, constants),
+        *_background(market, features, constants.supply),
     ]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from pydantic import Field
+from typing import ClassVar, NamedTuple
 
 from quorum.features.harmonic_patterns import PATTERN_NAMES
 from quorum.features.table import Features
@@ -24,21 +22,15 @@ READINGS = (
 )
 
 
-class HarmonicHeadSettings(HeadSettings):
+class HarmonicConstants(NamedTuple):
     """How the ratio error becomes a vote (spec H7)."""
 
-    perfect: float = Field(
-        0.90, ge=0, le=1, description="probability and confidence at exact ratios"
-    )
-    at_tolerance: float = Field(
-        0.65, ge=0, le=1, description="the same where every ratio is off by the tolerance"
-    )
-    decay: float = Field(
-        0.015, ge=0, le=1, description="confidence lost per candle after completion [share]"
-    )
+    perfect: float = 0.90  # probability and confidence at exact ratios
+    at_tolerance: float = 0.65  # the same where every ratio is off by the tolerance
+    decay: float = 0.015  # confidence lost per candle after completion [share]
 
 
-class HarmonicHead(Head[HarmonicHeadSettings]):
+class HarmonicHead(Head[HeadSettings]):
     """Votes with the live pattern of the ``harmonics`` features (spec H7).
 
     1. Error 0 (all ratios ideal) gives ``perfect``, error 1 (all at the tolerance)
@@ -52,11 +44,12 @@ class HarmonicHead(Head[HarmonicHeadSettings]):
     name: ClassVar[str] = "harmonic"
     weight: ClassVar[float] = 0.09
     reasons: ClassVar[tuple[str, ...]] = (*PATTERN_NAMES, "equal_legs", "completed", "live")
-    Settings = HarmonicHeadSettings
+    Settings = HeadSettings
+    constants: HarmonicConstants = HarmonicConstants()
 
     def vote(self, market: Market, features: Features) -> Votes:
         """Return +1 / -1 while a bullish / bearish pattern is live."""
-        s = self.settings
+        s = self.constants
         error, age = features["harmonic_error"], features["harmonic_age"]
         quality = s.perfect - (s.perfect - s.at_tolerance) * error
         confidence = quality * (1.0 - s.decay * age)

@@ -19,17 +19,15 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numba import njit
-from pydantic import Field
 
 from quorum.features.mirror import LONG, SHORT, Prices, prices_of
 from quorum.features.series import ratio
 from quorum.features.table import Features
 from quorum.heads.base import Head, HeadSettings, Votes, make_votes
 from quorum.market import Market
-from quorum.section import Section
 from quorum.typing import Bools, Floats, Ints
 
-#: The kinds of setup, in the order of the rows below and of :meth:`IctHeadSettings.setups`.
+#: The kinds of setup, in the order of the rows below and of :meth:`IctConstants.setups`.
 SETUPS = (
     "sweep_volume", "sweep", "optimal_entry", "judas", "order_block", "breaker", "gap", "balanced",
 )  # fmt: skip
@@ -48,83 +46,62 @@ CODES: dict[int, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-class Setup(Section):
+class Setup(NamedTuple):
     """One kind of setup: how much it counts, and the confidence it is worth."""
 
-    weight: float = Field(1.0, ge=0, le=10, description="weight in the evidence")
-    low: float = Field(0.6, ge=0, le=1, description="confidence at quality 0 [0-1]")
-    high: float = Field(0.7, ge=0, le=1, description="confidence at quality 1 [0-1]")
+    weight: float = 1.0  # weight in the evidence
+    low: float = 0.6  # confidence at quality 0 [0-1]
+    high: float = 0.7  # confidence at quality 1 [0-1]
 
 
-class Clock(Section):
+class Clock(NamedTuple):
     """Time multipliers on the confidence."""
 
-    silver_bullet: float = Field(1.0, ge=0, le=1, description="in a silver bullet hour [factor]")
-    new_york: float = Field(0.95, ge=0, le=1, description="in the New York kill zone [factor]")
-    london: float = Field(0.90, ge=0, le=1, description="in the London kill zone [factor]")
-    outside_near: float = Field(0.7, ge=0, le=1, description="just outside a kill zone [factor]")
-    outside_far: float = Field(0.5, ge=0, le=1, description="far outside them [factor]")
-    fade: float = Field(3.0, gt=0, le=24, description="distance that is far outside [h]")
+    silver_bullet: float = 1.0  # in a silver bullet hour [factor]
+    new_york: float = 0.95  # in the New York kill zone [factor]
+    london: float = 0.90  # in the London kill zone [factor]
+    outside_near: float = 0.7  # just outside a kill zone [factor]
+    outside_far: float = 0.5  # far outside them [factor]
+    fade: float = 3.0  # distance that is far outside [h]
 
 
-class Quality(Section):
+class Quality(NamedTuple):
     """What a setup of full quality looks like."""
 
-    sweep_depth: float = Field(0.5, gt=0, le=10, description="wick through the level [ATR]")
-    sweep_pool: float = Field(3.0, gt=1, le=50, description="swings in the pool [swings]")
-    sweep_volume: float = Field(3.0, gt=0, le=50, description="volume of the sweep [mean volume]")
-    sweet_spot: float = Field(0.705, ge=0, le=1, description="best entry retracement [fraction]")
-    sweet_width: float = Field(0.085, gt=0, le=1, description="distance worth nothing [fraction]")
-    impulse: float = Field(8.0, gt=0, le=50, description="size of the impulse leg [ATR]")
-    judas_depth: float = Field(0.75, gt=0, le=10, description="false run beyond the range [ATR]")
-    confluence: float = Field(
-        0.25, ge=0, le=1, description="quality added per other kind of setup that agrees [0-1]"
-    )
+    sweep_depth: float = 0.5  # wick through the level [ATR]
+    sweep_pool: float = 3.0  # swings in the pool [swings]
+    sweep_volume: float = 3.0  # volume of the sweep [mean volume]
+    sweet_spot: float = 0.705  # best entry retracement [fraction]
+    sweet_width: float = 0.085  # distance worth nothing [fraction]
+    impulse: float = 8.0  # size of the impulse leg [ATR]
+    judas_depth: float = 0.75  # false run beyond the range [ATR]
+    confluence: float = 0.25  # quality added per other kind of setup that agrees [0-1]
 
 
-class IctHeadSettings(HeadSettings):
+class IctConstants(NamedTuple):
     """Settings of the ICT head."""
 
-    sweep_volume: Setup = Field(
-        Setup(weight=3.0, low=0.80, high=0.95), description="liquidity sweep with a volume spike"
-    )
-    sweep: Setup = Field(
-        Setup(weight=2.0, low=0.70, high=0.80), description="liquidity sweep without one"
-    )
-    optimal_entry: Setup = Field(
-        Setup(weight=1.0, low=0.85, high=0.95), description="optimal trade entry in a kill zone"
-    )
-    optimal_entry_outside: Setup = Field(
-        Setup(weight=1.0, low=0.70, high=0.80), description="optimal trade entry outside of one"
-    )
-    judas: Setup = Field(Setup(weight=1.5, low=0.70, high=0.85), description="Judas swing")
-    order_block: Setup = Field(
-        Setup(weight=1.0, low=0.65, high=0.80), description="fresh order block tapped"
-    )
-    breaker: Setup = Field(Setup(weight=1.0, low=0.65, high=0.80), description="breaker block met")
-    gap: Setup = Field(Setup(weight=1.0, low=0.60, high=0.75), description="fair-value gap tapped")
-    balanced: Setup = Field(
-        Setup(weight=0.5, low=0.60, high=0.70), description="balanced price range tapped"
-    )
-    clock: Clock = Field(Clock(), description="time multipliers")
-    quality: Quality = Field(Quality(), description="what full quality is")
-    hold: int = Field(6, ge=0, le=100, description="life of a setup after its event [candles]")
-    decay: float = Field(0.97, gt=0, le=1, description="strength kept per candle [factor]")
-    void: float = Field(
-        0.25, ge=0, le=5, description="close beyond the event's extreme that voids it [ATR]"
-    )
-    prior: float = Field(
-        1.0, gt=0, le=20, description="doubt: weight on neither side in the balance"
-    )
-    min_balance: float = Field(
-        0.1, ge=0, le=1, description="balance of evidence needed for a direction [0-1]"
-    )
-    max_probability: float = Field(
-        0.90, ge=0.5, le=1, description="probability at undisputed evidence [0-1]"
-    )
-    conflict: float = Field(
-        0.5, ge=0, le=1, description="confidence lost per share of evidence on the other side [0-1]"
-    )
+    # liquidity sweep with a volume spike
+    sweep_volume: Setup = Setup(weight=3.0, low=0.80, high=0.95)
+    sweep: Setup = Setup(weight=2.0, low=0.70, high=0.80)  # liquidity sweep without one
+    # optimal trade entry in a kill zone
+    optimal_entry: Setup = Setup(weight=1.0, low=0.85, high=0.95)
+    # optimal trade entry outside of one
+    optimal_entry_outside: Setup = Setup(weight=1.0, low=0.70, high=0.80)
+    judas: Setup = Setup(weight=1.5, low=0.70, high=0.85)  # Judas swing
+    order_block: Setup = Setup(weight=1.0, low=0.65, high=0.80)  # fresh order block tapped
+    breaker: Setup = Setup(weight=1.0, low=0.65, high=0.80)  # breaker block met
+    gap: Setup = Setup(weight=1.0, low=0.60, high=0.75)  # fair-value gap tapped
+    balanced: Setup = Setup(weight=0.5, low=0.60, high=0.70)  # balanced price range tapped
+    clock: Clock = Clock()
+    quality: Quality = Quality()
+    hold: int = 6  # life of a setup after its event [candles]
+    decay: float = 0.97  # strength kept per candle [factor]
+    void: float = 0.25  # close beyond the event's extreme that voids it [ATR]
+    prior: float = 1.0  # doubt: weight on neither side in the balance
+    min_balance: float = 0.1  # balance of evidence needed for a direction [0-1]
+    max_probability: float = 0.90  # probability at undisputed evidence [0-1]
+    conflict: float = 0.5  # confidence lost per share of evidence on the other side [0-1]
 
     def setups(self) -> tuple[Setup, ...]:
         """Return the kinds of setup in the order of ``SETUPS``."""
@@ -167,7 +144,7 @@ def _unit(values: Floats) -> Floats:
     return np.nan_to_num(np.clip(values, 0.0, 1.0), nan=0.5)
 
 
-class IctHead(Head[IctHeadSettings]):
+class IctHead(Head[HeadSettings]):
     """Liquidity sweeps, optimal trade entry, gaps, blocks, Judas swings and the clock."""
 
     name: ClassVar[str] = "ict"
@@ -177,7 +154,8 @@ class IctHead(Head[IctHeadSettings]):
         "judas_short", "ob_bull", "ob_bear", "breaker_bull", "breaker_bear", "fvg_bull",
         "fvg_bear", "bpr_bull", "bpr_bear", "discount", "premium", *KILL_ZONES,
     )  # fmt: skip
-    Settings = IctHeadSettings
+    Settings = HeadSettings
+    constants: IctConstants = IctConstants()
 
     def vote(self, market: Market, features: Features) -> Votes:
         """Vote with the better evidenced side; abstain before the first swings are confirmed."""
@@ -188,16 +166,16 @@ class IctHead(Head[IctHeadSettings]):
         )
         long, short = (self._side(market, features, side) for side in (LONG, SHORT))
         both = long.evidence + short.evidence
-        balance = (long.evidence - short.evidence) / (both + self.settings.prior)
-        direction = np.where(np.abs(balance) >= self.settings.min_balance, np.sign(balance), 0.0)
+        balance = (long.evidence - short.evidence) / (both + self.constants.prior)
+        direction = np.where(np.abs(balance) >= self.constants.min_balance, np.sign(balance), 0.0)
         opposing = ratio(np.minimum(long.evidence, short.evidence), both, 0.0)
         setup = np.where(direction > 0, long.confidence, short.confidence)
-        setup = setup * (1.0 - self.settings.conflict * opposing)
+        setup = setup * (1.0 - self.constants.conflict * opposing)
         zones = {zone: features[zone] > 0 for zone in KILL_ZONES}
         multiplier = self._clock(zones, features["kill_zone_distance"])
         return make_votes(
             direction,
-            0.5 + (self.settings.max_probability - 0.5) * np.abs(balance),
+            0.5 + (self.constants.max_probability - 0.5) * np.abs(balance),
             setup * multiplier,
             np.where(direction > 0, long.reason, short.reason) | self.mask(zones),
             available,
@@ -213,7 +191,7 @@ class IctHead(Head[IctHeadSettings]):
 
     def _side(self, market: Market, features: Features, side: int) -> Side:
         """Weigh what speaks for one side."""
-        s = self.settings
+        s = self.constants
         prices = prices_of(market.candles, side)
         strength, quality = _held(
             self._qualities(prices, features, side), prices.low, prices.close,
@@ -246,7 +224,7 @@ class IctHead(Head[IctHeadSettings]):
 
     def _qualities(self, prices: Prices, features: Features, side: int) -> Floats:
         """Quality 0-1 of the setup each candle makes, per kind, NaN where it makes none."""
-        q = self.settings.quality
+        q = self.constants.quality
         bull, level, word = ("bull", "low", "long") if side == LONG else ("bear", "high", "short")
         rejection = _unit(ratio(prices.close - prices.low, prices.high - prices.low))
         premium = features["premium"]
@@ -276,7 +254,7 @@ class IctHead(Head[IctHeadSettings]):
 
     def _clock(self, zones: dict[str, Bools], distance: Floats) -> Floats:
         """Return the time multiplier; outside the zones it fades with the distance to them (h)."""
-        c = self.settings.clock
+        c = self.constants.clock
         far = np.clip(distance / c.fade, 0.0, 1.0)
         multiplier = c.outside_near + (c.outside_far - c.outside_near) * far
         multiplier[np.any(list(zones.values()), axis=0)] = 0.0

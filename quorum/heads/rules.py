@@ -24,7 +24,6 @@ from typing import ClassVar, NamedTuple
 import bottleneck as bn
 import numpy as np
 from numba import njit
-from pydantic import Field
 
 from quorum.features.candlestick_table import GROUPS, PATTERNS
 from quorum.features.chart_geometry import CHART_PATTERNS
@@ -37,43 +36,29 @@ from quorum.market import Market
 from quorum.typing import Bools, Floats, Ints
 
 
-class RulesHeadSettings(HeadSettings):
+class RulesConstants(NamedTuple):
     """What a pattern must have, and how far it is trusted."""
 
-    volume: float = Field(1.5, gt=0, le=20, description="volume that confirms [x its mean]")
-    volume_candles: int = Field(
-        1, ge=1, le=5, description="last candles of which one must have that volume [candles]"
-    )
-    level: float = Field(
-        0.5, ge=0, le=5, description="distance at which a pattern stands at a level [ATR]"
-    )
-    reach: int = Field(
-        3, ge=1, le=10, description="candles whose extreme must have reached the level [candles]"
-    )
-    textbook_low: float = Field(0.90, ge=0, le=1, description="confidence, plain textbook")
-    textbook_high: float = Field(0.95, ge=0, le=1, description="confidence, finest textbook")
-    good_low: float = Field(0.70, ge=0, le=1, description="confidence, plain good pattern")
-    good_high: float = Field(0.85, ge=0, le=1, description="confidence, finest good pattern")
-    weak: float = Field(0.60, ge=0, le=1, description="confidence, weak pattern")
-    no_volume: float = Field(0.85, ge=0, le=1, description="confidence without volume [x]")
-    textbook_probability: float = Field(0.68, ge=0.5, le=1, description="at a level of strength 0")
-    good_probability: float = Field(0.62, ge=0.5, le=1, description="at a level of strength 0")
-    weak_probability: float = Field(0.55, ge=0.5, le=1, description="at a level of strength 0")
-    level_probability: float = Field(
-        0.12, ge=0, le=0.5, description="probability added by a level of strength 1"
-    )
-    agreement: float = Field(
-        0.02, ge=0, le=0.5, description="confidence added by a further agreeing pattern"
-    )
-    most: float = Field(0.95, ge=0, le=1, description="highest confidence")
-    hold: int = Field(8, ge=0, le=100, description="how long a pattern is remembered [candles]")
-    decay: float = Field(0.97, gt=0, le=1, description="confidence kept per candle [x]")
-    conflict_margin: float = Field(
-        0.10, ge=0, le=1, description="lead in confidence over patterns of the other direction"
-    )
-    conflict: float = Field(
-        0.85, ge=0, le=1, description="confidence against patterns of the other direction [x]"
-    )
+    volume: float = 1.5  # volume that confirms [x its mean]
+    volume_candles: int = 1  # last candles of which one must have that volume [candles]
+    level: float = 0.5  # distance at which a pattern stands at a level [ATR]
+    reach: int = 3  # candles whose extreme must have reached the level [candles]
+    textbook_low: float = 0.90  # confidence, plain textbook
+    textbook_high: float = 0.95  # confidence, finest textbook
+    good_low: float = 0.70  # confidence, plain good pattern
+    good_high: float = 0.85  # confidence, finest good pattern
+    weak: float = 0.60  # confidence, weak pattern
+    no_volume: float = 0.85  # confidence without volume [x]
+    textbook_probability: float = 0.68  # at a level of strength 0
+    good_probability: float = 0.62  # at a level of strength 0
+    weak_probability: float = 0.55  # at a level of strength 0
+    level_probability: float = 0.12  # probability added by a level of strength 1
+    agreement: float = 0.02  # confidence added by a further agreeing pattern
+    most: float = 0.95  # highest confidence
+    hold: int = 8  # how long a pattern is remembered [candles]
+    decay: float = 0.97  # confidence kept per candle [x]
+    conflict_margin: float = 0.10  # lead in confidence over patterns of the other direction
+    conflict: float = 0.85  # confidence against patterns of the other direction [x]
 
 
 class Evidence(NamedTuple):
@@ -137,7 +122,7 @@ def _remember(
     return confidence, probability, reason, solid, age
 
 
-class RulesHead(Head[RulesHeadSettings]):
+class RulesHead(Head[HeadSettings]):
     """Candlestick and chart patterns at support and resistance (spec H4)."""
 
     name: ClassVar[str] = "rules"
@@ -152,11 +137,12 @@ class RulesHead(Head[RulesHeadSettings]):
         "against",
         "held",
     )
-    Settings = RulesHeadSettings
+    Settings = HeadSettings
+    constants: RulesConstants = RulesConstants()
 
     def vote(self, market: Market, features: Features) -> Votes:
         """Return the votes; unavailable before the first ATR and the first confirmed swing."""
-        s = self.settings
+        s = self.constants
         rising, falling = (self._evidence(market, features, side) for side in (LONG, SHORT))
         ups = self._remembered(market, rising, LONG)
         downs = self._remembered(market, falling, SHORT)
@@ -189,7 +175,7 @@ class RulesHead(Head[RulesHeadSettings]):
 
     def _graded(self, score: Floats, strength: Floats, volume: Bools) -> tuple[Floats, Floats]:
         """Return confidence (0 without pattern) and probability from class, fine and level."""
-        s = self.settings
+        s = self.constants
         klass = score.astype(np.int64)
         fine = score - klass
         low = np.array([0.0, s.weak, s.good_low, s.textbook_low])
@@ -201,7 +187,7 @@ class RulesHead(Head[RulesHeadSettings]):
 
     def _evidence(self, market: Market, features: Features, side: int) -> Evidence:
         """Weigh the patterns of one direction that end at each candle."""
-        s = self.settings
+        s = self.constants
         way, level = ("bull", "support") if side == LONG else ("bear", "resistance")
         extreme = recent(prices_of(market.candles, side).low, s.reach, bn.move_min) * side
         ratio = recent(features["volume_ratio"], s.volume_candles, bn.move_max)
@@ -235,7 +221,7 @@ class RulesHead(Head[RulesHeadSettings]):
 
     def _remembered(self, market: Market, evidence: Evidence, side: int) -> Memory:
         """Return what is remembered of one direction's patterns at each candle."""
-        s, close = self.settings, prices_of(market.candles, LONG).close
+        s, close = self.constants, prices_of(market.candles, LONG).close
         return Memory(
             *_remember(
                 close, float(side), evidence,

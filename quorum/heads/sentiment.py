@@ -16,7 +16,7 @@ the sign around.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -33,57 +33,51 @@ from quorum.typing import Bools, Floats, Ints
 KINDS = ("fear_greed", "news", "social", "other")
 
 
-class SourceKind(Section):
-    """How the records of one kind of source count and age."""
+class SourceSettings(Section):
+    """How old the records of one kind of source may be."""
 
-    weight: float = Field(1.0, ge=0, le=10, description="weight in the score")
-    flow: bool = Field(
-        True, description="average the records with decay (flow), or take the last one (state)"
-    )
-    fresh: float = Field(
-        0.0, ge=0, le=720, description="how long a state record is as good as new [h]"
-    )
-    half_life: float = Field(
-        6.0, gt=0, le=720, description="half-life of a record (after `fresh`) [h]"
-    )
-    full: float = Field(
-        3.0, gt=0, le=1000, description="weight of fresh records that gives full strength"
-    )
     max_age: float = Field(48.0, gt=0, le=2160, description="oldest usable record [h]")
 
 
 class SentimentHeadSettings(HeadSettings):
     """Settings of H2."""
 
-    fear_greed: SourceKind = Field(
-        SourceKind(flow=False, fresh=24.0, half_life=24.0, full=1.0, max_age=96.0),
-        description="market-wide fear and greed, daily",
+    fear_greed: SourceSettings = Field(
+        SourceSettings(max_age=96.0), description="market-wide fear and greed, daily"
     )
-    news: SourceKind = Field(SourceKind(), description="news, per site")
-    social: SourceKind = Field(
-        SourceKind(weight=0.7, half_life=3.0, full=5.0, max_age=24.0),
-        description="social media, per platform",
+    news: SourceSettings = Field(SourceSettings(), description="news, per site")
+    social: SourceSettings = Field(
+        SourceSettings(max_age=24.0), description="social media, per platform"
     )
-    other: SourceKind = Field(SourceKind(weight=0.7), description="sources of any other name")
+    other: SourceSettings = Field(SourceSettings(), description="sources of any other name")
     fear_greed_reading: Literal["contrarian", "trend"] = Field(
         "contrarian", description="whether extreme fear is a reason to buy or to sell"
     )
-    fear_greed_extreme: float = Field(
-        0.5, ge=0, le=1, description="score beyond which fear and greed speak (25 and 75 of 100)"
-    )
-    probability_slope: float = Field(
-        0.4, ge=0, le=0.5, description="probability over 0.5 per point of score"
-    )
-    max_probability: float = Field(0.9, ge=0.5, le=1, description="most probability given")
-    single_source: float = Field(
-        0.74, ge=0, le=1, description="confidence of one source at full strength"
-    )
-    many_sources: float = Field(
-        0.92, ge=0, le=1, description="confidence that more agreeing sources approach"
-    )
-    disagreement: float = Field(
-        0.5, ge=0, le=1, description="confidence lost if sources cancel out [fraction]"
-    )
+
+
+class SourceReading(NamedTuple):
+    """How the records of one kind of source count and age."""
+
+    weight: float = 1.0  # weight in the score
+    flow: bool = True  # average the records with decay (flow), or take the last one (state)
+    fresh: float = 0.0  # how long a state record is as good as new [h]
+    half_life: float = 6.0  # half-life of a record (after `fresh`) [h]
+    full: float = 3.0  # weight of fresh records that gives full strength
+
+
+class SentimentConstants(NamedTuple):
+    """Numbers of H2."""
+
+    fear_greed: SourceReading = SourceReading(flow=False, fresh=24.0, half_life=24.0, full=1.0)
+    news: SourceReading = SourceReading()
+    social: SourceReading = SourceReading(weight=0.7, half_life=3.0, full=5.0)
+    other: SourceReading = SourceReading(weight=0.7)
+    fear_greed_extreme: float = 0.5  # score beyond which fear and greed speak (25 and 75 of 100)
+    probability_slope: float = 0.4  # probability over 0.5 per point of score
+    max_probability: float = 0.9  # most probability given
+    single_source: float = 0.74  # confidence of one source at full strength
+    many_sources: float = 0.92  # confidence that more agreeing sources approach
+    disagreement: float = 0.5  # confidence lost if sources cancel out [fraction]
 
 
 def kind_of(source: str) -> int:
@@ -172,13 +166,14 @@ class SentimentHead(Head[SentimentHeadSettings]):
         "sources_disagree",
     )
     Settings = SentimentHeadSettings
+    constants: SentimentConstants = SentimentConstants()
 
     def vote(self, market: Market, features: Features) -> Votes:
         """Return the votes of H2; abstains where no record is young enough."""
         records = market.sentiment
         if records is None:
             return abstain(len(market))
-        s = self.settings
+        s = self.constants
         sums, by_kind = self.aggregate(records, market.close_time)
         known, strength, weights, signed, sizes = sums
         score = ratio(signed, weights, 0.0)
@@ -196,13 +191,10 @@ class SentimentHead(Head[SentimentHeadSettings]):
 
     def aggregate(self, records: Records, at: Ints) -> tuple[Floats, Floats]:
         """Merge records into candles that close at ``at``; see the kernel for the rows."""
-        s = self.settings
-        rules = np.array(
-            [
-                [float(getattr(getattr(s, kind), name)) for kind in KINDS]
-                for name in ("weight", "flow", "fresh", "half_life", "full", "max_age")
-            ]
-        )
+        s = self.constants
+        kinds = [getattr(s, kind) for kind in KINDS]
+        ages = [getattr(self.settings, kind).max_age for kind in KINDS]
+        rules = np.vstack([np.array(kinds, dtype=np.float64).T, ages])
         # Hours since one fixed moment: the same numbers wherever the history starts.
         return _aggregate(
             at / HOUR_MS,
@@ -213,7 +205,7 @@ class SentimentHead(Head[SentimentHeadSettings]):
             np.array([kind_of(name) for name in records.sources], dtype=np.int64),
             rules,
             s.fear_greed_extreme,
-            -1.0 if s.fear_greed_reading == "contrarian" else 1.0,
+            -1.0 if self.settings.fear_greed_reading == "contrarian" else 1.0,
         )
 
     def confidence(self, strength: Floats, agreement: Floats) -> Floats:
@@ -222,7 +214,7 @@ class SentimentHead(Head[SentimentHeadSettings]):
         One full source gives ``single_source``, less of one its part; every further one halves
         the distance to ``many_sources``.
         """
-        s = self.settings
+        s = self.constants
         further = 1.0 - 2.0 ** -np.maximum(strength - 1.0, 0.0)
         number = s.single_source * np.minimum(strength, 1.0)
         number = number + (s.many_sources - s.single_source) * further

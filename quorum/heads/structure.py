@@ -12,99 +12,59 @@ from __future__ import annotations
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from pydantic import Field
 
 from quorum.features.series import last_row, ratio
 from quorum.features.structure import STRUCTURE_TIMEFRAMES
 from quorum.features.table import Features
 from quorum.heads.base import Head, HeadSettings, Votes, make_votes
 from quorum.market import Market
-from quorum.section import Section
 from quorum.typing import Bools, Floats, Ints
 
 
-class TimeframeWeights(Section):
+class TimeframeWeights(NamedTuple):
     """How much each timeframe counts in the alignment (equal: three of four are 75 %)."""
 
-    base: float = Field(1.0, ge=0, le=10, description="weight of the base timeframe")
-    four_hours: float = Field(1.0, ge=0, le=10, description="weight of 4h")
-    day: float = Field(1.0, ge=0, le=10, description="weight of 1d")
-    week: float = Field(1.0, ge=0, le=10, description="weight of 1w")
+    base: float = 1.0  # weight of the base timeframe
+    four_hours: float = 1.0  # weight of 4h
+    day: float = 1.0  # weight of 1d
+    week: float = 1.0  # weight of 1w
 
 
-class TimingSettings(Section):
+class TimingConstants(NamedTuple):
     """Probability of a vote: alignment, plus where and when price stands."""
 
-    aligned: float = Field(
-        0.58, ge=0.5, le=1, description="probability at the least aligned reading"
-    )
-    all_aligned: float = Field(
-        0.62, ge=0.5, le=1, description="probability with every timeframe aligned"
-    )
-    conflicted_slope: float = Field(
-        0.10, ge=0, le=0.4, description="conflicted: probability over 0.5 per share over one half"
-    )
-    right_zone: float = Field(
-        0.06, ge=0, le=0.3, description="added for a long in discount, a short in premium"
-    )
-    wrong_zone: float = Field(
-        0.06, ge=0, le=0.3, description="taken off a long in premium, a short in discount"
-    )
-    base_break: float = Field(
-        0.09, ge=0, le=0.3, description="added for a fresh break on the base timeframe"
-    )
-    against_break: float = Field(
-        0.09, ge=0, le=0.3, description="taken off for a fresh base break against the direction"
-    )
-    higher_break: float = Field(0.04, ge=0, le=0.3, description="added for a fresh break on 4h")
-    base_hold: int = Field(
-        12, ge=1, le=100, description="a base break fades over this long [candles]"
-    )
-    higher_hold: int = Field(
-        3, ge=1, le=100, description="a 4h break fades over this long [4h candles]"
-    )
-    block: float = Field(0.005, ge=0, le=0.1, description="added per order block in favour")
-    breaker: float = Field(0.02, ge=0, le=0.1, description="added at a breaker block in favour")
-    maximum: float = Field(0.80, ge=0.5, le=1, description="highest probability")
+    aligned: float = 0.58  # probability at the least aligned reading
+    all_aligned: float = 0.62  # probability with every timeframe aligned
+    conflicted_slope: float = 0.10  # conflicted: probability over 0.5 per share over one half
+    right_zone: float = 0.06  # added for a long in discount, a short in premium
+    wrong_zone: float = 0.06  # taken off a long in premium, a short in discount
+    base_break: float = 0.09  # added for a fresh break on the base timeframe
+    against_break: float = 0.09  # taken off for a fresh base break against the direction
+    higher_break: float = 0.04  # added for a fresh break on 4h
+    base_hold: int = 12  # a base break fades over this long [candles]
+    higher_hold: int = 3  # a 4h break fades over this long [4h candles]
+    block: float = 0.005  # added per order block in favour
+    breaker: float = 0.02  # added at a breaker block in favour
+    maximum: float = 0.80  # highest probability
 
 
-class StructureHeadSettings(HeadSettings):
+class StructureConstants(NamedTuple):
     """Numbers of H8."""
 
-    weights: TimeframeWeights = Field(TimeframeWeights(), description="timeframe weights")
-    timing: TimingSettings = Field(TimingSettings(), description="probability")
-    min_timeframes: int = Field(
-        2, ge=1, le=4, description="timeframes with known structure needed [timeframes]"
-    )
-    aligned_share: float = Field(
-        0.75, ge=0.5, le=0.99, description="share on one side from which it is aligned"
-    )
-    aligned_confidence: float = Field(
-        0.85, ge=0, le=1, description="confidence at the aligned share"
-    )
-    aligned_span: float = Field(
-        0.05, ge=0, le=0.5, description="confidence added up to a share of 1"
-    )
-    conflicted_confidence: float = Field(
-        0.60, ge=0, le=1, description="confidence of a conflicted reading"
-    )
-    conflicted_slope: float = Field(0.10, ge=0, le=0.5, description="times the share, added to it")
-    zone_confidence: float = Field(
-        0.90, ge=0, le=1, description="confidence with all aligned and in the right zone"
-    )
-    block_confidence: float = Field(
-        0.02, ge=0, le=0.1, description="confidence per unmitigated order block in favour"
-    )
-    max_confidence: float = Field(0.92, ge=0, le=1, description="highest confidence")
-    breaker_confidence: float = Field(
-        0.75, ge=0, le=1, description="least confidence of an aligned reading at a breaker block"
-    )
-    discount: float = Field(
-        0.45, ge=0, le=0.5, description="range position below which it is discount"
-    )
-    premium: float = Field(
-        0.55, ge=0.5, le=1, description="range position above which it is premium"
-    )
+    weights: TimeframeWeights = TimeframeWeights()
+    timing: TimingConstants = TimingConstants()
+    min_timeframes: int = 2  # timeframes with known structure needed [timeframes]
+    aligned_share: float = 0.75  # share on one side from which it is aligned
+    aligned_confidence: float = 0.85  # confidence at the aligned share
+    aligned_span: float = 0.05  # confidence added up to a share of 1
+    conflicted_confidence: float = 0.60  # confidence of a conflicted reading
+    conflicted_slope: float = 0.10  # times the share, added to it
+    zone_confidence: float = 0.90  # confidence with all aligned and in the right zone
+    block_confidence: float = 0.02  # confidence per unmitigated order block in favour
+    max_confidence: float = 0.92  # highest confidence
+    breaker_confidence: float = 0.75  # least confidence of an aligned reading at a breaker block
+    discount: float = 0.45  # range position below which it is discount
+    premium: float = 0.55  # range position above which it is premium
 
 
 class _Alignment(NamedTuple):
@@ -143,7 +103,7 @@ def _is_choch(features: Features, timeframe: str) -> Bools:
     return was_choch
 
 
-class StructureHead(Head[StructureHeadSettings]):
+class StructureHead(Head[HeadSettings]):
     """Swing structure on every timeframe (H8)."""
 
     name: ClassVar[str] = "structure"
@@ -166,7 +126,8 @@ class StructureHead(Head[StructureHeadSettings]):
         "breaker_block",
         "base_break_against",
     )
-    Settings = StructureHeadSettings
+    Settings = HeadSettings
+    constants: StructureConstants = StructureConstants()
 
     def vote(self, market: Market, features: Features) -> Votes:
         """Return the votes; available from ``min_timeframes`` timeframes with structure."""
@@ -178,7 +139,7 @@ class StructureHead(Head[StructureHeadSettings]):
             self._probability(alignment, timing),
             self._confidence(alignment, timing),
             self._reason(trends, alignment, timing, features),
-            alignment.known >= self.settings.min_timeframes,
+            alignment.known >= self.constants.min_timeframes,
             {
                 "bias": alignment.direction,
                 "alignment": alignment.share,
@@ -192,7 +153,7 @@ class StructureHead(Head[StructureHeadSettings]):
 
     def _alignment(self, trends: Floats) -> _Alignment:
         """Weigh the timeframes; one without a recent break counts, but for neither side."""
-        s = self.settings
+        s = self.constants
         w = s.weights
         weights = np.array([[w.base], [w.four_hours], [w.day], [w.week]])
         present = np.isfinite(trends)
@@ -209,7 +170,7 @@ class StructureHead(Head[StructureHeadSettings]):
 
     def _timing(self, direction: Floats, features: Features) -> _Timing:
         """Read zone, fresh breaks and blocks from the direction's point of view."""
-        s = self.settings
+        s = self.constants
         position = features["range_position"]
         discount = (position < s.discount).astype(np.float64)
         premium = (position > s.premium).astype(np.float64)
@@ -234,7 +195,7 @@ class StructureHead(Head[StructureHeadSettings]):
 
     def _probability(self, alignment: _Alignment, timing: _Timing) -> Floats:
         """Return the probability: alignment, then timing; conflicted stays near one half."""
-        s = self.settings
+        s = self.constants
         p = s.timing
         span = (alignment.share - s.aligned_share) / (1 - s.aligned_share)
         aligned = p.aligned + (p.all_aligned - p.aligned) * span
@@ -252,7 +213,7 @@ class StructureHead(Head[StructureHeadSettings]):
 
     def _confidence(self, alignment: _Alignment, timing: _Timing) -> Floats:
         """Return the confidence by the numbers of H8."""
-        s = self.settings
+        s = self.constants
         share = alignment.share
         span = (share - s.aligned_share) / (1 - s.aligned_share)
         aligned = s.aligned_confidence + span * s.aligned_span

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numba import njit
-from pydantic import Field
 
 from quorum.features.series import ratio
 from quorum.features.table import Features
@@ -16,35 +15,21 @@ from quorum.market import Market
 from quorum.typing import Bools, Floats, Ints
 
 
-class TechnicalHeadSettings(HeadSettings):
+class TechnicalConstants(NamedTuple):
     """Weights, lines and scales of the technical head."""
 
-    trend_weight: float = Field(0.40, ge=0, le=1, description="weight of the trend group")
-    momentum_weight: float = Field(0.35, ge=0, le=1, description="weight of the momentum group")
-    volatility_weight: float = Field(0.25, ge=0, le=1, description="weight of the volatility group")
-    variation_weight: float = Field(
-        0.5, ge=0, le=1, description="weight of a variation in its group [of a core indicator's]"
-    )
-    long_above: float = Field(
-        0.55, ge=0.5, le=0.95, description="bullish score over which a score is long"
-    )
-    short_below: float = Field(
-        0.45, ge=0.05, le=0.5, description="bullish score under which a score is short"
-    )
-    line_score: float = Field(
-        0.70, ge=0.55, le=1, description="bullish score of a full reading (RSI 70, %B 1) [0-1]"
-    )
-    exhausted_score: float = Field(
-        0.60, ge=0.5, le=1, description="the same of an oscillator twice as far or more [0-1]"
-    )
-    group_penalty: float = Field(
-        0.25, ge=0, le=1, description="confidence lost when every group disagrees [share]"
-    )
-    min_known: float = Field(
-        0.9, gt=0, le=1, description="indicators that must be known [share of the table]"
-    )
-    strong_adx: float = Field(25.0, ge=0, le=100, description="ADX of a trend [points]")
-    scales: Scales = Field(Scales(), description="how each column is read")
+    trend_weight: float = 0.40  # weight of the trend group
+    momentum_weight: float = 0.35  # weight of the momentum group
+    volatility_weight: float = 0.25  # weight of the volatility group
+    variation_weight: float = 0.5  # weight of a variation in its group [of a core indicator's]
+    long_above: float = 0.55  # bullish score over which a score is long
+    short_below: float = 0.45  # bullish score under which a score is short
+    line_score: float = 0.70  # bullish score of a full reading (RSI 70, %B 1) [0-1]
+    exhausted_score: float = 0.60  # the same of an oscillator twice as far or more [0-1]
+    group_penalty: float = 0.25  # confidence lost when every group disagrees [share]
+    min_known: float = 0.9  # indicators that must be known [share of the table]
+    strong_adx: float = 25.0  # ADX of a trend [points]
+    scales: Scales = Scales()
 
 
 @njit(cache=True)
@@ -91,7 +76,7 @@ def _tally(
             counts[2, t] += 1.0
 
 
-class TechnicalHead(Head[TechnicalHeadSettings]):
+class TechnicalHead(Head[HeadSettings]):
     """Indicators of trend, momentum and volatility, scored and counted (spec H1).
 
     1. Every indicator of :data:`~quorum.heads.technical_table.INDICATORS` gives a bullish
@@ -129,11 +114,12 @@ class TechnicalHead(Head[TechnicalHeadSettings]):
         "overstretched",
         "mass_reversal",
     )
-    Settings = TechnicalHeadSettings
+    Settings = HeadSettings
+    constants: TechnicalConstants = TechnicalConstants()
 
     def vote(self, market: Market, features: Features) -> Votes:
         """Return the votes; readings are the scores, the agreement and the counts."""
-        s = self.settings
+        s = self.constants
         n = len(market)
         rows = table(features)
         if n == 0 or not rows:
@@ -179,17 +165,17 @@ class TechnicalHead(Head[TechnicalHeadSettings]):
 
     def _score(self, row: Indicator, features: Features) -> Floats:
         """Return one indicator's bullish score."""
-        scale: Scale = getattr(self.settings.scales, row.scale)
+        scale: Scale = getattr(self.constants.scales, row.scale)
         strength, strength_scale = np.empty(0), Scale()
         if row.strength:
             strength = features[row.strength]
-            strength_scale = getattr(self.settings.scales, row.strength_scale)
+            strength_scale = getattr(self.constants.scales, row.strength_scale)
         score: Floats = _score(
             features[row.column],
             scale.centre,
             scale.full,
-            2.0 * self.settings.line_score - 1.0,
-            2.0 * (self.settings.exhausted_score if row.exhausts else 1.0) - 1.0,
+            2.0 * self.constants.line_score - 1.0,
+            2.0 * (self.constants.exhausted_score if row.exhausts else 1.0) - 1.0,
             strength,
             strength_scale.centre,
             strength_scale.full,
@@ -201,8 +187,8 @@ class TechnicalHead(Head[TechnicalHeadSettings]):
         """Return +1 for a long score, -1 for a short one, 0 between the lines."""
         # Rounded, so that a shorter history's last bits cannot turn a vote.
         rounded = np.round(score, DECIMALS)
-        above = rounded > self.settings.long_above
-        below = rounded < self.settings.short_below
+        above = rounded > self.constants.long_above
+        below = rounded < self.constants.short_below
         return above.astype(np.float64) - below.astype(np.float64)
 
     def _reason(
@@ -214,7 +200,7 @@ class TechnicalHead(Head[TechnicalHeadSettings]):
             flags[f"{name}_up"] = (side == direction) & (direction > 0)
             flags[f"{name}_down"] = (side == direction) & (direction < 0)
         flags["averages_stacked"] = direction * _column(features, "sma_alignment") >= 1.0
-        flags["strong_adx"] = _column(features, "adx") >= self.settings.strong_adx
+        flags["strong_adx"] = _column(features, "adx") >= self.constants.strong_adx
         flags["channel_break"] = _broke_channel(market, features, direction)
         flags["overstretched"] = self._overstretched(features, direction)
         flags["mass_reversal"] = direction * _column(features, "mass_reversal") > 0.0
@@ -222,7 +208,7 @@ class TechnicalHead(Head[TechnicalHeadSettings]):
 
     def _overstretched(self, features: Features, direction: Floats) -> Bools:
         """Tell where the RSI is beyond its overbought (oversold) line in the vote's direction."""
-        scale = self.settings.scales.rsi
+        scale = self.constants.scales.rsi
         beyond: Bools = direction * (_column(features, "rsi_14") - scale.centre) > scale.full
         return beyond
 

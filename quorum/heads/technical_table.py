@@ -3,68 +3,61 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from pydantic import Field
+from typing import NamedTuple
 
 from quorum.features.table import Features
-from quorum.section import Section
 
 TREND, MOMENTUM, VOLATILITY = 0, 1, 2
 GROUPS = ("trend", "momentum", "volatility")
 
 
-class Scale(Section):
+class Scale(NamedTuple):
     """How a column is read: ``(value - centre) / full`` is 0 when neutral, 1 when full."""
 
-    centre: float = Field(0.0, ge=-1000, le=1000, description="neutral value [column's unit]")
-    full: float = Field(1.0, gt=0, le=1000, description="distance of a full reading [same unit]")
+    centre: float = 0.0  # neutral value [column's unit]
+    full: float = 1.0  # distance of a full reading [same unit]
 
 
-def _scale(full: float, what: str, centre: float = 0.0) -> Scale:
-    """Declare one scale of :class:`Scales`."""
-    field: Scale = Field(Scale(centre=centre, full=full), description=what)
-    return field
-
-
-class Scales(Section):
+class Scales(NamedTuple):
     """The scale of each kind of indicator.
 
     Oscillators are full at their textbook overbought line. Columns in ATR have no textbook
     line: they are full where about one candle in twenty of a liquid 1h market lies beyond.
     """
 
-    ema_distance: Scale = _scale(0.45, "close over an EMA [ATR x root of period]")
-    sma_distance: Scale = _scale(0.55, "close over an SMA [ATR x root of period]")
-    ema_spread: Scale = _scale(0.25, "fast over slow EMA [ATR x root of slow period]")
-    ema_spread_50_200: Scale = _scale(0.35, "EMA 50 over 200 [ATR x root of 200]")
-    alignment: Scale = _scale(1.0, "stack of close and SMAs [-1 to 1]")
-    macd: Scale = _scale(1.0, "MACD line, signal [ATR]")
-    macd_histogram: Scale = _scale(0.3, "MACD histogram [ATR]")
-    di_spread: Scale = _scale(20.0, "+DI over -DI [points]")
-    adx: Scale = _scale(15.0, "trend strength: none at 10, full at 25 [points]", 10.0)
-    trailing_room: Scale = _scale(1.0, "distance to a trailing stop [stop widths]")
-    slope: Scale = _scale(0.75, "slope of Hull, DEMA, TEMA [ATR x root of span]")
-    aroon: Scale = _scale(70.0, "Aroon oscillator [points]")
-    ichimoku: Scale = _scale(1.0, "Ichimoku signals [-1 to 1]")
-    rsi: Scale = _scale(20.0, "RSI; overbought at 70 [points]", 50.0)
-    stochastic: Scale = _scale(30.0, "Stochastic %K; overbought at 80 [points]", 50.0)
-    tsi: Scale = _scale(25.0, "true strength index; overbought at 25 [points]")
-    williams: Scale = _scale(30.0, "Williams %R; overbought at -20 [points]", -50.0)
-    cci: Scale = _scale(100.0, "CCI; overbought at 100 [points]")
-    cmo: Scale = _scale(50.0, "CMO; overbought at 50 [points]")
-    ultimate: Scale = _scale(20.0, "Ultimate; overbought at 70 [points]", 50.0)
-    ppo: Scale = _scale(0.25, "PPO [ATR x root of slow period]")
-    trix: Scale = _scale(0.15, "TRIX [ATR per candle]")
-    awesome: Scale = _scale(0.45, "Awesome Oscillator [ATR x root of slow period]")
-    move: Scale = _scale(0.9, "rate of change [ATR x root of period]")
-    percent_b: Scale = _scale(0.5, "Bollinger %B; full at the band", 0.5)
-    keltner: Scale = _scale(1.0, "Keltner position; full at the line")
-    donchian: Scale = _scale(0.5, "Donchian position; full at the extreme", 0.5)
-    expansion: Scale = _scale(0.5, "volatility over its mean; none at 0.75, full at 1.25", 0.75)
-    mass_reversal: Scale = _scale(1.0, "fading reversal signal [-1 to 1]")
-    vwap: Scale = _scale(2.0, "close over VWAP [ATR]")
-    cmf: Scale = _scale(0.2, "Chaikin money flow [-1 to 1]")
-    obv_slope: Scale = _scale(0.3, "slope of OBV [share of volume]")
+    ema_distance: Scale = Scale(full=0.45)  # close over an EMA [ATR x root of period]
+    sma_distance: Scale = Scale(full=0.55)  # close over an SMA [ATR x root of period]
+    ema_spread: Scale = Scale(full=0.25)  # fast over slow EMA [ATR x root of slow period]
+    ema_spread_50_200: Scale = Scale(full=0.35)  # EMA 50 over 200 [ATR x root of 200]
+    alignment: Scale = Scale(full=1.0)  # stack of close and SMAs [-1 to 1]
+    macd: Scale = Scale(full=1.0)  # MACD line, signal [ATR]
+    macd_histogram: Scale = Scale(full=0.3)  # MACD histogram [ATR]
+    di_spread: Scale = Scale(full=20.0)  # +DI over -DI [points]
+    adx: Scale = Scale(full=15.0, centre=10.0)  # trend strength: none at 10, full at 25 [points]
+    trailing_room: Scale = Scale(full=1.0)  # distance to a trailing stop [stop widths]
+    slope: Scale = Scale(full=0.75)  # slope of Hull, DEMA, TEMA [ATR x root of span]
+    aroon: Scale = Scale(full=70.0)  # Aroon oscillator [points]
+    ichimoku: Scale = Scale(full=1.0)  # Ichimoku signals [-1 to 1]
+    rsi: Scale = Scale(full=20.0, centre=50.0)  # RSI; overbought at 70 [points]
+    stochastic: Scale = Scale(full=30.0, centre=50.0)  # Stochastic %K; overbought at 80 [points]
+    tsi: Scale = Scale(full=25.0)  # true strength index; overbought at 25 [points]
+    williams: Scale = Scale(full=30.0, centre=-50.0)  # Williams %R; overbought at -20 [points]
+    cci: Scale = Scale(full=100.0)  # CCI; overbought at 100 [points]
+    cmo: Scale = Scale(full=50.0)  # CMO; overbought at 50 [points]
+    ultimate: Scale = Scale(full=20.0, centre=50.0)  # Ultimate; overbought at 70 [points]
+    ppo: Scale = Scale(full=0.25)  # PPO [ATR x root of slow period]
+    trix: Scale = Scale(full=0.15)  # TRIX [ATR per candle]
+    awesome: Scale = Scale(full=0.45)  # Awesome Oscillator [ATR x root of slow period]
+    move: Scale = Scale(full=0.9)  # rate of change [ATR x root of period]
+    percent_b: Scale = Scale(full=0.5, centre=0.5)  # Bollinger %B; full at the band
+    keltner: Scale = Scale(full=1.0)  # Keltner position; full at the line
+    donchian: Scale = Scale(full=0.5, centre=0.5)  # Donchian position; full at the extreme
+    # volatility over its mean; none at 0.75, full at 1.25
+    expansion: Scale = Scale(full=0.5, centre=0.75)
+    mass_reversal: Scale = Scale(full=1.0)  # fading reversal signal [-1 to 1]
+    vwap: Scale = Scale(full=2.0)  # close over VWAP [ATR]
+    cmf: Scale = Scale(full=0.2)  # Chaikin money flow [-1 to 1]
+    obv_slope: Scale = Scale(full=0.3)  # slope of OBV [share of volume]
 
 
 @dataclass(frozen=True)

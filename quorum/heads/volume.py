@@ -9,100 +9,69 @@ corrected by a CVD divergence (+-0.15), by participation and by the quality of t
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
-from pydantic import Field
 
 from quorum.features.series import held, ratio
 from quorum.features.table import Features
 from quorum.heads.base import Head, HeadSettings, Votes, make_votes
 from quorum.market import Market
-from quorum.section import Section
 from quorum.typing import Bools, Floats
 
 STATES = ("cvd", "obv", "mfi", "cmf", "vwap", "value_area", "taker_flow")
 EVENTS = ("climax", "dry_up", "volume_gap")
 
 
-class ReadingWeights(Section):
+class ReadingWeights(NamedTuple):
     """Share of each reading in the score; normalised over those that speak."""
 
-    cvd: float = Field(0.22, ge=0, le=1, description="weight of the CVD")
-    obv: float = Field(0.14, ge=0, le=1, description="weight of the OBV slope")
-    mfi: float = Field(0.12, ge=0, le=1, description="weight of the money flow index")
-    cmf: float = Field(0.16, ge=0, le=1, description="weight of the Chaikin money flow")
-    vwap: float = Field(0.12, ge=0, le=1, description="weight of the VWAP distance")
-    value_area: float = Field(0.12, ge=0, le=1, description="weight of the place in the profile")
-    taker_flow: float = Field(0.12, ge=0, le=1, description="weight of the taker buy share")
-    climax: float = Field(0.15, ge=0, le=1, description="weight of a live climax")
-    dry_up: float = Field(0.08, ge=0, le=1, description="weight of a live dry-up")
-    volume_gap: float = Field(0.08, ge=0, le=1, description="weight of a near low-volume gap")
+    cvd: float = 0.22  # weight of the CVD
+    obv: float = 0.14  # weight of the OBV slope
+    mfi: float = 0.12  # weight of the money flow index
+    cmf: float = 0.16  # weight of the Chaikin money flow
+    vwap: float = 0.12  # weight of the VWAP distance
+    value_area: float = 0.12  # weight of the place in the profile
+    taker_flow: float = 0.12  # weight of the taker buy share
+    climax: float = 0.15  # weight of a live climax
+    dry_up: float = 0.08  # weight of a live dry-up
+    volume_gap: float = 0.08  # weight of a near low-volume gap
 
 
-class ReadingScales(Section):
+class ReadingScales(NamedTuple):
     """The value at which each reading is full (+-1), and where it fades again."""
 
-    cvd: float = Field(0.04, gt=0, le=1, description="CVD over volume [fraction]")
-    cvd_fast_share: float = Field(
-        0.4, ge=0, le=1, description="share of the fast window in the CVD reading [fraction]"
-    )
-    obv: float = Field(0.5, gt=0, le=1, description="OBV slope over volume [fraction]")
-    mfi: float = Field(30.0, gt=0, le=50, description="MFI over or under 50 [points]")
-    mfi_spent: float = Field(
-        50.0, gt=0, le=100, description="MFI over or under 50 at which it is spent [points]"
-    )
-    cmf: float = Field(0.25, gt=0, le=1, description="Chaikin money flow [fraction]")
-    vwap: float = Field(2.0, gt=0, le=20, description="distance from the VWAP [ATR]")
-    vwap_spent: float = Field(
-        5.0, gt=0, le=50, description="distance at which the move is spent [ATR]"
-    )
-    value_area: float = Field(
-        1.0,
-        gt=0,
-        le=5,
-        description="distance from the middle of the value area [heights of the area]",
-    )
-    taker_flow: float = Field(
-        0.10, gt=0, le=0.5, description="taker buy share over or under one half [fraction]"
-    )
-    gap_reach: float = Field(1.0, gt=0, le=10, description="how far a low-volume gap pulls [ATR]")
-    climax_hold: int = Field(
-        12, ge=1, le=200, description="a climax fades over this long [candles]"
-    )
-    dry_up_hold: int = Field(6, ge=1, le=200, description="the same for a dry-up [candles]")
+    cvd: float = 0.04  # CVD over volume [fraction]
+    cvd_fast_share: float = 0.4  # share of the fast window in the CVD reading [fraction]
+    obv: float = 0.5  # OBV slope over volume [fraction]
+    mfi: float = 30.0  # MFI over or under 50 [points]
+    mfi_spent: float = 50.0  # MFI over or under 50 at which it is spent [points]
+    cmf: float = 0.25  # Chaikin money flow [fraction]
+    vwap: float = 2.0  # distance from the VWAP [ATR]
+    vwap_spent: float = 5.0  # distance at which the move is spent [ATR]
+    value_area: float = 1.0  # distance from the middle of the value area [heights of the area]
+    taker_flow: float = 0.10  # taker buy share over or under one half [fraction]
+    gap_reach: float = 1.0  # how far a low-volume gap pulls [ATR]
+    climax_hold: int = 12  # a climax fades over this long [candles]
+    dry_up_hold: int = 6  # the same for a dry-up [candles]
 
 
-class VolumeHeadSettings(HeadSettings):
+class VolumeConstants(NamedTuple):
     """Settings of H3."""
 
-    weights: ReadingWeights = Field(ReadingWeights(), description="weights of the readings")
-    scales: ReadingScales = Field(ReadingScales(), description="scales of the readings")
-    min_readings: int = Field(
-        4, ge=1, le=7, description="state readings needed, else the head abstains"
-    )
-    min_score: float = Field(
-        0.10, ge=0, le=1, description="score under which the vote is flat [-1 to 1]"
-    )
-    probability_slope: float = Field(
-        0.4, ge=0, le=1, description="probability over 0.5 per point of score"
-    )
-    max_probability: float = Field(0.90, ge=0.5, le=1, description="most probability given")
-    quiet: float = Field(
-        0.25, ge=0, lt=1, description="a reading under this has no opinion [-1 to 1]"
-    )
-    base_confidence: float = Field(0.30, ge=0, le=1, description="confidence if no reading agreed")
-    full_confidence: float = Field(0.90, ge=0, le=1, description="confidence if all agree")
-    divergence: float = Field(
-        0.15, ge=0, le=0.5, description="confidence a CVD divergence adds or takes"
-    )
-    participation: float = Field(
-        0.05, ge=0, le=0.3, description="confidence that rising volume adds, dry volume takes"
-    )
-    rising_volume: float = Field(
-        1.2, ge=1, le=10, description="short over long mean volume that is rising [ratio]"
-    )
-    real_flow: float = Field(0.05, ge=0, le=0.3, description="confidence that real trade flow adds")
+    weights: ReadingWeights = ReadingWeights()
+    scales: ReadingScales = ReadingScales()
+    min_readings: int = 4  # state readings needed, else the head abstains
+    min_score: float = 0.10  # score under which the vote is flat [-1 to 1]
+    probability_slope: float = 0.4  # probability over 0.5 per point of score
+    max_probability: float = 0.90  # most probability given
+    quiet: float = 0.25  # a reading under this has no opinion [-1 to 1]
+    base_confidence: float = 0.30  # confidence if no reading agreed
+    full_confidence: float = 0.90  # confidence if all agree
+    divergence: float = 0.15  # confidence a CVD divergence adds or takes
+    participation: float = 0.05  # confidence that rising volume adds, dry volume takes
+    rising_volume: float = 1.2  # short over long mean volume that is rising [ratio]
+    real_flow: float = 0.05  # confidence that real trade flow adds
 
 
 def scaled(values: Floats, full: float) -> Floats:
@@ -124,7 +93,7 @@ def fading(event: Floats, hold: int) -> Floats:
     return np.where(live > 0, 1.0 - age / hold, 0.0)
 
 
-class VolumeHead(Head[VolumeHeadSettings]):
+class VolumeHead(Head[HeadSettings]):
     """Volume behind the price: flow, money flow, value and exhaustion (spec H3)."""
 
     name: ClassVar[str] = "volume"
@@ -137,11 +106,12 @@ class VolumeHead(Head[VolumeHeadSettings]):
         "rising_volume",
         "real_flow",
     )
-    Settings = VolumeHeadSettings
+    Settings = HeadSettings
+    constants: VolumeConstants = VolumeConstants()
 
     def vote(self, market: Market, features: Features) -> Votes:
         """Return the votes of H3."""
-        s = self.settings
+        s = self.constants
         states = self.states(features)
         voices = {**states, **self.events(features)}
         spoken = np.zeros(len(market))
@@ -173,7 +143,7 @@ class VolumeHead(Head[VolumeHeadSettings]):
         self, features: Features, agreement: Floats, direction: Floats
     ) -> tuple[Floats, dict[str, Bools]]:
         """Return the corrected confidence, and where each correction was made by reason code."""
-        s = self.settings
+        s = self.constants
         bull = features["cvd_divergence_bull"] > 0
         bear = features["cvd_divergence_bear"] > 0
         divergence = (bull.astype(np.float64) - bear) * direction
@@ -196,7 +166,7 @@ class VolumeHead(Head[VolumeHeadSettings]):
 
     def states(self, features: Features) -> dict[str, Floats]:
         """Return the state readings, -1 to 1, NaN where unknown."""
-        scale = self.settings.scales
+        scale = self.constants.scales
         slow = 1.0 - scale.cvd_fast_share
         cvd = slow * features["cvd"] + scale.cvd_fast_share * features["cvd_fast"]
         return {
@@ -215,7 +185,7 @@ class VolumeHead(Head[VolumeHeadSettings]):
         A selling climax has exhausted the sellers; a pullback on dry volume finds no supply; a
         low-volume gap just above offers no resistance. Each has its mirror.
         """
-        scale = self.settings.scales
+        scale = self.constants.scales
         climax = fading(features["selling_climax"], scale.climax_hold)
         climax = climax - fading(features["buying_climax"], scale.climax_hold)
         dry = fading(features["no_supply"], scale.dry_up_hold)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from pydantic import Field
 
 from quorum.features.series import last_row
 from quorum.features.table import Features
@@ -41,41 +40,23 @@ PHASES = {
 }
 
 
-class WyckoffHeadSettings(HeadSettings):
+class WyckoffConstants(NamedTuple):
     """What each event and phase is worth (spec H6)."""
 
-    spring: float = Field(0.90, ge=0, le=1, description="confidence of a spring")
-    utad: float = Field(0.90, ge=0, le=1, description="confidence of a UTAD")
-    sign: float = Field(
-        0.75, ge=0, le=1, description="confidence of a sign of strength or weakness"
-    )
-    mirror_break: float = Field(
-        0.75, ge=0, le=1, description="confidence of a terminal shakeout or a plain upthrust"
-    )
-    phase: float = Field(0.70, ge=0, le=1, description="confidence of a phase alone")
-    phase_stage: int = Field(
-        3, ge=2, le=5, description="earliest stage in which a phase alone votes [1-5 for A-E]"
-    )
-    operator_factor: float = Field(
-        1.05, ge=1, le=2, description="factor on confidence where the operator agrees"
-    )
-    operator_agrees: float = Field(
-        0.10, ge=0, le=1, description="least operator reading that agrees"
-    )
-    max_confidence: float = Field(0.95, ge=0, le=1, description="highest confidence")
-    hold: int = Field(12, ge=0, le=200, description="how long an event votes [candles]")
-    decay: float = Field(
-        0.015, ge=0, le=1, description="confidence an event loses per candle [share]"
-    )
-    event_probability: float = Field(
-        0.68, ge=0.5, le=1, description="probability of an event without further evidence"
-    )
-    phase_probability: float = Field(
-        0.62, ge=0.5, le=1, description="probability of a phase without further evidence"
-    )
-    evidence: float = Field(
-        0.12, ge=0, le=0.5, description="probability added at full evidence in favour"
-    )
+    spring: float = 0.90  # confidence of a spring
+    utad: float = 0.90  # confidence of a UTAD
+    sign: float = 0.75  # confidence of a sign of strength or weakness
+    mirror_break: float = 0.75  # confidence of a terminal shakeout or a plain upthrust
+    phase: float = 0.70  # confidence of a phase alone
+    phase_stage: int = 3  # earliest stage in which a phase alone votes [1-5 for A-E]
+    operator_factor: float = 1.05  # factor on confidence where the operator agrees
+    operator_agrees: float = 0.10  # least operator reading that agrees
+    max_confidence: float = 0.95  # highest confidence
+    hold: int = 12  # how long an event votes [candles]
+    decay: float = 0.015  # confidence an event loses per candle [share]
+    event_probability: float = 0.68  # probability of an event without further evidence
+    phase_probability: float = 0.62  # probability of a phase without further evidence
+    evidence: float = 0.12  # probability added at full evidence in favour
 
 
 class _Held(NamedTuple):
@@ -96,7 +77,7 @@ def _hold(event: Floats, stop: Floats, close: Floats, hold: int) -> _Held:
     return _Held(code, age, live)
 
 
-class WyckoffHead(Head[WyckoffHeadSettings]):
+class WyckoffHead(Head[HeadSettings]):
     """Votes with the last event at the trading range, else with its phase (spec H6).
 
     1. An event votes its confidence - spring and UTAD 0.90, signs and the mirror forms of spring
@@ -122,11 +103,12 @@ class WyckoffHead(Head[WyckoffHeadSettings]):
         "stage_e",
         "operator_agrees",
     )
-    Settings = WyckoffHeadSettings
+    Settings = HeadSettings
+    constants: WyckoffConstants = WyckoffConstants()
 
     def vote(self, market: Market, features: Features) -> Votes:
         """Return +1 / -1 with a live event or a phase that may vote."""
-        s = self.settings
+        s = self.constants
         held = _hold(
             features["wyckoff_event"], features["wyckoff_event_stop"], market.candles.close, s.hold
         )
@@ -163,7 +145,7 @@ class WyckoffHead(Head[WyckoffHeadSettings]):
 
     def _event_confidence(self, code: Floats) -> Floats:
         """Return the confidence of each event at its candle."""
-        s = self.settings
+        s = self.constants
         kind = np.abs(code)
         # A dry break is the spec's event below a range, a climax break the one above it.
         named = np.where(code > 0, kind == DRY_BREAK, kind == CLIMAX_BREAK)

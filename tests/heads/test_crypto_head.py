@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from drawn_markets import line
-from evaluations import assert_votes_of
+from evaluations import assert_votes_of, with_constants
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.features.derivatives import CAPITULATION, NEW_LONGS, NEW_SHORTS, SHORT_COVERING
 from quorum.features.table import Features
-from quorum.heads.crypto import CryptoHead, CryptoHeadSettings
+from quorum.heads.crypto import CryptoHead
+from quorum.heads.crypto_readings import CrowdConstants, ReadingConstants, SupplyConstants
 
 #: What the head reads, with a value that says nothing.
 QUIET = {
@@ -233,8 +234,12 @@ def test_without_any_event_source_it_abstains_even_in_a_season():
     assert votes.direction.tolist() == [0, 0]
 
 
-def test_thresholds_are_settings():
-    strict = CryptoHead(CryptoHeadSettings(readings={"crowd": {"ratio_short": 5.0}}))
+def with_readings(**changes: object) -> CryptoHead:
+    return with_constants(CryptoHead, readings=ReadingConstants(**changes))
+
+
+def test_thresholds_are_constants():
+    strict = with_readings(crowd=CrowdConstants(ratio_short=5.0))
     assert vote_on(RATIO_SHORT, head=strict)[0] == 0
 
 
@@ -253,7 +258,7 @@ def test_the_mirror_image_votes_the_other_way(candles):
         rate = (LONG, SHORT)[side]["funding_rate"]
         return [{"funding_rate": rate, **dict(pair[side] for pair in row)} for row in candles]
 
-    equal = CryptoHead(CryptoHeadSettings(readings={"supply": {"inflow_confidence": 0.75}}))
+    equal = with_readings(supply=SupplyConstants(inflow_confidence=0.75))
     votes, mirrored = votes_on(rows(0), head=equal), votes_on(rows(1), head=equal)
     np.testing.assert_array_equal(votes.direction, -mirrored.direction)
     np.testing.assert_array_equal(votes.confidence, mirrored.confidence)

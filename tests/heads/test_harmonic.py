@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from evaluations import assert_votes_of
+from evaluations import assert_votes_of, with_constants
 from leg_markets import Drawing, own_features, start_at
 from markets import full_market
 
 from quorum.heads.base import Votes
-from quorum.heads.harmonic import HarmonicHead, HarmonicHeadSettings
+from quorum.heads.harmonic import HarmonicHead
 from quorum.market import Market
 
 
@@ -18,9 +18,9 @@ def gartley(b: float = 138.2) -> Drawing:
     return drawing.leg(130, 4)
 
 
-def votes_of(drawing: Drawing, **settings: float) -> Votes:
+def votes_of(drawing: Drawing, **constants: float) -> Votes:
     market = drawing.market()
-    head = HarmonicHead(HarmonicHeadSettings(**settings))
+    head = with_constants(HarmonicHead, **constants)
     return head.vote(market, own_features(market, atr=5.0))
 
 

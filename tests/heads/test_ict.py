@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from drawn_markets import Candle, legs, market_of, mirrored, path, random_walk
-from evaluations import assert_votes_of, columns_of, reasons, valid
+from evaluations import assert_votes_of, columns_of, reasons, valid, with_constants
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from zone_markets import BALANCED, BLOCK, GAP
 
 from quorum.features.table import Features
 from quorum.heads.base import Votes
-from quorum.heads.ict import IctHead, IctHeadSettings
+from quorum.heads.ict import IctConstants, IctHead
 from quorum.market import Market
 
 #: Hours (UTC) of a winter day: 09-10 and 10-11 New York, 02-03 New York, and 18-19 New York.
@@ -32,8 +32,8 @@ def features(market: Market) -> Features:
     return columns_of(market, "volatility", "swings", "volume", "sessions", "liquidity", "zones")
 
 
-def votes(market: Market, section: IctHeadSettings | None = None) -> Votes:
-    return IctHead(section).vote(market, features(market))
+def votes(market: Market, **constants: int) -> Votes:
+    return with_constants(IctHead, **constants).vote(market, features(market))
 
 
 def last_vote(market: Market) -> tuple[int, float, float, set[str]]:
@@ -96,9 +96,9 @@ def test_balanced_range_is_named_and_alone_no_valid_vote_in_new_york() -> None:
     direction, _, _, reason = last_vote(with_history(BALANCED_RANGE))
     assert direction == 1
     assert "bpr_bull" in reason
-    best = IctHeadSettings().balanced
+    best = IctConstants().balanced
     assert (best.low, best.high) == (0.60, 0.70)
-    assert best.high * IctHeadSettings().clock.new_york < 0.70
+    assert best.high * IctConstants().clock.new_york < 0.70
 
 
 def with_history(rows: list[Candle]) -> Market:
@@ -156,7 +156,7 @@ def test_setup_dies_of_age_and_of_a_close_beyond_its_extreme() -> None:
     assert lives.readings["bull_evidence"][-1] > 2
     dies = votes(market_at([*STOP_HUNT, *path(96.6, 94.0)], {-2: 3.0}))
     assert dies.readings["bull_evidence"][-1] == 0
-    old = votes(market_at([*STOP_HUNT, *path(96.6, 96.2)], {-2: 3.0}), IctHeadSettings(hold=0))
+    old = votes(market_at([*STOP_HUNT, *path(96.6, 96.2)], {-2: 3.0}), hold=0)
     assert old.readings["bull_evidence"][-2] > 2
     assert old.readings["bull_evidence"][-1] == 0
 

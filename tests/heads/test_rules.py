@@ -4,19 +4,19 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from evaluations import assert_votes_of, valid
+from evaluations import assert_votes_of, valid, with_constants
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markets import full_market
 from pattern_markets import CHARTS, HAMMER, RANGE, Candle, drawn, mirrored, patterns_of
 
 from quorum.heads.base import Votes
-from quorum.heads.rules import RulesHead, RulesHeadSettings
+from quorum.heads.rules import RulesHead
 from quorum.market import Market
 
 
 def votes(market: Market, **changes: float) -> Votes:
-    return RulesHead(RulesHeadSettings(**changes)).vote(market, patterns_of(market))
+    return with_constants(RulesHead, **changes).vote(market, patterns_of(market))
 
 
 def reasons(v: Votes, row: int = -1) -> set[str]:
@@ -94,7 +94,7 @@ def test_a_vote_is_held_with_decaying_confidence_and_then_forgotten() -> None:
         x[f"candlestick_{side}"][: len(market) - 1] = 0.0
         x[f"chart_{side}"][:] = 0.0
     longer = drawn(RANGE, (HAMMER, *[(101.2, 101.4, 101.0, 101.2)] * 10))
-    v = RulesHead(RulesHeadSettings(hold=4)).vote(longer, x)
+    v = with_constants(RulesHead, hold=4).vote(longer, x)
     born = len(market) - 1
     expected = v.confidence[born] * 0.97 ** np.arange(5)
     np.testing.assert_allclose(v.confidence[born : born + 5], expected, atol=1e-4)
@@ -120,7 +120,7 @@ def evidence(bull: float, bear: float) -> Votes:
         x[f"chart_{side}"][:] = 0.0
     x["support"][:] = market.candles.low - 0.01
     x["resistance"][:] = market.candles.high + 0.01
-    return RulesHead(RulesHeadSettings(reach=1)).vote(market, x)
+    return with_constants(RulesHead, reach=1).vote(market, x)
 
 
 def test_equal_patterns_of_both_directions_leave_the_head_flat() -> None:

@@ -1,4 +1,4 @@
-"""The numbers of spec H0-H9, one by one, are the defaults of settings."""
+"""The numbers of spec H0-H9, one by one, are the constants of heads and features."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_the_weights_of_h0_sum_to_one() -> None:
 def test_a_number_of_a_head_is_the_specs(path: str) -> None:
     name, _, rest = path.partition(".")
     head = next(head for head in HEADS if head.name == name)
-    assert number(head().settings, rest) == HEAD_NUMBERS[path]
+    assert number(head().constants, rest) == HEAD_NUMBERS[path]
 
 
 @pytest.mark.parametrize("path", FEATURE_NUMBERS)

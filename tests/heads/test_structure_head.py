@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from drawn_markets import candles_of, line, mirrored
-from evaluations import assert_votes_of, columns_of
+from evaluations import assert_votes_of, columns_of, with_constants
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.features.structure import STRUCTURE_TIMEFRAMES
 from quorum.features.swings import SwingConstants
 from quorum.features.table import Features
-from quorum.heads.structure import StructureHead, StructureHeadSettings
+from quorum.heads.structure import StructureHead, TimeframeWeights
 
 VALID_PROBABILITY, VALID_CONFIDENCE = 0.60, 0.70
 
@@ -67,7 +67,7 @@ def test_confidence_follows_the_share_of_aligned_timeframes(trends, direction, c
 
 
 def test_a_weight_makes_one_timeframe_count_more():
-    heavy = StructureHead(StructureHeadSettings(weights={"week": 3.0}))
+    heavy = with_constants(StructureHead, weights=TimeframeWeights(week=3.0))
     direction, _, confidence, *_ = vote_on((-1, -1, 1, 1), head=heavy)
     assert (direction, confidence) == (1, round(0.60 + 0.10 * 4 / 6, 4))
 
@@ -142,7 +142,7 @@ def test_each_order_block_in_favour_adds_confidence_up_to_the_highest(blocks, co
 
 
 def test_a_breaker_block_holds_an_aligned_reading_up():
-    modest = StructureHead(StructureHeadSettings(aligned_confidence=0.5))
+    modest = with_constants(StructureHead, aligned_confidence=0.5)
     plain = vote_on((1, 1, 1, -1), head=modest, bull_breaker=0.0, bear_breaker=1.0)
     held = vote_on((1, 1, 1, -1), head=modest, bull_breaker=1.0, bear_breaker=0.0)
     assert (plain[2], held[2]) == (0.5, 0.75)

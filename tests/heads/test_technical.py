@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from drawn_markets import line, mirrored
-from evaluations import assert_votes_of, columns_of, valid
+from evaluations import assert_votes_of, columns_of, valid, with_constants
 from numpy.testing import assert_allclose, assert_array_equal
 
 from quorum.features.table import Features
 from quorum.heads.base import Votes
-from quorum.heads.technical import TechnicalHead, TechnicalHeadSettings
+from quorum.heads.technical import TechnicalHead
 from quorum.heads.technical_table import GROUPS, INDICATORS, Scale, Scales, table
 from quorum.market import Market
 
@@ -30,8 +30,8 @@ def columns(market: Market) -> Features:
     return columns_of(market, "volatility", "trend", "momentum")
 
 
-def vote(market: Market, settings: TechnicalHeadSettings | None = None) -> Votes:
-    return TechnicalHead(settings).vote(market, columns(market))
+def vote(market: Market) -> Votes:
+    return TechnicalHead().vote(market, columns(market))
 
 
 def made(values: dict[str, float], n: int = 1) -> tuple[Market, Features]:
@@ -60,8 +60,8 @@ def test_the_table_has_25_core_indicators_and_more_than_55_with_variations() -> 
 
 def test_every_row_names_a_scale_and_a_group() -> None:
     for row in INDICATORS:
-        assert row.scale in Scales.model_fields
-        assert not row.strength or row.strength_scale in Scales.model_fields
+        assert row.scale in Scales._fields
+        assert not row.strength or row.strength_scale in Scales._fields
         assert 0 <= row.group < len(GROUPS)
 
 
@@ -238,14 +238,7 @@ def test_volume_columns_join_where_they_exist() -> None:
     }
 
 
-def test_scales_are_settings() -> None:
-    settings = TechnicalHeadSettings(scales=Scales(rsi=Scale(centre=50.0, full=10.0)))
+def test_scales_are_constants() -> None:
+    head = with_constants(TechnicalHead, scales=Scales(rsi=Scale(centre=50.0, full=10.0)))
     _, features = made({"rsi_14": 60.0})
-    assert_allclose(TechnicalHead(settings).scores(features)["rsi_14"], [0.7])
-
-
-def test_settings_out_of_range_are_refused() -> None:
-    with pytest.raises(ValueError, match="long_above"):
-        TechnicalHeadSettings(long_above=0.2)
-    with pytest.raises(ValueError, match="colour"):
-        TechnicalHeadSettings(colour=1)
+    assert_allclose(head.scores(features)["rsi_14"], [0.7])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from evaluations import assert_votes_of, columns_of, valid
+from evaluations import assert_votes_of, columns_of, valid, with_constants
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markets import candle_frame
 
 from quorum.features.table import Features
-from quorum.heads.volume import VolumeHead, VolumeHeadSettings, fading, spent
+from quorum.heads.volume import VolumeHead, fading, spent
 from quorum.market import Frames, Market, build_market
 
 COLUMNS = {
@@ -172,7 +172,7 @@ def test_with_too_few_readings_the_head_abstains():
     votes = VolumeHead().vote(market, features)
     assert not votes.available.any()
     assert not votes.direction.any()
-    three = VolumeHead(VolumeHeadSettings(min_readings=3)).vote(market, features)
+    three = with_constants(VolumeHead, min_readings=3).vote(market, features)
     assert three.available.all()
 
 

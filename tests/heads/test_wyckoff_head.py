@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from drawn_markets import mirrored
-from evaluations import assert_votes_of, reasons
+from evaluations import assert_votes_of, reasons, with_constants
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from leg_markets import MIRROR, Drawing, accumulation, own_features, start_at
@@ -11,17 +11,19 @@ from leg_markets import MIRROR, Drawing, accumulation, own_features, start_at
 from quorum.candles import Candles
 from quorum.features.table import Features
 from quorum.heads.base import Votes
-from quorum.heads.wyckoff import WyckoffHead, WyckoffHeadSettings
+from quorum.heads.wyckoff import WyckoffHead
 from quorum.market import Market
 
 END = len(accumulation().bars)
 #: The operator must not agree by accident where the bare numbers of the spec are looked at.
-BARE = WyckoffHeadSettings(operator_factor=1.0)
+BARE = {"operator_factor": 1.0}
 
 
-def votes_of(drawing: Drawing, head_settings: WyckoffHeadSettings | None = None) -> Votes:
+def votes_of(drawing: Drawing, constants: dict[str, float] | None = None) -> Votes:
     market = drawing.market()
-    return WyckoffHead(head_settings).vote(market, own_features(market, atr=1.0))
+    return with_constants(WyckoffHead, **(constants or {})).vote(
+        market, own_features(market, atr=1.0)
+    )
 
 
 def broken(volume: float) -> Drawing:
@@ -79,7 +81,7 @@ def test_an_agreeing_operator_multiplies_confidence_up_to_the_cap() -> None:
     agreeing = votes_of(broken(0.5))
     assert agreeing.confidence[END] == pytest.approx(0.90 * 1.05)
     assert "operator_agrees" in reasons(WyckoffHead, agreeing, END)
-    capped = votes_of(broken(0.5), WyckoffHeadSettings(operator_factor=1.5))
+    capped = votes_of(broken(0.5), {"operator_factor": 1.5})
     assert capped.confidence[END] == pytest.approx(0.95)
     # Supply in the range: the same spring, but nobody backs it.
     market = broken(0.5).market()
@@ -93,9 +95,7 @@ def test_an_agreeing_operator_multiplies_confidence_up_to_the_cap() -> None:
 
 
 def test_an_event_decays_and_ends() -> None:
-    votes = votes_of(
-        broken(0.5).leg(105, 10), WyckoffHeadSettings(operator_factor=1.0, decay=0.02, hold=6)
-    )
+    votes = votes_of(broken(0.5).leg(105, 10), {"operator_factor": 1.0, "decay": 0.02, "hold": 6})
     assert votes.confidence[END + 5] == pytest.approx(0.90 * 0.90)
     assert "spring" in reasons(WyckoffHead, votes, END + 6)
     assert "spring" not in reasons(WyckoffHead, votes, END + 7)
