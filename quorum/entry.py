@@ -121,10 +121,16 @@ class Signal(BaseModel):
         return entry_tag(self.agreeing_heads, self.total_heads, self.confidence_band)
 
 
-def effects_at(table: SignalTable, row: int, settings: Settings) -> dict[str, Effect]:
-    """Return what each enabled adjuster does to the signal of one row, by adjuster."""
+def effects_at(
+    table: SignalTable, row: int, settings: Settings, direction: int | None = None
+) -> dict[str, Effect]:
+    """Return what each enabled adjuster does to a signal of one row, by adjuster.
+
+    ``direction`` is that of the consensus unless given.
+    """
     columns = table.row(row)
-    direction = int(table.consensus.direction[row])
+    if direction is None:
+        direction = int(table.consensus.direction[row])
     return {
         adjuster.name: adjuster.effect(columns, direction)
         for adjuster in settings.enabled_adjusters()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from quorum.consensus import Band, Consensus
+from quorum.consensus import Band, Consensus, valid_votes
 from quorum.entry import Account, Signal, draw_up, effects_at
 from quorum.errors import DataError
 from quorum.heads import HEADS
@@ -17,6 +17,7 @@ from quorum.signals import Decider, SignalTable, signal_table
 
 #: Capital an explanation sizes for: large enough that no smallest order plays a part.
 SAMPLE_CAPITAL = 1e6
+_SIDE = {1: "long", -1: "short"}
 
 
 @dataclass(frozen=True)
@@ -160,28 +161,53 @@ def _verdict(
     row: int,
     signal: Signal | None,
 ) -> str:
-    side = {1: "long", -1: "short"}
+    missing = obstacle(table, row, bool(result.market.tradable[row]), settings, signal)
+    if missing is not None:
+        return f"no trade: {missing}"
+    band = Band(int(table.band[row])).name.lower().replace("_", " ")
+    return f"trade {_SIDE[int(table.entry[row])]} ({band} confidence)"
+
+
+def votes_needed(table: SignalTable, row: int, settings: Settings) -> int:
+    """Return how many valid votes one side needs on a candle (spec C3)."""
     s = settings.consensus
+    available = int(table.consensus.available[row])
+    return max(s.quorum, int(np.ceil(s.quorum_share * available - 1e-9)))
+
+
+def obstacle(
+    table: SignalTable, row: int, tradable: bool, settings: Settings, signal: Signal | None
+) -> str | None:
+    """Return in words what keeps a candle from an entry, None where nothing does.
+
+    Parameters
+    ----------
+    table : SignalTable
+    row : int
+    tradable : bool
+        Whether the candle has volume and enough history.
+    settings : Settings
+    signal : Signal or None
+        The signal of the row, where it has one.
+    """
+    consensus = table.consensus
     direction = int(consensus.direction[row])
     if signal is not None and signal.veto:
-        return f"no trade: {side[direction]} consensus, refused by {signal.veto}"
+        return f"{_SIDE[direction]} consensus, refused by {signal.veto}"
     if table.entry[row]:
-        band = Band(int(table.band[row])).name.lower().replace("_", " ")
-        return f"trade {side[int(table.entry[row])]} ({band} confidence)"
+        return None
     if direction == 0:
-        available = int(consensus.available[row])
-        needed = max(s.quorum, int(np.ceil(s.quorum_share * available - 1e-9)))
-        agreeing = int(consensus.agreeing[row])
+        needed, agreeing = votes_needed(table, row, settings), int(consensus.agreeing[row])
         if agreeing == 0:
-            valid = any(line.valid for line in _lines(result, settings, row))
+            valid = valid_votes(table.votes, settings.consensus)[row].any()
             votes = "as many valid votes long as short" if valid else "no valid vote"
-            return f"no trade: {votes}, {needed} needed on one side"
-        return f"no trade: {agreeing} valid votes on the stronger side, {needed} needed"
-    if not result.market.tradable[row]:
-        return "no trade: too little history, no volume, or a gap in the candles"
+            return f"{votes}, {needed} needed on one side"
+        return f"{agreeing} valid votes on the stronger side, {needed} needed"
+    if not tradable:
+        return "too little history, no volume, or a gap in the candles"
     if not table.columns["atr"][row] > 0:
-        return "no trade: the average true range is not known"
+        return "the average true range is not known"
     return (
-        f"no trade: {side[direction]} consensus, but its confidence "
-        f"{float(consensus.confidence[row]):.3f} is under the gate {s.gate:.2f}"
+        f"{_SIDE[direction]} consensus, but its confidence "
+        f"{float(consensus.confidence[row]):.3f} is under the gate {settings.consensus.gate:.2f}"
     )

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import date
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from typer.testing import CliRunner
 from quorum.bot.host import load_files
 from quorum.bot.journal import write_journal
 from quorum.cli import app
+from quorum.cli.serve import serve_command
 from quorum.doctor.base import at_path
 from quorum.doctor.keys import SECRETS, variable
 from quorum.replay.exchange import ExchangeServer
@@ -164,9 +166,17 @@ def test_servers_are_made_in_one_place_and_for_this_machine_alone():
         assert "0.0.0.0" not in text, path
         calls = (n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Call))
         names = {dotted(call.func).rsplit(".", 1)[-1] for call in calls}
-        if names & {"HTTPServer", "ThreadingHTTPServer", "TCPServer", "bind", "_Server"}:
+        if names & {
+            "HTTPServer",
+            "ThreadingHTTPServer",
+            "TCPServer",
+            "bind",
+            "_Server",
+            "AnnouncingServer",
+        }:
             makers.add(path.relative_to(ROOT / "quorum").as_posix())
-    assert makers == {"replay/server.py"}
+    assert makers == {"replay/server.py", "dashboard/server.py"}
+    assert signature(serve_command).parameters["host"].default == "127.0.0.1"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is this machine on Linux only")

@@ -72,7 +72,7 @@ def report_command(
 
     settings = PageSettings()
     run, path = _read(result, db, user_data, capital)
-    loaded = _host_config(config, user_data)
+    loaded = host_config(config, user_data)
     with console.status("reading candles") as status:
         run, folder = with_candles(run, loaded, datadir, user_data, settings)
         inputs = Inputs()
@@ -105,7 +105,7 @@ def _read(
     return backtest_run(path, load_backtest(path)), path
 
 
-def _host_config(config: list[Path], user_data: Path) -> dict[str, Any]:
+def host_config(config: list[Path], user_data: Path) -> dict[str, Any]:
     """Load the configuration; the default one may be missing, formats and folders have defaults."""
     if config == DEFAULT_CONFIG and not config[0].is_file():
         return {"user_data_dir": user_data}
@@ -241,18 +241,9 @@ def _without_missing_records(section: Mapping[str, Any]) -> tuple[dict[str, Any]
     return own, gone
 
 
-def _evaluated(
-    run: Run,
-    config: Mapping[str, Any],
-    folder: Path,
-    settings: PageSettings,
-    tell: Any,
-) -> tuple[Run, Inputs]:
-    """Evaluate every pair again as the run did, and simulate what it did not do."""
-    from quorum.cli.ablation import STARTUP, Span, account_of, load_materials
+def as_it_ran(run: Run, config: Mapping[str, Any], folder: Path) -> tuple[Run, dict[str, Any]]:
+    """Return the configuration a run was made with over its candles, and what is missing of it."""
     from quorum.cli.inspect import name_records
-    from quorum.report.page.inputs import Inputs
-    from quorum.report.page.simulated import ablations, against_random
 
     section, gone = _without_missing_records(_section(run, config))
     own = {**config, "quorum": section, "datadir": folder, "timeframe": run.timeframe}
@@ -262,6 +253,22 @@ def _evaluated(
         instead = own["quorum"]["market"].get(name)
         used = f"{instead} stands in for it" if instead else "what it held is not known"
         run = run.noting(f"{name} of this run, {path}, is not there any more: {used}.")
+    return run, own
+
+
+def _evaluated(
+    run: Run,
+    config: Mapping[str, Any],
+    folder: Path,
+    settings: PageSettings,
+    tell: Any,
+) -> tuple[Run, Inputs]:
+    """Evaluate every pair again as the run did, and simulate what it did not do."""
+    from quorum.cli.ablation import STARTUP, Span, account_of, load_materials
+    from quorum.report.page.inputs import Inputs
+    from quorum.report.page.simulated import ablations, against_random
+
+    run, own = as_it_ran(run, config, folder)
     chosen = load_settings(own["quorum"])
     pairs = [pair for pair in run.pairs if len(run.candles.get(pair, ())) > STARTUP]
     if not pairs:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from quorum.errors import DataError
 from quorum.journal.files import FORMAT, day_files
@@ -98,6 +98,10 @@ class JournaledFault:
     error: str
 
 
+#: What one line of a journal tells.
+Item: TypeAlias = Run | JournaledCandle | JournaledEntry | JournaledFault
+
+
 @dataclass
 class Journal:
     """What was read of a journal.
@@ -117,6 +121,18 @@ class Journal:
     entries: list[JournaledEntry] = field(default_factory=list)
     faults: list[JournaledFault] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
+
+    def add(self, item: Item) -> None:
+        """File one line; a start that is told again is the same start."""
+        if isinstance(item, Run):
+            if not any(item is run for run in self.runs):
+                self.runs.append(item)
+        elif isinstance(item, JournaledCandle):
+            self.candles.append(item)
+        elif isinstance(item, JournaledEntry):
+            self.entries.append(item)
+        else:
+            self.faults.append(item)
 
 
 def read_journal(
@@ -179,37 +195,49 @@ def _take(
 ) -> None:
     """Add one line to a journal, if it is wanted."""
     kind = line["kind"]
+    if kind != "run":
+        if pairs is not None and line["pair"] not in pairs:
+            return
+        if kind != "fault" and not (
+            since <= line["time"] and (until is None or line["time"] < until)
+        ):
+            return
+    journal.add(item_of(line, runs))
+
+
+def item_of(line: dict[str, Any], runs: dict[str, Run]) -> Item:
+    """Return what a line tells; a start is added to ``runs``, which the lines after it name.
+
+    Raises
+    ------
+    DataError
+        If it is of another Quorum's format.
+    KeyError, TypeError, ValueError
+        If the line is damaged.
+    """
+    kind = line["kind"]
     if kind == "run":
         if line["format"] != FORMAT:
             raise DataError(f"format {line['format']}, this Quorum reads {FORMAT}")
         run = _run(line)
         if runs.get(run.id) != run:
-            journal.runs.append(run)
-        runs[run.id] = run
-        return
+            runs[run.id] = run
+        return runs[run.id]
     run = runs[line["run"]]
-    if pairs is not None and line["pair"] not in pairs:
-        return
     if kind == "fault":
-        journal.faults.append(
-            JournaledFault(run, line["pair"], line["at"], line["part"], line["error"])
+        return JournaledFault(run, line["pair"], line["at"], line["part"], line["error"])
+    place = (run, line["pair"], line["time"], line["at"])
+    if kind == "candle":
+        return JournaledCandle(
+            *place,
+            dict(zip(run.columns, line["values"], strict=True)),
+            {role: Input(*described) for role, described in line["inputs"].items()},
+            line["vintage"],
         )
-    elif since <= line["time"] and (until is None or line["time"] < until):
-        place = (run, line["pair"], line["time"], line["at"])
-        if kind == "candle":
-            journal.candles.append(
-                JournaledCandle(
-                    *place,
-                    dict(zip(run.columns, line["values"], strict=True)),
-                    {role: Input(*described) for role, described in line["inputs"].items()},
-                    line["vintage"],
-                )
-            )
-        elif kind == "entry":
-            prices = (line["price"], line["stop"], line["target"])
-            journal.entries.append(JournaledEntry(*place, line["refusal"], *prices))
-        else:
-            raise ValueError(kind)
+    if kind == "entry":
+        prices = (line["price"], line["stop"], line["target"])
+        return JournaledEntry(*place, line["refusal"], *prices)
+    raise ValueError(kind)
 
 
 def _run(line: dict[str, Any]) -> Run:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quorum.candles import Candles
+from quorum.consensus import Consensus, VoteTable
 from quorum.market import Market
 from quorum.settings import Settings
 from quorum.signals import SignalTable
@@ -82,6 +83,47 @@ def column_values(market: Market, table: SignalTable, row: int) -> list[Value]:
         *promise,
     ]
     return [_plain(value) for value in values]
+
+
+def table_of(values: Mapping[str, Value], opened: int) -> SignalTable:
+    """Return the signal table of one journaled candle: one row, read back from its columns.
+
+    Parameters
+    ----------
+    values : mapping of column name to value
+    opened : int
+        Opening time of the candle, ms.
+    """
+
+    def column(name: str, kind: type = np.float64) -> NDArray[Any]:
+        value = values[name]
+        return np.array([math.nan if value is None else value], dtype=kind)
+
+    heads = tuple(
+        name.split()[1] for name in values if name.startswith("vote ") and name.endswith(" reason")
+    )
+    kinds = (np.int8, np.float64, np.float64, np.int64, np.bool_)
+    votes: dict[str, NDArray[Any]] = {
+        part: np.array([[column(f"vote {h} {part}", kind)[0] for h in heads]], dtype=kind)
+        for part, kind in zip(_VOTE, kinds, strict=True)
+    }
+    counts = {"direction": np.int8, "agreeing": np.int64, "available": np.int64}
+    consensus = {
+        part: column(f"consensus {part}", counts.get(part, np.float64))
+        for part in (*_CONSENSUS, "confluence")
+    }
+    market = [name for name in values if name.startswith("market ")]
+    prices = [name for name in values if name.startswith("candle ")]
+    return SignalTable(
+        time=np.array([opened], dtype=np.int64),
+        entry=column("signal entry", np.int8),
+        band=column("signal band", np.int8),
+        consensus=Consensus(**consensus),
+        votes=VoteTable(heads=heads, **votes),
+        columns={name.split(" ", 1)[1]: column(name) for name in (*prices, *market)},
+        win_rate=column("model win_rate"),
+        expected_r=column("model expected_r"),
+    )
 
 
 def _plain(value: Any) -> Value:

@@ -24,6 +24,8 @@ class Fill:
     entry : bool
     tag : str
         The host's order tag: ``ladder_1``, ``stop_loss`` ...
+    order : str
+        The exchange's number of the order, empty where it is not known.
     """
 
     at: datetime
@@ -31,6 +33,7 @@ class Fill:
     amount: float
     entry: bool
     tag: str
+    order: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class TradeRecord:
         Extreme prices while it was open, seen from its side.
     signal : Signal or None
         None where the journal does not know the trade.
+    stop : float or None
+        Where its stop stands, None where that is not known.
     """
 
     pair: str
@@ -63,6 +68,7 @@ class TradeRecord:
     exit_reason: str
     fills: tuple[Fill, ...]
     signal: Signal | None
+    stop: float | None = None
 
     @property
     def r_multiple(self) -> float | None:

@@ -133,7 +133,48 @@ class Trades:
     kind: ClassVar[str] = "trades"
 
 
-Block: TypeAlias = Table | Chart | Text | Points | Checks | Choice | Months | Trades
+@dataclass(frozen=True)
+class Lines:
+    """Series over time that a page draws with a small library, light enough to be live.
+
+    Attributes
+    ----------
+    name : str
+    sentence : str
+        What it says.
+    time : sequence of int
+        Seconds since the epoch.
+    series : sequence of (str, str, sequence of float or None)
+        Name, colour as a variable of the style (``good``, ``bad``, ``faint``, ``third``), values.
+    suffix : str
+        Behind the numbers of the scale.
+    band : bool
+        Whether the area between the first two series is filled.
+    """
+
+    name: str
+    sentence: str
+    time: Sequence[int]
+    series: Sequence[tuple[str, str, Sequence[float | None]]]
+    suffix: str = ""
+    height: int = 260
+    band: bool = False
+    kind: ClassVar[str] = "lines"
+
+    def payload(self) -> dict[str, Any]:
+        """Return what the script draws from."""
+        return {
+            "time": list(self.time),
+            "names": [name for name, _, _ in self.series],
+            "colours": [colour for _, colour, _ in self.series],
+            "values": [list(values) for _, _, values in self.series],
+            "suffix": self.suffix,
+            "height": self.height,
+            "band": self.band,
+        }
+
+
+Block: TypeAlias = Lines | Table | Chart | Text | Points | Checks | Choice | Months | Trades
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -63,17 +63,17 @@ def render(page: Page, settings: PageSettings | None = None) -> str:
     """Return the page as one HTML document that needs nothing beside it."""
     figures = {chart.name: json.loads(chart.figure.to_json()) for chart in charts(page.sections)}
     run = page.run
-    return _environment().get_template("page.html").render(
+    return page_environment().get_template("page.html").render(
         page=page,
         run=run,
         span=f"{date(run.first)} to {date(run.last)}",
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        figures=_script_json(figures),
-        trades=_script_json(cards_payload(run, settings or PageSettings())),
+        figures=script_json(figures),
+        trades=script_json(cards_payload(run, settings or PageSettings())),
         plotly=_plotly(),
-        style=_text("page.css"),
-        script=_text("page.js"),
-        cards=_text("cards.js"),
+        style=page_text("page.css"),
+        script=page_text("page.js"),
+        cards=page_text("cards.js"),
     )  # fmt: skip
 
 
@@ -100,13 +100,14 @@ def charts(sections: Sequence[Section]) -> Iterator[Chart]:
         yield from within(section.blocks)
 
 
-def _script_json(content: Any) -> str:
+def script_json(content: Any) -> str:
     """Return JSON that cannot end the script element it stands in."""
     text = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.replace("<", "\\u003c")
 
 
-def _text(name: str) -> str:
+def page_text(name: str) -> str:
+    """Return a file of the page's own: template, style or script."""
     return (files("quorum.report.page") / "template" / name).read_text(encoding="utf-8")
 
 
@@ -118,16 +119,27 @@ def _plotly() -> str:
     return script.replace("</script", "<\\/script")
 
 
-def _environment() -> Environment:
+def page_environment(more: Callable[[str], str] | None = None) -> Environment:
+    """Return what renders the blocks of a page.
+
+    Parameters
+    ----------
+    more : callable, optional
+        Returns another template by name; raises ``FileNotFoundError`` for one it does not have.
+    """
     with extra("report"):
         from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound
 
     class Own(BaseLoader):
-        def get_source(self, environment: Environment, template: str) -> tuple[str, None, None]:
-            try:
-                return _text(template), None, None
-            except FileNotFoundError as error:
-                raise TemplateNotFound(template) from error
+        def get_source(
+            self, environment: Environment, template: str
+        ) -> tuple[str, None, Callable[[], bool]]:
+            for text in (page_text, *([more] if more else [])):
+                try:
+                    return text(template), None, lambda: True
+                except FileNotFoundError:
+                    continue
+            raise TemplateNotFound(template)
 
     environment = Environment(
         loader=Own(), autoescape=True, undefined=StrictUndefined, trim_blocks=True,

@@ -235,9 +235,11 @@ def _trade(
                 order["filled"],
                 order["ft_order_side"] == entry_side,
                 order["ft_order_tag"] or "",
+                str(order["order_id"] or ""),
             )
             for order in orders
             if order["filled"]
         ),
         signal=_signal(stored, shown),
+        stop=row.get("stop_loss"),
     )

@@ -6,7 +6,7 @@ const quorum = (() => {
   const system = matchMedia("(prefers-color-scheme: dark)");
   // Figures come in the light colours.
   const DARK = { "#0072B2": "#5AB4E8", "#D55E00": "#F08A4B", "#8A8F98": "#8B939C", "#009E73": "#3CC79B", "#CC79A7": "#E29CC3" };
-  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const figures = JSON.parse(document.getElementById("figures")?.textContent ?? "{}");
   const drawn = new Set();
   let chosen = remembered;
   const dark = () => root.dataset.theme === "dark";
@@ -52,21 +52,26 @@ const quorum = (() => {
     return { data: figure.data, layout };
   }
 
-  // The library is five megabytes: it is run when the first chart comes near, not before.
+  // The library is five megabytes: it is run when the first chart comes near, not before. It
+  // lies in the page, or a server has it.
+  let loading = null;
   function library() {
-    if (typeof Plotly === "undefined") {
+    loading ??= new Promise((loaded) => {
+      const kept = document.getElementById("plotly");
       const script = document.createElement("script");
-      script.textContent = document.getElementById("plotly").textContent;
+      if (kept.dataset.src) { script.onload = loaded; script.src = kept.dataset.src; } else script.textContent = kept.textContent;
       document.head.append(script);
-    }
+      if (!kept.dataset.src) loaded();
+    });
+    return loading;
   }
 
   function draw(box) {
-    library();
-    const { data, layout } = themed(box.dataset.figure);
     drawn.add(box);
-    return Plotly.react(box, data, layout, { displayModeBar: false, responsive: true })
-      .then(() => { box.dataset.drawn = "yes"; });
+    return library().then(() => {
+      const { data, layout } = themed(box.dataset.figure);
+      return Plotly.react(box, data, layout, { displayModeBar: false, responsive: true });
+    }).then(() => { box.dataset.drawn = "yes"; });
   }
 
   function drawAll() {
@@ -126,5 +131,5 @@ const quorum = (() => {
     root.dataset.ready = "yes";
   }
 
-  return { start, drawAll };
+  return { start, drawAll, css, tabs };
 })();

@@ -1,0 +1,46 @@
+"""The server: uvicorn, which the host brings, with one process and few words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+
+from quorum.errors import DataError
+
+#: Seconds that open streams get when the server stops.
+GRACE = 2
+
+
+class AnnouncingServer(uvicorn.Server):
+    """Says where it listens once it does."""
+
+    def __init__(self, config: uvicorn.Config, told: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._told = told
+
+    async def startup(self, sockets: object = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)  # type: ignore[arg-type]
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            self._told(f"http://{host}:{port}")
+
+
+def serve(app: FastAPI, host: str, port: int, told: Callable[[str], None]) -> None:
+    """Serve until interrupted or terminated; ``told`` is given the address.
+
+    Raises
+    ------
+    DataError
+        If the address cannot be listened on.
+    """
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
+        timeout_graceful_shutdown=GRACE,
+    )  # fmt: skip
+    try:
+        AnnouncingServer(config, told).run()
+    except SystemExit as error:
+        raise DataError(f"{host}:{port}: cannot listen there; give another --port") from error

@@ -1,0 +1,101 @@
+"""Snapshot: everything a page is made of, as it was at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from quorum.dashboard.decision import Decision
+from quorum.guards import Ledger, Limit
+from quorum.guards.base import Transition
+from quorum.report.page.run import Run
+from quorum.settings import Settings
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An entry that was put to the bot; ``refusal`` is None where it was accepted."""
+
+    pair: str
+    candle: datetime
+    at: datetime
+    refusal: str | None
+    price: float | None
+    stop: float | None
+    target: float | None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A part that failed on a pair and abstains since."""
+
+    at: datetime
+    pair: str
+    part: str
+    error: str
+
+
+@dataclass(frozen=True)
+class GuardStand:
+    """Where the guards of a bot stand.
+
+    Attributes
+    ----------
+    ledger : Ledger or None
+        None where no state has been kept yet.
+    limits : sequence of Limit
+    changes : sequence of Transition
+        The latest, newest first.
+    problem : str
+        Why the state could not be read, empty where it could.
+    """
+
+    ledger: Ledger | None = None
+    limits: Sequence[Limit] = ()
+    changes: Sequence[Transition] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything a page is made of.
+
+    Attributes
+    ----------
+    name, kind : str
+        What it was read from; ``backtest``, ``dry run`` or ``live run``.
+    at : datetime
+        Of the newest of it.
+    live : bool
+        Whether more may come.
+    settings : Settings
+    run : Run
+        Trades and candles.
+    decisions : mapping of pair to sequence of Decision
+        Oldest first, the latest of each pair.
+    answers : sequence of Answer
+    faults : sequence of Fault
+    guards : GuardStand
+    version : str
+        Of the Quorum that journaled, empty where nothing was journaled.
+    notes : sequence of str
+        What a reader has to know.
+    """
+
+    name: str
+    kind: str
+    at: datetime
+    live: bool
+    settings: Settings
+    run: Run
+    decisions: Mapping[str, Sequence[Decision]] = field(default_factory=dict)
+    answers: Sequence[Answer] = ()
+    faults: Sequence[Fault] = ()
+    guards: GuardStand = GuardStand()
+    version: str = ""
+    notes: Sequence[str] = ()
+
+    def latest(self) -> list[Decision]:
+        """Return the newest decision of every pair."""
+        return [found[-1] for _, found in sorted(self.decisions.items()) if found]
