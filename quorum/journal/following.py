@@ -59,12 +59,14 @@ class JournalTail:
         # Behind the last line break there is nothing, or a line still being written.
         for text in content.split(b"\n")[:-1]:
             position = f"{path.stem}:{self._offset}"
-            self._offset += len(text) + 1
+            item = None
             try:
                 item = item_of(json.loads(text), self._runs)
             except (KeyError, TypeError, ValueError) as error:
                 if isinstance(error, DataError):
+                    # It is met again at the next call: nothing behind it can be read.
                     raise DataError(f"{path}: {error}") from error
                 self.damaged += 1
-                continue
-            yield position, item
+            self._offset += len(text) + 1
+            if item is not None:
+                yield position, item

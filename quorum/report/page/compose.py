@@ -134,9 +134,9 @@ def page_environment(more: Callable[[str], str] | None = None) -> Environment:
         def get_source(
             self, environment: Environment, template: str
         ) -> tuple[str, None, Callable[[], bool]]:
-            for text in (page_text, *([more] if more else [])):
+            for read in (page_text, *([more] if more else [])):
                 try:
-                    return text(template), None, lambda: True
+                    return read(template), None, lambda: True
                 except FileNotFoundError:
                     continue
             raise TemplateNotFound(template)
