@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from quorum.bot.candle_journal import journal_folder
-from quorum.bot.guard_store import open_store
+from quorum.bot.candles_beside import candles_on_disk
 from quorum.bot.host import load_files, load_market, read_settings, whitelist
 from quorum.bot.models import bot_models
-from quorum.bot.places import candles_on_disk, trades_url
 from quorum.bot.results import latest_result, load_backtest
+from quorum.bot.state_store import bot_name, open_state, trades_url
 from quorum.cli.app import DEFAULT_CONFIG, ConfigOption, DatadirOption, command, console
 from quorum.cli.inspect import HISTORY
 from quorum.cli.report import as_it_ran, host_config, with_candles
@@ -91,12 +91,12 @@ def bot_places(config: dict[str, Any]) -> Places:
 
     timeframe = str(config.get("timeframe") or "1h")
     settings = read_settings(config, timeframe)
-    store = open_store(config, settings.guards)
+    store = open_state(config, settings, readonly=True)
     wallet = config.get("dry_run_wallet") if config.get("dry_run", True) else None
     return Places(
         database=trades_url(config),
         journal=journal_folder(config),
-        guards=store if isinstance(store, SqlStore) else None,
+        guards=None if store is None else SqlStore(store, bot_name(config)),
         settings=settings,
         timeframe=timeframe,
         pairs=whitelist(config),

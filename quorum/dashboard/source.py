@@ -12,14 +12,14 @@ from pathlib import Path
 from time import time
 
 import numpy as np
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 from quorum.candles import Candles
 from quorum.dashboard.decision import Decision, journaled_decision, utc
 from quorum.dashboard.events import Event, EventLog, guard_event, journal_event, trade_events
 from quorum.dashboard.snapshot import Answer, Fault, GuardStand, Snapshot
 from quorum.errors import DataError, QuorumError
-from quorum.guards import Guards, SqlStore, StoreError, rearm
+from quorum.guards import Guards, SqlStore, rearm
 from quorum.guards.base import Transition
 from quorum.journal.following import JournalTail
 from quorum.journal.reading import Item, JournaledCandle, JournaledEntry, JournaledFault
@@ -27,6 +27,7 @@ from quorum.journal.reading import Run as Start
 from quorum.report.page.database import database_run
 from quorum.report.page.run import Run
 from quorum.settings import Settings, load_settings
+from quorum.state import StateError, Store
 
 #: Decisions of each pair, and answers and faults, that pages look back on.
 DECISIONS, ANSWERS, FAULTS = 200, 2000, 200
@@ -61,8 +62,8 @@ class Source(ABC):
         """Read everything."""
 
     def resume(self, reason: str) -> Transition:
-        """End a halt of the guards; raises ``StoreError`` where there is none to end."""
-        raise StoreError("a finished backtest cannot be resumed")
+        """End a halt of the guards; raises ``StateError`` where there is none to end."""
+        raise StateError("a finished backtest cannot be resumed")
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Places:
         URL of the host's trades.
     journal : Path
     guards : SqlStore or None
-        None where the state of the guards is kept in memory only.
+        For reading only; None where the state of the guards is kept in memory only.
     settings : Settings
         Those of the configuration; what was journaled is read with those of its time.
     timeframe : str
@@ -120,7 +121,7 @@ class BotSource(Source):
     def stamp(self) -> Hashable:
         """Return sizes and times of what the bot writes; servers are asked every second."""
         guards = self.places.guards
-        urls = [self.places.database, *([] if guards is None else [str(guards.url)])]
+        urls = [make_url(self.places.database), *([] if guards is None else [guards.store.url])]
         return (self._tail.stamp(), *map(_database_stamp, urls))
 
     def read(self) -> Snapshot:
@@ -153,9 +154,11 @@ class BotSource(Source):
 
     def resume(self, reason: str) -> Transition:
         """End a halt of the guards."""
-        if self.places.guards is None or not _is_there(self.places.guards):
-            raise StoreError("no state of the guards is kept")
-        return rearm(self.places.guards, reason)
+        guards = self.places.guards
+        if guards is None or not guards.store.exists():
+            raise StateError("no state of the guards is kept")
+        # What pages are made from is opened for reading only.
+        return rearm(SqlStore(Store(guards.store.url), guards.bot), reason)
 
     # Journal ------------------------------------------------------------------------------
 
@@ -262,7 +265,7 @@ class BotSource(Source):
         store = self.places.guards
         if store is None:
             return GuardStand(problem="The state of the guards is kept in memory only.")
-        if not _is_there(store):
+        if not store.store.exists():
             return GuardStand(problem="The guards have kept no state yet.")
         try:
             ledger = store.load()
@@ -271,21 +274,14 @@ class BotSource(Source):
             guards = Guards(self.places.settings.guards, store)
             guards.ledger = ledger
             return GuardStand(ledger, guards.limits(), store.events(CHANGES))
-        except StoreError as error:
+        except StateError as error:
             return GuardStand(problem=str(error))
 
 
 _PRICES = ("open", "high", "low", "close", "volume")
 
 
-def _is_there(store: SqlStore) -> bool:
-    """Whether there is a database to read; looking must not create one."""
-    local = store.url.get_backend_name() == "sqlite"
-    return not local or Path(str(store.url.database)).is_file()
-
-
-def _database_stamp(url: str) -> Hashable:
-    parsed = make_url(url)
+def _database_stamp(parsed: URL) -> Hashable:
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
         return int(time())
     return tuple(_file_stamp(Path(f"{parsed.database}{end}")) for end in ("", "-wal"))

@@ -10,8 +10,9 @@ from served import client
 
 from quorum.dashboard.source import BotSource, Places
 from quorum.entry import Signal
-from quorum.guards import GuardSettings, Ledger, Reason, SqlStore, State
+from quorum.guards import Ledger, Reason, SqlStore, State
 from quorum.settings import Settings, load_settings
+from quorum.state import Store
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +27,12 @@ def bot(tmp_path, stored) -> JournaledBot:
 
 @pytest.fixture
 def source(tmp_path, bot) -> BotSource:
+    state = f"sqlite:///{tmp_path / 'state.sqlite'}"
     return BotSource(
         Places(
             database=f"sqlite:///{tmp_path / 'trades.sqlite'}",
             journal=tmp_path / "journal",
-            guards=SqlStore(f"sqlite:///{tmp_path / 'guards.sqlite'}", "quorum"),
+            guards=SqlStore(Store(state, readonly=True), "quorum"),
             settings=Settings(),
             timeframe="1h",
             pairs=(PAIR, PEER),
@@ -129,7 +131,7 @@ def test_a_torn_line_is_passed_over_and_said(source, bot, tmp_path):
 
 
 def test_a_halt_is_shown_and_ended_with_a_reason_from_the_page(source, bot):
-    store = source.places.guards
+    store = SqlStore(Store(source.places.guards.store.url), "quorum")
     store.load()
     store.save(
         Ledger(state=State.HALTED, reason=Reason.EMERGENCY_SHUTDOWN, equity=900.0, peak=1000.0,
@@ -147,7 +149,6 @@ def test_a_halt_is_shown_and_ended_with_a_reason_from_the_page(source, bot):
         assert guards["state"] == "active"
         assert guards["changes"][0]["detail"] == "the feed is back"
         assert found.post("/api/v1/guards/resume", json={"reason": "again"}).status_code == 409
-    assert GuardSettings().preset == "default"
 
 
 def test_another_format_of_the_journal_is_refused_by_name(source, bot, tmp_path):

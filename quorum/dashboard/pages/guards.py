@@ -17,8 +17,9 @@ from quorum.dashboard.access import form_fields
 from quorum.dashboard.pages.portfolio import limits_block
 from quorum.dashboard.render import page, snapshot_of, source_of, when
 from quorum.dashboard.snapshot import Snapshot
-from quorum.guards import State, StoreError
+from quorum.guards import State
 from quorum.report.page.blocks import Cell, Section, Table, number
+from quorum.state import StateError
 
 logger = logging.getLogger(__name__)
 router = APIRouter(tags=["guards"])
@@ -133,7 +134,7 @@ def resume(request: Request, wish: Wish) -> GuardChange:
     """End a halt: the bot may enter again, and its drawdown is measured anew."""
     try:
         change = source_of(request).resume(wish.reason)
-    except StoreError as error:
+    except StateError as error:
         raise HTTPException(409, str(error)) from error
     who = request.client.host if request.client else "unknown"
     logger.warning("guards resumed from %s: %r", who, wish.reason)

@@ -1,24 +1,13 @@
-"""Where a bot leaves what it does: its trades, and the candles beside them."""
+"""The candles beside a bot, read by one who only looks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from freqtrade.constants import DEFAULT_DB_DRYRUN_URL, DEFAULT_DB_PROD_URL
 
 from quorum.bot.host import data_format, is_futures, load_candles
 from quorum.bot.source import Series
 from quorum.candles import Candles, cleaned_candles
-
-
-def trades_url(config: Mapping[str, Any]) -> str:
-    """Return the URL of a bot's trades: as configured, else the host's own."""
-    url, dry = config.get("db_url"), bool(config.get("dry_run", True))
-    if dry and url in (None, DEFAULT_DB_PROD_URL):
-        return str(DEFAULT_DB_DRYRUN_URL)
-    return str(url or DEFAULT_DB_PROD_URL)
 
 
 def candles_on_disk(config: dict[str, Any], pair: str, timeframe: str) -> Candles | None:
