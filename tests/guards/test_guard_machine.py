@@ -20,12 +20,12 @@ from quorum.guards import (
     LedgerStore,
     Reason,
     State,
-    StoreError,
     rearm,
 )
 from quorum.guards.position import PositionGuard
 from quorum.guards.system import SystemGuard
 from quorum.settings import load_settings
+from quorum.state import StateError
 
 
 class OneLedger(LedgerStore):
@@ -116,7 +116,7 @@ class Unwritable(OneLedger):
 
     def save(self, ledger, transitions=()):
         if self.broken:
-            raise StoreError("read-only")
+            raise StateError("read-only")
         super().save(ledger, transitions)
 
 
