@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numba import njit
@@ -74,27 +74,21 @@ class ConsensusSettings(Section):
         description="read a head's confidence as the hit rate it had in training, so that 0.70 "
         "means 70 % (needs trained models; thresholds then mean hit rates too)",
     )
-    agreement_step: float = Field(
-        0.03, ge=0, le=0.2, description="confidence bonus per agreeing head beyond four (C5)"
-    )
-    agreement_cap: float = Field(0.15, ge=0, le=1, description="largest agreement bonus (C5)")
-    agreement_from: int = Field(
-        4, ge=1, le=100, description="agreeing heads that earn no bonus yet (C5) [heads]"
-    )
-    strength_bonus: tuple[tuple[float, float], ...] = Field(
-        ((0.85, 0.08), (0.75, 0.05), (0.60, 0.02)),
-        description="(mean probability, confidence bonus), strongest first (C5)",
+    agreement_step: ClassVar[float] = 0.03  # confidence bonus per agreeing head beyond four (C5)
+    agreement_cap: ClassVar[float] = 0.15  # largest agreement bonus (C5)
+    agreement_from: ClassVar[int] = 4  # agreeing heads that earn no bonus yet (C5) [heads]
+    # (mean probability, confidence bonus), strongest first (C5)
+    strength_bonus: ClassVar[tuple[tuple[float, float], ...]] = (
+        (0.85, 0.08),
+        (0.75, 0.05),
+        (0.60, 0.02),
     )
     gate: float = Field(0.65, ge=0, le=1, description="consensus confidence needed to trade (C6)")
     medium: float = Field(0.65, ge=0, le=1, description="lower edge of the medium band (C9)")
     high: float = Field(0.75, ge=0, le=1, description="lower edge of the high band (C9)")
     very_high: float = Field(0.85, ge=0, le=1, description="lower edge of very high (C9)")
-    excellent_heads: int = Field(
-        7, ge=1, le=100, description="agreeing heads of an excellent signal (C10) [heads]"
-    )
-    good_heads: int = Field(
-        5, ge=1, le=100, description="agreeing heads of a good signal (C10) [heads]"
-    )
+    excellent_heads: ClassVar[int] = 7  # agreeing heads of an excellent signal (C10) [heads]
+    good_heads: ClassVar[int] = 5  # agreeing heads of a good signal (C10) [heads]
 
     @model_validator(mode="after")
     def _bands_in_order(self) -> ConsensusSettings:

@@ -10,6 +10,7 @@ from quorum.features import FAMILIES
 from quorum.features.table import Features
 from quorum.heads.base import Head, Votes
 from quorum.market import Market
+from quorum.section import Section
 
 VOTE_FIELDS = ("direction", "probability", "confidence", "reason", "available")
 
@@ -22,6 +23,13 @@ def columns_of(market: Market, *families: str, **constants: Any) -> Features:
         family = FAMILIES[name]
         family.add(market, out, constants.get(name) or family.constants)
     return out
+
+
+def varied(section: type[Section], **changes: Any) -> Any:
+    """Return settings some of whose constants are others too."""
+    constants = {name: value for name, value in changes.items() if name in section.__class_vars__}
+    given = {name: value for name, value in changes.items() if name not in constants}
+    return type(section.__name__, (section,), constants)(**given)
 
 
 def with_constants(head: type[Head], **changes: Any) -> Head:

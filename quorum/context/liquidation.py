@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from quorum.consensus import GRACE
 from quorum.context.base import Adjuster, AdjusterSettings, Effect
@@ -30,43 +31,30 @@ from quorum.typing import Floats
 class LiquidationSettings(AdjusterSettings):
     """How liquidations are estimated, and what a cluster does to a signal (L1-L2)."""
 
-    leverages: tuple[tuple[float, float], ...] = Field(
-        ((100.0, 0.10), (50.0, 0.15), (25.0, 0.25), (10.0, 0.30), (5.0, 0.20)),
-        min_length=1,
-        max_length=12,
-        description="(leverage, weight) of the positions opened; weights of any scale",
+    # (leverage, weight) of the positions opened; weights of any scale
+    leverages: ClassVar[tuple[tuple[float, float], ...]] = (
+        (100.0, 0.10),
+        (50.0, 0.15),
+        (25.0, 0.25),
+        (10.0, 0.30),
+        (5.0, 0.20),
     )
     maintenance_margin: float = Field(
-        0.005, ge=0, le=0.1, description="maintenance margin rate [fraction of position value]"
+        0.005, ge=0, lt=0.01, description="maintenance margin rate [fraction of position value]"
     )
-    bin: float = Field(0.0025, ge=0.0005, le=0.02, description="width of a cluster [log price]")
-    half_life: float = Field(
-        168.0, ge=1, le=5000, description="age that halves a contribution [candles]"
-    )
-    max_age: int = Field(
-        720,
-        ge=BLOCK,
-        le=1344,
-        description=f"age that ends a contribution, in steps of {BLOCK} [candles]",
-    )
-    min_candles: int = Field(
-        168, ge=1, le=1344, description="candles with new positions before it is known"
-    )
-    top_share: float = Field(
-        0.10, gt=0, le=1, description="share of the non-empty bins that count as clusters"
-    )
+    bin: ClassVar[float] = 0.0025  # width of a cluster [log price]
+    half_life: ClassVar[float] = 168.0  # age that halves a contribution [candles]
+    max_age: ClassVar[int] = 720  # age that ends a contribution, in steps of BLOCK [candles]
+    min_candles: ClassVar[int] = 168  # candles with new positions before it is known
+    top_share: ClassVar[float] = 0.10  # share of the non-empty bins that count as clusters
     veto_distance: float = Field(
         0.02, ge=0, le=1, description="nearer adverse clusters forbid a trade [fraction of price]"
     )
     risk_distance: float = Field(
         0.05, ge=0, le=1, description="nearer adverse clusters are a risk [fraction of price]"
     )
-    risk_slope: float = Field(
-        10.0, ge=0, le=100, description="cascade probability lost per unit of distance"
-    )
-    risk_probability: float = Field(
-        0.3, ge=0, le=1, description="larger cascade probabilities are a risk"
-    )
+    risk_slope: ClassVar[float] = 10.0  # cascade probability lost per unit of distance
+    risk_probability: ClassVar[float] = 0.3  # larger cascade probabilities are a risk
     risk_factor: float = Field(0.5, ge=0, le=1, description="size multiplier at risk")
     stop_buffer: float = Field(
         0.01,
@@ -75,23 +63,6 @@ class LiquidationSettings(AdjusterSettings):
         description="distance of the order's own liquidation price beyond its stop "
         "[fraction of the entry price]",
     )
-
-    @model_validator(mode="after")
-    def _makes_a_map(self) -> LiquidationSettings:
-        for leverage, weight in self.leverages:
-            if not (leverage >= 1 and weight >= 0 and 1 / leverage > self.maintenance_margin):
-                raise ValueError(
-                    f"leverage {leverage:g} with weight {weight:g}: needs leverage >= 1, "
-                    f"weight >= 0 and 1 / leverage over the maintenance margin "
-                    f"{self.maintenance_margin:g}"
-                )
-        if sum(weight for _, weight in self.leverages) <= 0:
-            raise ValueError("the weights of the leverages are all 0")
-        if self.min_candles > self.max_age:
-            raise ValueError(
-                f"min_candles {self.min_candles} over max_age {self.max_age}: never known"
-            )
-        return self
 
 
 def liquidation_price(entry: float, leverage: float, direction: int, margin: float) -> float:

@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from quorum.candles import DAY_MS, Candles
 from quorum.context.base import Adjuster, AdjusterSettings, Effect
@@ -33,29 +33,21 @@ class MarketPhase(IntEnum):
 class PhaseSettings(AdjusterSettings):
     """How the phase is read, and what it does (spec T3)."""
 
-    days: int = Field(30, ge=5, le=180, description="span of relative strength and trend [days]")
-    smooth: int = Field(
-        5, ge=1, le=60, description="both readings are means of their last days [days]"
-    )
+    days: ClassVar[int] = 30  # span of relative strength and trend [days]
+    smooth: ClassVar[int] = 5  # both readings are means of their last days [days]
     broad: float = Field(
         0.6, gt=0.5, le=1, description="share of alts ahead of bitcoin that is broad strength"
     )
     narrow: float = Field(
         0.4, ge=0, lt=0.5, description="share of alts ahead of bitcoin that is broad weakness"
     )
-    eth_btc: float = Field(
-        0.25,
-        ge=0,
-        le=3,
-        description="move of ETH/BTC over the span from which it has a trend [standard deviations]",
-    )
-    min_coins: int = Field(5, ge=2, le=100, description="alts needed to know a phase [coins]")
+    # move of ETH/BTC over the span from which it has a trend [standard deviations]
+    eth_btc: ClassVar[float] = 0.25
+    min_coins: ClassVar[int] = 5  # alts needed to know a phase [coins]
     max_age: float = Field(
         30.0, ge=0, le=336, description="oldest usable reading after its day closed [h]"
     )
-    leaders: int = Field(
-        1, ge=1, le=20, description="coins that count as the leader in a rotation [coins]"
-    )
+    leaders: ClassVar[int] = 1  # coins that count as the leader in a rotation [coins]
     risk_on_size: float = Field(0.65, gt=0, le=2, description="size factor in risk-on")
     risk_on_stop: float = Field(
         0.8, gt=0, le=1, description="stop distance in risk-on: tighter stops [factor]"
@@ -72,12 +64,6 @@ class PhaseSettings(AdjusterSettings):
     ungated_size: float = Field(
         0.45, gt=0, le=1, description="size factor of what the phase forbids while the gate is off"
     )
-
-    @model_validator(mode="after")
-    def _leaders_among_coins(self) -> PhaseSettings:
-        if self.leaders >= self.min_coins:
-            raise ValueError(f"leaders: {self.leaders} must be fewer than min_coins")
-        return self
 
 
 class Breadth(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import bottleneck
 import numpy as np
@@ -21,7 +21,6 @@ from quorum.features.series import ratio, shifted, window_sum
 from quorum.features.table import Features
 from quorum.features.volatility import GARMAN_KLASS
 from quorum.market import HigherTimeframe, Market
-from quorum.section import Section
 from quorum.typing import Bools, Floats
 
 #: Names of the regimes; a regime's code is its place here (spec T2).
@@ -54,7 +53,7 @@ class View(IntEnum):
     VOLATILE = 2
 
 
-class RegimeRules(Section):
+class RegimeRules(NamedTuple):
     """Evidence for the regimes, in candles of the regime's timeframe.
 
     Regimes last days to weeks, hence the spans: two days of volatility, a week to call a trend
@@ -63,46 +62,21 @@ class RegimeRules(Section):
     chance.
     """
 
-    volatility: int = Field(12, ge=3, le=100, description="current volatility [candles]")
-    reference: int = Field(1080, ge=50, le=1200, description="usual volatility [candles]")
-    reference_min: int = Field(
-        180, ge=20, le=1200, description="candles needed to know the usual volatility [candles]"
-    )
-    high: float = Field(
-        2.0, gt=1, le=10, description="volatility that is high, over the usual [factor]"
-    )
-    low: float = Field(
-        0.5, gt=0, lt=1, description="volatility that is low, over the usual [factor]"
-    )
-    volatility_softness: float = Field(
-        0.12, gt=0, le=2, description="width of both volatility edges [log volatility]"
-    )
-    neutral: float = Field(
-        22.0,
-        gt=0,
-        le=100,
-        description="ADX that speaks neither for a trend nor for a range: the median of a "
-        "driftless walk with a period of 14 [ADX]",
-    )
-    trend_softness: float = Field(
-        9.0, gt=0, le=50, description="width of that edge: the walk's deviation [ADX]"
-    )
-    direction: int = Field(
-        84, ge=5, le=400, description="move that tells up from down, also in a range [candles]"
-    )
-    strength: int = Field(42, ge=5, le=400, description="move that makes a trend strong [candles]")
-    strong: float = Field(
-        2.0,
-        gt=0,
-        le=10,
-        description="size of a strong move at usual volatility [standard deviations]",
-    )
-    strength_softness: float = Field(
-        1.0, gt=0, le=5, description="width of the strong edge [standard deviations]"
-    )
-    smooth: int = Field(
-        6, ge=1, le=100, description="probabilities are means of their last candles [candles]"
-    )
+    volatility: int = 12  # current volatility [candles]
+    reference: int = 1080  # usual volatility [candles]
+    reference_min: int = 180  # candles needed to know the usual volatility [candles]
+    high: float = 2.0  # volatility that is high, over the usual [factor]
+    low: float = 0.5  # volatility that is low, over the usual [factor]
+    volatility_softness: float = 0.12  # width of both volatility edges [log volatility]
+    # ADX that speaks neither for a trend nor for a range: the median of a driftless walk with a
+    # period of 14 [ADX]
+    neutral: float = 22.0
+    trend_softness: float = 9.0  # width of that edge: the walk's deviation [ADX]
+    direction: int = 84  # move that tells up from down, also in a range [candles]
+    strength: int = 42  # move that makes a trend strong [candles]
+    strong: float = 2.0  # size of a strong move at usual volatility [standard deviations]
+    strength_softness: float = 1.0  # width of the strong edge [standard deviations]
+    smooth: int = 6  # probabilities are means of their last candles [candles]
 
 
 class RegimeSettings(AdjusterSettings):
@@ -112,7 +86,7 @@ class RegimeSettings(AdjusterSettings):
     max_age: float = Field(
         2.0, ge=1, le=20, description="age at which its last candle is too old [candles]"
     )
-    adx: int = Field(14, ge=2, le=100, description="directional movement [candles]")
+    adx: ClassVar[int] = 14  # directional movement [candles]
     trending: float = Field(
         25.0,
         gt=0,
@@ -120,7 +94,7 @@ class RegimeSettings(AdjusterSettings):
         description="ADX from which the coarse view is a trend [ADX]",
     )
     model: bool = Field(True, description="trust a trained classifier over the rules (M4 a)")
-    rules: RegimeRules = Field(RegimeRules(), description="evidence for the eight regimes")
+    rules: ClassVar[RegimeRules] = RegimeRules()  # evidence for the eight regimes
     trend_size: float = Field(1.2, gt=0, le=2, description="size factor in a trending market")
     range_size: float = Field(0.7, gt=0, le=2, description="size factor in a ranging market")
     volatile_size: float = Field(0.7, gt=0, le=2, description="size factor in a volatile market")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -15,7 +15,6 @@ from quorum.context.base import Adjuster, AdjusterSettings, Effect
 from quorum.features.structure import STRUCTURE_TIMEFRAMES
 from quorum.features.table import Features
 from quorum.market import Market
-from quorum.section import Section
 from quorum.typing import Floats
 
 
@@ -29,22 +28,20 @@ class Dominant(IntEnum):
     MIXED = 2
 
 
-class AlignmentWeights(Section):
+class AlignmentWeights(NamedTuple):
     """How much each timeframe counts; normalised over those that are known (T1)."""
 
-    base: float = Field(0.1, ge=0, le=1, description="weight of the base timeframe [share]")
-    four_hours: float = Field(0.2, ge=0, le=1, description="weight of 4h [share]")
-    day: float = Field(0.3, ge=0, le=1, description="weight of 1d [share]")
-    week: float = Field(0.4, ge=0, le=1, description="weight of 1w [share]")
+    base: float = 0.1  # weight of the base timeframe [share]
+    four_hours: float = 0.2  # weight of 4h [share]
+    day: float = 0.3  # weight of 1d [share]
+    week: float = 0.4  # weight of 1w [share]
 
 
 class TimeframeSettings(AdjusterSettings):
     """When timeframes agree, and what their quarrel costs."""
 
-    weights: AlignmentWeights = Field(AlignmentWeights(), description="weights of the timeframes")
-    min_timeframes: int = Field(
-        2, ge=1, le=4, description="known timeframes needed to speak of alignment [timeframes]"
-    )
+    weights: ClassVar[AlignmentWeights] = AlignmentWeights()  # weights of the timeframes
+    min_timeframes: ClassVar[int] = 2  # known timeframes needed to speak of alignment [timeframes]
     aligned: float = Field(
         0.75, ge=0, le=1, description="alignment from which the size is full (T1) [share]"
     )
@@ -57,12 +54,8 @@ class TimeframeSettings(AdjusterSettings):
     gate: bool = Field(
         False, description="refuse a signal where timeframes conflict, else only size it down"
     )
-    trend_share: float = Field(
-        0.6, ge=0.5, le=1, description="share over which a side dominates (T1) [share]"
-    )
-    neutral_share: float = Field(
-        0.4, ge=0, le=1, description="trendless share over which it is neutral (T1) [share]"
-    )
+    trend_share: ClassVar[float] = 0.6  # share over which a side dominates (T1) [share]
+    neutral_share: ClassVar[float] = 0.4  # trendless share over which it is neutral (T1) [share]
 
     @model_validator(mode="after")
     def _in_order(self) -> TimeframeSettings:

@@ -3,82 +3,50 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, ClassVar, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from quorum.section import Section
 
 
-class TailSettings(Section):
+class TailConstants(NamedTuple):
     """What a unit can lose beyond its stop: CVaR over the expected holding time."""
 
-    holding: int = Field(
-        24,
-        ge=1,
-        le=200,
-        description="expected holding time; on recorded 1h candles of 2023-2025 trades last 16 "
-        "in the mean, three of four under 20 [candles]",
-    )
-    level: float = Field(0.95, ge=0.5, lt=1, description="confidence level of the CVaR")
-    history: int = Field(1000, ge=50, le=1398, description="returns it is measured on [candles]")
-    periods: int = Field(
-        20,
-        ge=1,
-        le=500,
-        description="holding times that must fit into the known history side by side: with 20 "
-        "one of them is the worst 5 %",
-    )
-    short_history: float = Field(
-        1.5,
-        ge=1,
-        le=10,
-        description="loss per unit where the history is too short [stop distances]",
-    )
-
-    @model_validator(mode="after")
-    def _history_holds_the_periods(self) -> TailSettings:
-        if self.periods * self.holding > self.history:
-            raise ValueError(
-                f"history: {self.history} candles do not hold {self.periods} periods of "
-                f"{self.holding}"
-            )
-        return self
+    # expected holding time; on recorded 1h candles of 2023-2025 trades last 16 in the mean, three
+    # of four under 20 [candles]
+    holding: int = 24
+    level: float = 0.95  # confidence level of the CVaR
+    history: int = 1000  # returns it is measured on [candles]
+    # holding times that must fit into the known history side by side: with 20 one of them is the
+    # worst 5 %
+    periods: int = 20
+    short_history: float = 1.5  # loss per unit where the history is too short [stop distances]
 
 
 class CorrelationSettings(Section):
     """How the trades already open shrink another one."""
 
-    window: int = Field(720, ge=30, le=1398, description="rolling window [candles]")
-    least: int = Field(
-        168, ge=20, le=1398, description="candles both must know, else it is unknown [candles]"
-    )
-    weight: float = Field(
-        0.5, ge=0, le=1, description="size lost at a mean correlation of 1 [fraction]"
-    )
+    window: ClassVar[int] = 720  # rolling window [candles]
+    least: ClassVar[int] = 168  # candles both must know, else it is unknown [candles]
+    weight: ClassVar[float] = 0.5  # size lost at a mean correlation of 1 [fraction]
     largest: float = Field(
         0.80, gt=0, le=1, description="mean correlation beyond which there is no trade"
     )
-
-    @model_validator(mode="after")
-    def _window_holds_the_least(self) -> CorrelationSettings:
-        if self.least > self.window:
-            raise ValueError(f"least: {self.least} must not exceed window: {self.window}")
-        return self
 
     def factor(self, mean: float) -> float:
         """Return the diversification factor of a mean correlation, 1.0 for an unknown one."""
         return 1.0 if math.isnan(mean) else 1.0 - self.weight * mean
 
 
-class PerformanceSettings(Section):
+class PerformanceConstants(NamedTuple):
     """How past results move the size: 1 + win x (win rate - .5) + sharpe x clip(Sharpe, -1, 1)."""
 
-    trades: int = Field(10, ge=1, le=1000, description="last closed trades that count")
-    win: float = Field(1.5, ge=0, le=10, description="weight of the win rate above one half")
-    sharpe: float = Field(0.2, ge=0, le=10, description="weight of the Sharpe ratio per trade")
-    smallest: float = Field(0.7, gt=0, le=1, description="smallest multiplier")
-    largest: float = Field(1.3, ge=1, le=10, description="largest multiplier")
+    trades: int = 10  # last closed trades that count
+    win: float = 1.5  # weight of the win rate above one half
+    sharpe: float = 0.2  # weight of the Sharpe ratio per trade
+    smallest: float = 0.7  # smallest multiplier
+    largest: float = 1.3  # largest multiplier
 
     def factor(self, win_rate: float, sharpe: float) -> float:
         """Return the multiplier of past results; what is not known adds nothing."""
@@ -117,13 +85,11 @@ class EliteSettings(Section):
     )
     smallest: float = Field(0.4, gt=0, le=1, description="smallest product of all multipliers")
     largest: float = Field(1.5, ge=1, le=10, description="largest product of all multipliers")
-    tail: TailSettings = Field(TailSettings(), description="what a unit can lose")
+    tail: ClassVar[TailConstants] = TailConstants()  # what a unit can lose
     correlation: CorrelationSettings = Field(
         CorrelationSettings(), description="diversification against the open trades"
     )
-    performance: PerformanceSettings = Field(
-        PerformanceSettings(), description="what past results change"
-    )
+    performance: ClassVar[PerformanceConstants] = PerformanceConstants()  # what past results change
     caps: CapSettings = Field(CapSettings(), description="largest position values")
 
     @property

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -37,19 +38,16 @@ class LossSettings(Section):
     drawdown_weight: float = Field(
         1.0, ge=0, le=10, description="what drawdown costs against growth per year [ratio]"
     )
-    noise_floor: float = Field(
-        0.05, gt=0, le=1, description="growth and drawdown that count as small [share of capital]"
-    )
+    # growth and drawdown that count as small [share of capital]
+    noise_floor: ClassVar[float] = 0.05
     trades_per_month: float = Field(
         4.0, ge=0, le=1000, description="trades under which results prove too little [1/month]"
     )
-    trades_weight: float = Field(1.0, ge=0, le=10, description="what too few trades cost")
+    trades_weight: ClassVar[float] = 1.0  # what too few trades cost
     promise_weight: float = Field(
         0.5, ge=0, le=10, description="what win rates under the bands' promise cost"
     )
-    promise_prior: float = Field(
-        10.0, ge=0, le=1000, description="trades that keep the promise, assumed per band [trades]"
-    )
+    promise_prior: ClassVar[float] = 10.0  # trades that keep the promise, assumed per band [trades]
 
 
 @dataclass(frozen=True)

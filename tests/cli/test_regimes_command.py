@@ -58,7 +58,7 @@ def test_one_pair_can_be_asked_for(market):
 def test_the_settings_of_the_configuration_are_in_force(market, tmp_path):
     overlay = tmp_path / "own.json"
     overlay.write_text(
-        json.dumps({"quorum": {"context": {"regime": {"adx": 40}}}}), encoding="utf-8"
+        json.dumps({"quorum": {"context": {"regime": {"timeframe": "1d"}}}}), encoding="utf-8"
     )
     default = call("-d", market)
     changed = call("-c", overlay, "-d", market)

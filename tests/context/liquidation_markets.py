@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from evaluations import varied
 
 from quorum.candles import Candles, timeframe_ms
 from quorum.context.liquidation import Liquidation, LiquidationSettings
@@ -35,7 +36,7 @@ def burst(prices, *, at=0, **wicks):
 
 def adjuster(**changes) -> Liquidation:
     """Return the adjuster with a map that is known from its first volume on."""
-    return Liquidation(LiquidationSettings(**{"min_candles": 1, **changes}))
+    return Liquidation(varied(LiquidationSettings, **{"min_candles": 1, **changes}))
 
 
 def columns_of(market: Market, **changes) -> dict[str, Floats]:

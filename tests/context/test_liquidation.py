@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from evaluations import varied
 from hypothesis import given
 from hypothesis import strategies as st
 from liquidation_markets import adjuster, columns_of, path_market, row_of
@@ -100,7 +101,7 @@ def test_the_nearest_adverse_cluster_refuses_halves_or_lets_pass(distance, veto,
 
 
 def test_the_distance_rule_acts_alone_where_the_probability_rule_is_off():
-    strict = Liquidation(LiquidationSettings(risk_probability=1.0))
+    strict = Liquidation(varied(LiquidationSettings, risk_probability=1.0))
     assert strict.effect(near(below=0.049), LONG).reasons == {"liquidation_risk": 0.5}
     assert strict.effect(near(below=0.05), LONG).reasons == {}
 
@@ -156,13 +157,13 @@ def test_leverage_is_cut_until_liquidation_lies_beyond_the_stop(stop, wanted, ex
     st.floats(0.0005, 0.3),
     st.floats(1.0, 125.0),
     st.sampled_from([LONG, SHORT]),
-    st.floats(0.0, 0.05),
+    st.floats(0.0, 0.0099),
     st.floats(0.0, 0.05),
 )
 def test_the_order_is_liquidated_beyond_its_stop_and_no_leverage_is_given_away(
     entry, risk, wanted, direction, margin, buffer
 ):
-    s = LiquidationSettings(maintenance_margin=margin, stop_buffer=buffer, leverages=((5.0, 1.0),))
+    s = LiquidationSettings(maintenance_margin=margin, stop_buffer=buffer)
     stop = entry * (1 - direction * risk)
     leverage = safe_leverage(entry, stop, wanted, s)
     assert 1.0 <= leverage <= wanted
@@ -198,18 +199,7 @@ def test_liquidation_prices_are_those_of_an_isolated_position():
     assert liquidation_price(100.0, 1.0, LONG, 0.005) == 0.0
 
 
-@pytest.mark.parametrize(
-    ("changes", "problem"),
-    [
-        ({"leverages": ((250.0, 1.0),)}, "maintenance margin"),
-        ({"leverages": ((10.0, -1.0),)}, "weight"),
-        ({"leverages": ((10.0, 0.0),)}, "all 0"),
-        ({"leverages": ()}, "at least 1"),
-        ({"min_candles": 800}, "never known"),
-        ({"bin": 0.0}, "greater than or equal"),
-        ({"max_age": 1400}, "less than or equal"),
-    ],
-)
-def test_settings_that_make_no_map_are_refused(changes, problem):
-    with pytest.raises(ValidationError, match=problem):
-        LiquidationSettings(**changes)
+def test_a_margin_that_the_highest_leverage_cannot_keep_is_refused():
+    highest = max(leverage for leverage, _ in LiquidationSettings.leverages)
+    with pytest.raises(ValidationError, match="less than"):
+        LiquidationSettings(maintenance_margin=1 / highest)

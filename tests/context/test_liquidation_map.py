@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from evaluations import varied
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from liquidation_markets import burst, columns_of, mirrored, path_market, row_of
@@ -223,7 +224,7 @@ def test_the_map_is_what_its_definition_says(seed, half_life, share, timeframe):
     market = random_market(170, seed, timeframe)
     changes = {"half_life": half_life, "top_share": share, "max_age": 72, "bin": 0.005}
     x = columns_of(market, **changes)
-    s = LiquidationSettings(min_candles=1, **changes)
+    s = varied(LiquidationSettings, min_candles=1, **changes)
     for t in (3, *range(20, 170, 10), 169):
         maps = reference(market, t, s)
         masses = np.array([m for one in maps for m in one.values()])

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from context_rows import row_of
+from evaluations import varied
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -103,8 +104,10 @@ def test_with_the_gate_a_conflict_under_60_percent_is_refused(trends, veto):
 
 
 def test_exactly_75_percent_is_full_size():
-    equal = TimeframeSettings(
-        weights=AlignmentWeights(base=0.3, four_hours=0.3, day=0.3, week=0.3), gate=True
+    equal = varied(
+        TimeframeSettings,
+        weights=AlignmentWeights(base=0.3, four_hours=0.3, day=0.3, week=0.3),
+        gate=True,
     )
     assert row(1, 1, 1, -1, settings=equal)["alignment"] == 0.75
     assert effect(1, 1, 1, -1, settings=equal).reasons == {}
@@ -149,8 +152,9 @@ def test_the_mirror_image_is_aligned_as_much_on_the_other_side(trends):
 )
 def test_alignment_stays_a_share_for_any_weights(trends, weights):
     base, four_hours, day, week = weights
-    settings = TimeframeSettings(
-        weights=AlignmentWeights(base=base, four_hours=four_hours, day=day, week=week)
+    settings = varied(
+        TimeframeSettings,
+        weights=AlignmentWeights(base=base, four_hours=four_hours, day=day, week=week),
     )
     alignment = row(*trends, settings=settings)["alignment"]
     assert math.isnan(alignment) or 0 <= alignment <= 1
@@ -158,7 +162,7 @@ def test_alignment_stays_a_share_for_any_weights(trends, weights):
 
 def test_weights_of_zero_say_nothing():
     nothing = AlignmentWeights(base=0, four_hours=0, day=0, week=0)
-    x = row(1, 1, 1, 1, settings=TimeframeSettings(weights=nothing))
+    x = row(1, 1, 1, 1, settings=varied(TimeframeSettings, weights=nothing))
     assert all(math.isnan(value) for value in x.values())
 
 

@@ -29,7 +29,7 @@ from quorum.account import AccountState
 from quorum.errors import SettingsError
 from quorum.settings import load_settings
 from quorum.sizing import SizingSettings, sizing_method
-from quorum.sizing.elite_settings import CorrelationSettings, PerformanceSettings
+from quorum.sizing.elite_settings import CorrelationSettings, PerformanceConstants
 
 # The checks of the specification -----------------------------------------------------------
 
@@ -52,7 +52,7 @@ def test_a_correlation_of_35_percent_leaves_82_5_percent():
     ],
 )
 def test_past_results_act_within_their_bounds(win_rate, sharpe, factor):
-    assert PerformanceSettings().factor(win_rate, sharpe) == pytest.approx(factor)
+    assert PerformanceConstants().factor(win_rate, sharpe) == pytest.approx(factor)
 
 
 def test_the_worked_example_comes_out_with_every_number():
@@ -370,8 +370,6 @@ def test_when_it_fails_the_bands_size_the_trade_and_the_traceback_is_logged(capl
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"tail": {"holding": 100}}, "history: 1000 candles do not hold 20 periods of 100"),
-        ({"correlation": {"least": 800}}, "least: 800 must not exceed window: 720"),
         ({"caps": {"pairs": {BTC: -1}}}, r"caps\.pairs\.BTC/USDT:USDT = -1: .*greater than 0"),
         ({"risk": 0}, "quorum.sizing.elite.risk = 0: .*greater than 0"),
     ],
