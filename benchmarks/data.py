@@ -88,9 +88,9 @@ def bench_data(datadir: Path | None, tell: Callable[[str], None]) -> BenchData:
 def configuration(data: BenchData) -> tuple[dict[str, Any], Settings]:
     """Return the shipped configuration over the data, with the records beside the candles."""
     config = load_config([CONFIG], datadir=Path(data.datadir))
-    records = records_files(Path(data.datadir).absolute()).settings()
+    records = records_files(Path(data.datadir).absolute())
     section = config.setdefault("quorum", {})
-    section["market"] = {**section.get("market", {}), **records}
+    section["market"] = {**section.get("market", {}), "records": records}
     return config, settings_from_config(config, config["timeframe"])
 
 

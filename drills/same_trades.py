@@ -265,7 +265,7 @@ def run(
         live, datadir, start, pairs=pairs, throttle=THROTTLE, config=changes, speed=pace
     ) as drill:
         # Records lie beside the candles; the bot is given them, so the backtest is, too.
-        records = {"quorum": {"market": drill.exchange.records_overlay(folder)}}
+        records = {"quorum": {"market": {"records": drill.exchange.records_overlay(folder)}}}
         same = {**deep_merge_dicts(records, deepcopy(changes)), "pairs": list(pairs)}
         expected = backtest(detailed, datadir, folder, begin, end, same)
         bot = drill.start_bot(timeout=300)

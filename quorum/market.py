@@ -8,14 +8,16 @@ is older than its source's maximum age is NaN, and the readings that need it abs
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
 from quorum.candles import (
     Candles,
@@ -50,11 +52,10 @@ class MarketSettings(Section):
         description="base currencies whose 1d candles make the market-wide readings "
         "(alt-season index, market phase)",
     )
-    sentiment_records: str | None = Field(
-        None, description="sentiment records, CSV or feather [path]"
-    )
-    derivatives_records: str | None = Field(
-        None, description="records of long/short ratio, taker flow, reserves ... [path]"
+    records: dict[str, str] = Field(
+        {},
+        description="records to read, by kind (sentiment, derivatives): path of a CSV or feather "
+        "file, or state",
     )
     funding_max_age: float = Field(12.0, gt=0, le=168, description="oldest usable funding [h]")
     mark_max_age: float = Field(1.0, ge=0, le=168, description="oldest usable mark price [h]")
@@ -87,6 +88,15 @@ class MarketSettings(Section):
         24, ge=0, le=1000, description="traded candles needed after a gap [candles]"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _records_of_one_kind(cls, data: Any) -> Any:
+        """Refuse names of before there were kinds, saying what they are now."""
+        for kind in ("sentiment", "derivatives"):
+            if isinstance(data, Mapping) and f"{kind}_records" in data:
+                raise ValueError(f"{kind}_records is now records.{kind}")
+        return data
+
 
 @dataclass(frozen=True)
 class HigherTimeframe:
@@ -111,30 +121,50 @@ class HigherTimeframe:
 
 @dataclass(frozen=True)
 class Records:
-    """Time-stamped values with the moment each became known.
+    """Time-stamped rows of one kind with the moment each became known.
 
     Attributes
     ----------
     known_at : ndarray of shape (n_records,), int64
         Milliseconds since the epoch, sorted.
-    value, weight : ndarray of shape (n_records,), float64
-    source : ndarray of shape (n_records,), int64
-        Index into ``sources``.
-    sources : tuple of str
+    columns : mapping of name to ndarray of shape (n_records,)
+        Numbers as float64; names as int64, an index into their ``labels``.
+    labels : mapping of name to tuple of str
+    max_age : float
+        Age beyond which a value is not used, milliseconds.
     """
 
     known_at: Ints
-    value: Floats
-    weight: Floats
-    source: Ints
-    sources: tuple[str, ...]
+    columns: Mapping[str, NDArray[Any]]
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    max_age: float = math.inf
+
+    def __len__(self) -> int:
+        return len(self.known_at)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.columns[name]
 
     def until(self, end: int) -> Records:
-        """Return only the records known by ``end``."""
+        """Return only the records known by ``end``: the one cut of every kind."""
         n = int(np.searchsorted(self.known_at, end, side="right"))
-        return Records(
-            self.known_at[:n], self.value[:n], self.weight[:n], self.source[:n], self.sources
-        )
+        columns = {name: values[:n] for name, values in self.columns.items()}
+        return replace(self, known_at=self.known_at[:n], columns=columns)
+
+    def rows(self, chosen: Bools) -> Records:
+        """Return some of the rows, with only the labels that they have."""
+        columns, labels = {}, {}
+        for name, values in self.columns.items():
+            columns[name] = values[chosen]
+            if name in self.labels:
+                used, codes = np.unique(columns[name], return_inverse=True)
+                columns[name] = codes.astype(np.int64)
+                labels[name] = tuple(self.labels[name][code] for code in used)
+        return replace(self, known_at=self.known_at[chosen], columns=columns, labels=labels)
+
+    def latest(self, name: str, at: Ints) -> Floats:
+        """Return the last number known at each time, NaN where there is none young enough."""
+        return Published(self.known_at, self.columns[name]).align(at, self.max_age)
 
 
 @dataclass(frozen=True)
@@ -188,7 +218,8 @@ class Market:
         BTC and ETH candles of the base timeframe, *not* row-aligned: use :meth:`context_close`.
     universe : mapping of base currency to Candles
         1d candles of the universe.
-    sentiment : Records or None
+    records : mapping of kind to Records
+        Those that are read, of the pair and of the whole market.
     taker_delta : ndarray of shape (n_candles,) or None
         Buy minus sell volume from the exchange's trades, where the host has them.
     """
@@ -200,7 +231,7 @@ class Market:
     published: Mapping[str, Published] = field(default_factory=dict)
     context: Mapping[str, Candles] = field(default_factory=dict)
     universe: Mapping[str, Candles] = field(default_factory=dict)
-    sentiment: Records | None = None
+    records: Mapping[str, Records] = field(default_factory=dict)
     taker_delta: Floats | None = None
 
     def __len__(self) -> int:
@@ -222,6 +253,13 @@ class Market:
         if series is None:
             return np.full(len(self), np.nan)
         return series.align(self.close_time, max_age_hours * HOUR_MS)
+
+    def recorded(self, kind: str, column: str) -> Floats:
+        """Return a number of a kind of record per candle, NaN where absent or too old."""
+        records = self.records.get(kind)
+        if records is None:
+            return np.full(len(self), np.nan)
+        return records.latest(column, self.close_time)
 
     @cached_property
     def funding_rate(self) -> Floats:
@@ -282,7 +320,7 @@ class Market:
             published={name: p.until(end) for name, p in self.published.items()},
             context={name: c.until(end) for name, c in self.context.items()},
             universe={name: c.until(end) for name, c in self.universe.items()},
-            sentiment=self.sentiment.until(end) if self.sentiment is not None else None,
+            records={kind: records.until(end) for kind, records in self.records.items()},
             taker_delta=self.taker_delta[:n] if self.taker_delta is not None else None,
         )
 
@@ -372,9 +410,6 @@ def build_market(
     timeframe: str,
     frames: Frames,
     settings: MarketSettings | None = None,
-    *,
-    sentiment: Records | None = None,
-    records: Mapping[str, Published] | None = None,
 ) -> Market:
     """Align a pair's frames into a :class:`Market`.
 
@@ -395,9 +430,8 @@ def build_market(
         candles=candles,
         settings=settings,
         higher=_higher(frames, candles),
-        published={**_published(frames, timeframe), **(records or {})},
+        published=_published(frames, timeframe),
         context=frames.context,
         universe=frames.universe,
-        sentiment=sentiment,
         taker_delta=delta,
     )

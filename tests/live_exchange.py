@@ -170,7 +170,7 @@ class Drill:
             "user_data_dir": str(self.folder / "user_data"),
             "internals": {"process_throttle_secs": self.throttle},
             "initial_state": "running",
-            "quorum": {"market": self.exchange.records_overlay(self.folder)},
+            "quorum": {"market": {"records": self.exchange.records_overlay(self.folder)}},
         }
         path = self.folder / "drill.json"
         path.write_text(json.dumps(_merged(overlay, self.changes), indent=1), encoding="utf-8")

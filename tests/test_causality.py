@@ -49,7 +49,7 @@ def synthetic(tmp_path_factory) -> tuple[Market, Settings]:
     on = {"enabled": True}
     given_settings = load_settings(
         {
-            "market": records_files(folder).settings(),
+            "market": {"records": records_files(folder)},
             "playbooks": {"trend": on, "washout": on},
         }
     )
@@ -62,10 +62,12 @@ def records_of(rng: np.random.Generator, candles_ms: np.ndarray) -> Records:
     sources = ("fear_greed", "news:desk", "social")
     return Records(
         known_at=known_at.astype(np.int64),
-        value=rng.uniform(-1, 1, count),
-        weight=rng.uniform(0, 2, count),
-        source=rng.integers(0, len(sources), count),
-        sources=sources,
+        columns={
+            "score": rng.uniform(-1, 1, count),
+            "weight": rng.uniform(0, 2, count),
+            "source": rng.integers(0, len(sources), count),
+        },
+        labels={"source": sources},
     )
 
 
@@ -158,15 +160,16 @@ def random_market(seed: int, n: int, timeframe: str) -> Market:
             if rng.random() < 0.7
         },
     )
-    market = build_market(
-        "SOL/USDT:USDT",
-        timeframe,
-        frames,
-        sentiment=maybe(lambda: records_of(rng, candles_ms(base))),
-        records=maybe(lambda: derivatives_of(rng, candles_ms(base))),
-    )
+    market = build_market("SOL/USDT:USDT", timeframe, frames)
+    sentiment = maybe(lambda: records_of(rng, candles_ms(base)))
+    derivatives = maybe(lambda: derivatives_of(rng, candles_ms(base))) or {}
     delta = rng.standard_normal(size) * 100 if rng.random() < 0.3 else None
-    return replace(market, taker_delta=delta)
+    return replace(
+        market,
+        published={**market.published, **derivatives},
+        records={} if sentiment is None else {"sentiment": sentiment},
+        taker_delta=delta,
+    )
 
 
 def candles_ms(frame: pd.DataFrame) -> np.ndarray:

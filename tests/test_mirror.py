@@ -81,13 +81,19 @@ def made() -> Market:
     sources = ("fear_greed", "news:a", "news:b", "social:c")
     sentiment = Records(
         known_at=times,
-        value=np.clip(0.5 * rng.standard_normal(2000), -1.0, 1.0),
-        weight=np.ones(2000),
-        source=rng.integers(0, len(sources), 2000),
-        sources=sources,
+        columns={
+            "score": np.clip(0.5 * rng.standard_normal(2000), -1.0, 1.0),
+            "weight": np.ones(2000),
+            "source": rng.integers(0, len(sources), 2000),
+        },
+        labels={"source": sources},
     )
-    market = build_market("SOL/USDT:USDT", "1h", frames, records=published)
-    return replace(market, sentiment=sentiment)
+    market = build_market("SOL/USDT:USDT", "1h", frames)
+    return replace(
+        market,
+        published={**market.published, **published},
+        records={"sentiment": sentiment},
+    )
 
 
 def turned(name: str, series: Published) -> Published:
@@ -99,13 +105,13 @@ def turned(name: str, series: Published) -> Published:
 
 
 def reflected(market: Market) -> Market:
-    sentiment = market.sentiment
-    assert sentiment is not None
+    sentiment = market.records["sentiment"]
+    opposite = {**sentiment.columns, "score": -sentiment["score"]}
     return replace(
         mirrored(market, LEVEL),
         published={name: turned(name, series) for name, series in market.published.items()},
         universe={n: mirrored_candles(c, LEVEL) for n, c in market.universe.items()},
-        sentiment=replace(sentiment, value=-sentiment.value),
+        records={"sentiment": replace(sentiment, columns=opposite)},
     )
 
 

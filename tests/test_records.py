@@ -7,15 +7,17 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from recorded import load_derivatives, load_sentiment, sources_of
 
 from quorum.errors import DataError
-from quorum.record_sources import (
+from quorum.records import RecordLoader
+from quorum.records.sentiment import SentimentRecords
+from quorum.records.sources import (
     binance_metrics_records,
     fear_greed_records,
     news_records,
     open_interest_candles,
 )
-from quorum.records import load_derivatives, load_sentiment
 
 SENTIMENT = """known_at,source,score,weight,pair
 2024-01-01T00:00:00Z,fear_greed,-0.5,1,
@@ -49,22 +51,22 @@ def write(tmp_path):
 def test_a_pair_gets_its_own_records_and_those_of_the_whole_market(write):
     records = load_sentiment(write(SENTIMENT), "BTC/USDT:USDT")
     assert records.known_at.tolist() == [MIDNIGHT, MIDNIGHT + 3 * HOUR // 2]
-    assert records.value.tolist() == [-0.5, 0.25]
-    assert records.weight.tolist() == [1.0, 2.0]
-    assert [records.sources[i] for i in records.source] == ["fear_greed", "news:site"]
-    assert load_sentiment(write(SENTIMENT), "ETH/USDT:USDT").value.tolist() == [-0.5, 0.75]
+    assert records["score"].tolist() == [-0.5, 0.25]
+    assert records["weight"].tolist() == [1.0, 2.0]
+    assert sources_of(records) == ["fear_greed", "news:site"]
+    assert load_sentiment(write(SENTIMENT), "ETH/USDT:USDT")["score"].tolist() == [-0.5, 0.75]
 
 
 def test_without_a_pair_column_records_are_about_the_whole_market(write):
     text = "known_at,source,score,weight\n2024-01-01,social,1,1\n"
-    assert load_sentiment(write(text), "XRP/USDT").value.tolist() == [1.0]
+    assert load_sentiment(write(text), "XRP/USDT")["score"].tolist() == [1.0]
 
 
 def test_a_file_without_anything_on_a_pair_gives_empty_records(write):
     text = "known_at,source,score,weight,pair\n2024-01-01,social,1,1,BTC\n"
     records = load_sentiment(write(text), "XRP/USDT:USDT")
     assert len(records.known_at) == 0
-    assert records.sources == ()
+    assert records.labels["source"] == ()
 
 
 def test_feather_and_csv_read_the_same(write, tmp_path):
@@ -74,8 +76,9 @@ def test_feather_and_csv_read_the_same(write, tmp_path):
     frame.to_feather(tmp_path / "records.feather")
     one = load_sentiment(path, "BTC/USDT:USDT")
     other = load_sentiment(tmp_path / "records.feather", "BTC/USDT:USDT")
-    for name in ("known_at", "value", "weight", "source"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    np.testing.assert_array_equal(one.known_at, other.known_at)
+    for name in ("score", "weight", "source"):
+        np.testing.assert_array_equal(one[name], other[name])
 
 
 def test_a_time_with_a_zone_is_converted_and_one_without_is_utc(write):
@@ -84,10 +87,11 @@ def test_a_time_with_a_zone_is_converted_and_one_without_is_utc(write):
 
 
 def test_a_changed_file_is_read_again(write):
-    path = write(SENTIMENT)
-    assert len(load_sentiment(path, "BTC/USDT").value) == 2
+    path, kind = write(SENTIMENT), SentimentRecords()
+    loader = RecordLoader({"sentiment": str(path)}, path.parent, kinds=[kind])
+    assert len(loader.records(kind, "BTC/USDT:USDT")) == 2
     write(SENTIMENT + "2024-01-01T03:00:00Z,news:site,1,1,BTC\n")
-    assert len(load_sentiment(path, "BTC/USDT").value) == 3
+    assert len(loader.records(kind, "BTC/USDT:USDT")) == 3
 
 
 def test_derivatives_prefer_the_pair_and_keep_the_last_of_equal_times(write):
@@ -176,7 +180,7 @@ def test_fear_and_greed_becomes_a_score_known_at_midnight(write, tmp_path):
     frame.to_csv(tmp_path / "out.csv", index=False)
     records = load_sentiment(tmp_path / "out.csv", "BTC/USDT:USDT")
     assert records.known_at.tolist() == [MIDNIGHT, MIDNIGHT + 24 * HOUR]
-    assert records.sources == ("fear_greed",)
+    assert records.labels["source"] == ("fear_greed",)
 
 
 def test_fear_and_greed_outside_its_range_is_refused(write):

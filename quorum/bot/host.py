@@ -16,6 +16,7 @@ from freqtrade.enums import CandleType, MarginMode, RunMode, TradingMode
 from freqtrade.exceptions import OperationalException
 
 from quorum.bot.source import FrameSource, Series, sibling
+from quorum.bot.state_store import records_store
 from quorum.candles import BASE_TIMEFRAMES
 from quorum.errors import DataError, QuorumError, SettingsError
 from quorum.guards import GuardSettings
@@ -254,6 +255,7 @@ def _source(
         funding_timeframe=funding_timeframe,
         settings=market_settings(settings),
         root=Path(config.get("user_data_dir", ".")),
+        store=records_store(config, settings),
     )
 
 

@@ -167,9 +167,7 @@ def spans(config: dict[str, Any], settings: Settings, pairs: Sequence[str]) -> t
         timeframe=str(config["timeframe"]),
         futures=is_futures(config),
         funding_timeframe="1h",
-        settings=market_settings(settings).model_copy(
-            update={"sentiment_records": None, "derivatives_records": None}
-        ),
+        settings=market_settings(settings).model_copy(update={"records": {}}),
         root=folder,
     )
     known: dict[Series, tuple[int, float, float]] = {}

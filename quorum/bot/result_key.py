@@ -15,6 +15,9 @@ from typing import Any
 from freqtrade.enums import RunMode
 
 import quorum
+from quorum.bot.state_store import records_store
+from quorum.records import STATE
+from quorum.records.loading import stored_versions
 from quorum.settings import Settings
 
 #: Under this name the host finds the key in its configuration.
@@ -26,12 +29,19 @@ def mark_decisions(config: dict[str, Any], settings: Settings) -> None:
     if config.get("runmode") != RunMode.BACKTEST:
         return
     user_data = Path(config.get("user_data_dir") or "user_data")
-    records = (settings.market.sentiment_records, settings.market.derivatives_records)
     config[KEY] = {
         "code": _code(),
         "models": _models(settings.learning.store(user_data)) if settings.learning.enabled else "",
-        "records": _digest(user_data / name for name in records if name is not None),
+        "records": _records(config, settings, user_data),
     }
+
+
+def _records(config: dict[str, Any], settings: Settings, user_data: Path) -> str:
+    """Return what changes with the records that are read, from files or from the state."""
+    sources = settings.market.records
+    files = _digest(user_data / name for name in sources.values() if name != STATE)
+    stored = stored_versions(sources, records_store(config, settings))
+    return f"{files} {stored}" if stored else files
 
 
 @cache

@@ -7,17 +7,16 @@ fetches a frame and in what that function can have.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from quorum.candles import Candles, cleaned_candles, timeframe_ms
-from quorum.errors import DataError
-from quorum.faults import report_fault
-from quorum.market import Frames, Market, MarketSettings, Published, Records, build_market
-from quorum.records import load_derivatives, load_sentiment
+from quorum.market import Frames, Market, MarketSettings, build_market
+from quorum.records import RECORD_KINDS, RecordKind, RecordLoader
+from quorum.state import Store
 
 logger = logging.getLogger(__name__)
 
@@ -64,11 +63,14 @@ class FrameSource:
     settings : MarketSettings
     root : Path
         Folder that relative record paths are relative to.
+    store : Store, optional
+        For records in the state store.
+    kinds : sequence of RecordKind
 
     Raises
     ------
     DataError
-        If a records file named in the settings cannot be used.
+        If records named in the settings cannot be used.
     """
 
     def __init__(
@@ -81,6 +83,8 @@ class FrameSource:
         funding_timeframe: str,
         settings: MarketSettings,
         root: Path,
+        store: Store | None = None,
+        kinds: Sequence[RecordKind] = RECORD_KINDS,
     ) -> None:
         self._fetch = fetch
         self._has = has
@@ -88,18 +92,8 @@ class FrameSource:
         self.futures = futures
         self.funding_timeframe = funding_timeframe
         self.settings = settings
-        self._sentiment = self._path(root, settings.sentiment_records)
-        self._derivatives = self._path(root, settings.derivatives_records)
+        self._records = RecordLoader(settings.records, root, store=store, kinds=kinds)
         self._shared: dict[Series, tuple[tuple[int, object], Candles]] = {}
-        # A file that cannot be used is refused here, before anything starts.
-        if self._sentiment is not None:
-            load_sentiment(self._sentiment, "")
-        if self._derivatives is not None:
-            load_derivatives(self._derivatives, "")
-
-    @staticmethod
-    def _path(root: Path, name: str | None) -> Path | None:
-        return None if name is None else root / name
 
     @property
     def candle_type(self) -> str:
@@ -176,34 +170,7 @@ class FrameSource:
             context=shared("context "),
             universe=shared("universe "),
         )
-        return build_market(
-            pair,
-            self.timeframe,
-            frames,
-            self.settings,
-            sentiment=self._sentiment_records(pair),
-            records=self._derivatives_records(pair),
-        )
-
-    def _sentiment_records(self, pair: str) -> Records | None:
-        """Return the sentiment records, None without a file or while it cannot be read."""
-        if self._sentiment is None:
-            return None
-        try:
-            return load_sentiment(self._sentiment, pair)
-        except DataError as error:
-            report_fault("sentiment records", pair, error)
-            return None
-
-    def _derivatives_records(self, pair: str) -> dict[str, Published] | None:
-        """Return the derivatives records, None without a file or while it cannot be read."""
-        if self._derivatives is None:
-            return None
-        try:
-            return load_derivatives(self._derivatives, pair)
-        except DataError as error:
-            report_fault("derivatives records", pair, error)
-            return None
+        return self._records.join(build_market(pair, self.timeframe, frames, self.settings))
 
     def _candles(self, series: Series) -> Candles | None:
         """Return cleaned candles that several pairs share; cleaned once per new candle."""

@@ -13,6 +13,7 @@ from freqtrade.exceptions import OperationalException
 
 from quorum.errors import QuorumError
 from quorum.guards import LedgerStore, MemoryStore, SqlStore
+from quorum.records import STATE
 from quorum.settings import Settings
 from quorum.state import Store, database_url
 from quorum.state.takeover import Takeover, copy_guards
@@ -86,6 +87,13 @@ def open_state(
     former = former_guards(config)
     takeovers = [] if former is None else [Takeover(former, copy_guards)]
     return Store(url, takeovers=takeovers, readonly=readonly)
+
+
+def records_store(config: Mapping[str, Any], settings: Settings) -> Store | None:
+    """Return the store to read records from, None where none of them are in it."""
+    if STATE not in settings.market.records.values():
+        return None
+    return open_state(config, settings, readonly=True)
 
 
 def guard_ledger(config: Mapping[str, Any], settings: Settings) -> LedgerStore:

@@ -58,8 +58,9 @@ def name_records(config: dict[str, Any]) -> None:
     """Name the records files that lie beside the candles, unless the configuration names others."""
     section = config.setdefault("quorum", {})
     if isinstance(section, dict) and isinstance(section.setdefault("market", {}), dict):
-        for name, path in records_files(Path(config["datadir"]).absolute()).settings().items():
-            section["market"][name] = section["market"].get(name) or path
+        found = records_files(Path(config["datadir"]).absolute())
+        named = section["market"].get("records") or {}
+        section["market"]["records"] = {**found, **named} if isinstance(named, dict) else named
 
 
 def chosen_pairs(config: dict[str, Any], wanted: list[str] | None) -> list[str]:

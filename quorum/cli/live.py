@@ -131,7 +131,7 @@ def write_live_overlay(
     overlay["db_url"] = f"sqlite:///{folder / 'trades.sqlite'}"
     records = exchange.records_overlay(folder)
     if records:
-        overlay["quorum"] = {"market": records}
+        overlay["quorum"] = {"market": {"records": records}}
     path = folder / "live-exchange.json"
     # It holds the test account's key.
     path.touch(mode=0o600)

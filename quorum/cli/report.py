@@ -20,6 +20,7 @@ from quorum.cli.app import DEFAULT_CONFIG, ConfigOption, DatadirOption, command,
 from quorum.cli.trades import DEFAULT_USER_DATA, UserDataOption
 from quorum.errors import DataError
 from quorum.extras import require
+from quorum.records import STATE
 from quorum.settings import load_settings
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from quorum.report.page.inputs import Inputs
     from quorum.report.page.run import PageSettings, Run
 
-#: Settings of the market that name a file.
-RECORDS = ("sentiment_records", "derivatives_records")
 MARKS = {
     "yes": "[blue]yes[/]",
     "no": "[red]no[/]",
@@ -227,14 +226,15 @@ def _collected(
 
 
 def _without_missing_records(section: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return a section without the records files that are gone, and those by setting."""
+    """Return a section without the records files that are gone, and those by kind."""
     own = deepcopy(dict(section))
     market = own.get("market")
-    named = market if isinstance(market, dict) else {}
+    named = market.get("records") if isinstance(market, dict) else None
+    named = named if isinstance(named, dict) else {}
     gone = {
-        name: path
-        for name in RECORDS
-        if isinstance(path := named.get(name), str) and not Path(path).is_file()
+        kind: path
+        for kind, path in named.items()
+        if isinstance(path, str) and path != STATE and not Path(path).is_file()
     }
     for name in gone:
         del named[name]

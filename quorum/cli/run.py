@@ -141,9 +141,9 @@ def write_overlay(
     Records files that lie beside the candles are named in it.
     """
     overlay = exchange.config_overlay(mode, pairs)
-    records = records_files(datadir.absolute()).settings()
+    records = records_files(datadir.absolute())
     if records:
-        overlay["quorum"] = {"market": records}
+        overlay["quorum"] = {"market": {"records": records}}
     path = folder / "local-exchange.json"
     path.write_text(json.dumps(overlay, indent=1), encoding="utf-8")
     return path

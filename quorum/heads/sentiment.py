@@ -170,7 +170,7 @@ class SentimentHead(Head[SentimentHeadSettings]):
 
     def vote(self, market: Market, features: Features) -> Votes:
         """Return the votes of H2; abstains where no record is young enough."""
-        records = market.sentiment
+        records = market.records.get("sentiment")
         if records is None:
             return abstain(len(market))
         s = self.constants
@@ -199,10 +199,10 @@ class SentimentHead(Head[SentimentHeadSettings]):
         return _aggregate(
             at / HOUR_MS,
             records.known_at / HOUR_MS,
-            records.value,
-            records.weight,
-            records.source,
-            np.array([kind_of(name) for name in records.sources], dtype=np.int64),
+            records["score"],
+            records["weight"],
+            records["source"],
+            np.array([kind_of(name) for name in records.labels["source"]], dtype=np.int64),
             rules,
             s.fear_greed_extreme,
             -1.0 if self.settings.fear_greed_reading == "contrarian" else 1.0,

@@ -199,10 +199,10 @@ def inputs_known(market: Market, row: int) -> Iterator[tuple[str, Known, object]
         yield f"context {base}", _closed(candles, end), candles
     for base, candles in market.universe.items():
         yield f"universe {base}", _closed(candles, end), candles
-    if market.sentiment is not None:
-        records = market.sentiment.until(end)
-        known_values = (records.value, records.weight)
-        yield "sentiment", Known(records.known_at, known_values), market.sentiment
+    for kind, records in market.records.items():
+        cut = records.until(end)
+        numbers = (v for name, v in cut.columns.items() if name not in cut.labels)
+        yield kind, Known(cut.known_at, tuple(numbers)), records
 
 
 def settings_record(settings: Settings) -> dict[str, Any]:

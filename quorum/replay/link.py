@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from quorum.record_sources import (
+from quorum.records import RECORD_KINDS
+from quorum.records.sources import (
     binance_metrics_records,
     fear_greed_records,
     open_interest_candles,
@@ -36,28 +36,10 @@ _OPEN_INTEREST = "open_interest_1h_"
 _METRICS = "binance_futures_metrics_5m_"
 
 
-@dataclass(frozen=True)
-class RecordsFiles:
-    """The records files that lie in a data directory, None where there is none."""
-
-    sentiment: Path | None
-    derivatives: Path | None
-
-    def settings(self) -> dict[str, Any]:
-        """Return them as they are named in the ``market`` group of the settings."""
-        files = {
-            "sentiment_records": self.sentiment,
-            "derivatives_records": self.derivatives,
-        }
-        return {name: str(path) for name, path in files.items() if path is not None}
-
-
-def records_files(datadir: Path) -> RecordsFiles:
-    """Find the records files of a linked or synthetic data directory."""
-    found = [
-        path if path.is_file() else None for path in (datadir / SENTIMENT, datadir / DERIVATIVES)
-    ]
-    return RecordsFiles(*found)
+def records_files(datadir: Path) -> dict[str, str]:
+    """Find the records files of a linked or synthetic data directory: path by kind of record."""
+    paths = {kind.name: datadir / f"{kind.name}.feather" for kind in RECORD_KINDS}
+    return {name: str(path) for name, path in paths.items() if path.is_file()}
 
 
 def link_datadir(source: Path, target: Path, extras: Path | None = None) -> bool:

@@ -72,16 +72,16 @@ def test_a_timeframe_it_is_not_built_for_is_refused(timeframe, market_folder, tm
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("sentiment_records", None, "mood.csv: no such file"),
-        ("derivatives_records", None, "mood.csv: no such file"),
-        ("sentiment_records", "known_at,score\n", "mood.csv: column source, weight missing"),
+        ("sentiment", None, "mood.csv: no such file"),
+        ("derivatives", None, "mood.csv: no such file"),
+        ("sentiment", "known_at,score\n", "mood.csv: column source, weight missing"),
         (
-            "sentiment_records",
+            "sentiment",
             "known_at,source,score,weight\n2023-01-01,news,high,1\n",
             "mood.csv: column score, row 1: 'high' is not a finite number",
         ),
         (
-            "derivatives_records",
+            "derivatives",
             "known_at,kind,value\n2023-01-01,tulips,1\n",
             "mood.csv: column kind, row 1: 'tulips' is not one of",
         ),
@@ -95,7 +95,9 @@ def test_a_records_file_that_cannot_be_used_is_refused_before_the_start(
         path.write_text(content, encoding="utf-8")
     with (
         pytest.raises(StrategyError, match=message),
-        backtesting(market_folder, tmp_path, quorum={"market": {name: str(path)}}) as bt,
+        backtesting(
+            market_folder, tmp_path, quorum={"market": {"records": {name: str(path)}}}
+        ) as bt,
     ):
         bt.start()
 
@@ -103,11 +105,8 @@ def test_a_records_file_that_cannot_be_used_is_refused_before_the_start(
 def test_records_are_read_relative_to_the_user_directory(market_folder, tmp_path):
     for name in ("sentiment.feather", "derivatives.feather"):
         shutil.copy(market_folder / name, tmp_path / name)
-    records = {
-        "sentiment_records": "sentiment.feather",
-        "derivatives_records": "derivatives.feather",
-    }
-    with backtesting(market_folder, tmp_path, quorum={"market": records}) as bt:
+    files = {"sentiment": "sentiment.feather", "derivatives": "derivatives.feather"}
+    with backtesting(market_folder, tmp_path, quorum={"market": {"records": files}}) as bt:
         bt._set_strategy(bt.strategylist[0])
         data, _ = bt.load_bt_data()
         pair, frame = next(iter(data.items()))

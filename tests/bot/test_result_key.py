@@ -28,8 +28,7 @@ def key(tmp_path):
         (tmp_path / "derivatives.csv").write_text("known_at,pair,kind,value\n")
         section = {
             "market": {
-                "sentiment_records": "sentiment.csv",
-                "derivatives_records": "derivatives.csv",
+                "records": {"sentiment": "sentiment.csv", "derivatives": "derivatives.csv"},
             }
         }
 

@@ -97,7 +97,7 @@ def test_what_cannot_be_had_is_not_asked_for(base):
     market = exchange.source().market(PAIR, base)
     assert exchange.asked == []
     assert market.higher == market.published == market.context == market.universe == {}
-    assert market.sentiment is None
+    assert market.records == {}
     assert market.candles.close.tolist() == base["close"].tolist()
 
 
@@ -163,22 +163,21 @@ def test_records_are_relative_to_the_root_and_of_the_pair(exchange, base, tmp_pa
         "known_at,kind,value\n2024-01-01,long_short_ratio,1.5\n", encoding="utf-8"
     )
     source = exchange.source(
-        root=tmp_path, sentiment_records="mood.csv", derivatives_records="crowd.csv"
+        root=tmp_path, records={"sentiment": "mood.csv", "derivatives": "crowd.csv"}
     )
     market = source.market(PAIR, base)
-    assert market.sentiment is not None
-    assert market.sentiment.value.tolist() == [0.5]
+    assert market.records["sentiment"]["score"].tolist() == [0.5]
     assert market.published["long_short_ratio"].value.tolist() == [1.5]
 
 
-@pytest.mark.parametrize("name", ["sentiment_records", "derivatives_records"])
+@pytest.mark.parametrize("name", ["sentiment", "derivatives"])
 def test_a_records_file_that_cannot_be_used_is_refused_at_once(exchange, tmp_path, name):
     path = tmp_path / "records.csv"
     with pytest.raises(DataError, match=r"records\.csv: no such file"):
-        exchange.source(root=tmp_path, **{name: "records.csv"})
+        exchange.source(root=tmp_path, records={name: "records.csv"})
     path.write_text("a,b\n1,2\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"records\.csv: column known_at.* missing"):
-        exchange.source(root=tmp_path, **{name: "records.csv"})
+        exchange.source(root=tmp_path, records={name: "records.csv"})
 
 
 def test_records_that_break_while_running_are_left_out_and_reported_once(
@@ -187,13 +186,13 @@ def test_records_that_break_while_running_are_left_out_and_reported_once(
     monkeypatch.setattr(faults, "_reported", set())
     path = tmp_path / "mood.csv"
     path.write_text(MOOD, encoding="utf-8")
-    source = exchange.source(root=tmp_path, sentiment_records="mood.csv")
+    source = exchange.source(root=tmp_path, records={"sentiment": "mood.csv"})
     path.write_text("half a li", encoding="utf-8")
-    assert source.market(PAIR, base).sentiment is None
-    assert source.market(PAIR, base).sentiment is None
+    assert source.market(PAIR, base).records == {}
+    assert source.market(PAIR, base).records == {}
     assert caplog.text.count("sentiment records failed on SOL/USDT:USDT") == 1
     path.write_text(MOOD, encoding="utf-8")
-    assert source.market(PAIR, base).sentiment is not None
+    assert set(source.market(PAIR, base).records) == {"sentiment"}
 
 
 def test_base_candles_that_cannot_be_used_are_refused_by_name(exchange, base):

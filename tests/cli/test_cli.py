@@ -472,7 +472,7 @@ def test_a_bad_records_file_is_named(content, message, market_folder, tmp_path):
     if content is not None:
         records.write_text(content, encoding="utf-8")
     overlay = tmp_path / "records.json"
-    section = {"quorum": {"market": {"sentiment_records": str(records)}}}
+    section = {"quorum": {"market": {"records": {"sentiment": str(records)}}}}
     overlay.write_text(json.dumps(section), encoding="utf-8")
     out = fail(*EXPLAIN, "-c", CONFIG, "-c", overlay, "-d", market_folder)
     assert re.search(f"{re.escape(str(records))}: {message}", out)

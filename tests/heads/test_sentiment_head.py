@@ -27,16 +27,18 @@ def records_of(*rows: tuple[float, str, float, float]) -> Records:
     sources = tuple(sorted({row[1] for row in rows}))
     return Records(
         known_at=np.array([START_MS + int(row[0] * 3_600_000) for row in rows], dtype=np.int64),
-        value=np.array([row[2] for row in rows], dtype=np.float64),
-        weight=np.array([row[3] for row in rows], dtype=np.float64),
-        source=np.array([sources.index(row[1]) for row in rows], dtype=np.int64),
-        sources=sources,
+        columns={
+            "score": np.array([row[2] for row in rows], dtype=np.float64),
+            "weight": np.array([row[3] for row in rows], dtype=np.float64),
+            "source": np.array([sources.index(row[1]) for row in rows], dtype=np.int64),
+        },
+        labels={"source": sources},
     )
 
 
 def market_with(records: Records | None) -> Market:
     market = build_market("BTC/USDT:USDT", "1h", Frames(candle_frame(HOURS)))
-    return replace(market, sentiment=records)
+    return replace(market, records={} if records is None else {"sentiment": records})
 
 
 def vote(*rows: tuple[float, str, float, float], **changes: object) -> Votes:

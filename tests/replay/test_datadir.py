@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from recorded import load_derivatives, load_sentiment
 
 from quorum.errors import DataError
-from quorum.records import load_derivatives, load_sentiment
 from quorum.replay.datadir import DataDirectory, leverage_pairs
 from quorum.replay.link import link_datadir, records_files
 from quorum.replay.symbols import SymbolSettings, increment, symbol_rules
@@ -223,12 +223,10 @@ def test_a_linked_directory_has_the_candles_and_the_converted_extras(
     # There are no candles of this one to go with.
     assert linked.find("DOGE/USDT:USDT", "1h", "open_interest") is None
     files = records_files(target)
-    assert files.sentiment is not None
-    assert files.derivatives is not None
-    assert load_sentiment(files.sentiment, "BTC/USDT:USDT").value.tolist() == [-0.5, 0.5]
-    ratios = load_derivatives(files.derivatives, "ETH/USDT:USDT")
+    assert load_sentiment(files["sentiment"], "BTC/USDT:USDT")["score"].tolist() == [-0.5, 0.5]
+    ratios = load_derivatives(files["derivatives"], "ETH/USDT:USDT")
     assert ratios["long_short_ratio"].value.tolist() == [2.0, 1.5, 1.0]
-    assert set(files.settings()) == {"sentiment_records", "derivatives_records"}
+    assert set(files) == {"sentiment", "derivatives"}
 
 
 def test_a_linked_directory_is_reused_until_something_changes(
@@ -255,7 +253,7 @@ def test_an_exchanges_own_open_interest_is_kept(
 
 def test_a_directory_without_extras_is_linked_alone(datadir: Path, tmp_path: Path) -> None:
     link_datadir(datadir, tmp_path / "linked")
-    assert records_files(tmp_path / "linked").settings() == {}
+    assert records_files(tmp_path / "linked") == {}
     assert "extras" in json.loads((tmp_path / "linked" / "linked.json").read_text())
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
+from recorded import load_derivatives, load_sentiment
 
 from quorum.candles import TIMEFRAMES
 from quorum.errors import DataError
-from quorum.records import load_derivatives, load_sentiment
 from quorum.replay.link import records_files
 from quorum.replay.regimes import REGIMES, Regimes, RegimeSettings, regime_path
 from quorum.replay.synthetic import GENERATOR_VERSION, SyntheticSettings, make_market, market_frames
@@ -313,10 +313,8 @@ def test_spot_and_mark_lie_close_to_the_perpetual() -> None:
 def test_the_records_files_are_read_by_the_records_reader(tmp_path: Path) -> None:
     make_market(SMALL, tmp_path / "m")
     files = records_files(tmp_path / "m")
-    assert files.sentiment is not None
-    assert files.derivatives is not None
-    assert len(load_sentiment(files.sentiment, "BTC/USDT:USDT").value) == 30
-    series = load_derivatives(files.derivatives, "BTC/USDT:USDT")
+    assert len(load_sentiment(files["sentiment"], "BTC/USDT:USDT")) == 30
+    series = load_derivatives(files["derivatives"], "BTC/USDT:USDT")
     assert len(series["long_short_ratio"].value) == SMALL.n_hours - 1
     assert len(series["taker_buy_share"].value) == SMALL.n_hours - 1
 

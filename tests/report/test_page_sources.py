@@ -198,14 +198,15 @@ def test_models_of_the_user_directory_are_used_and_a_damaged_store_is_named(back
 
 
 def test_records_of_the_run_that_are_gone_are_named_and_do_not_stop_the_page(backtest, tmp_path):
-    section = {"market": {"sentiment_records": str(tmp_path / "gone.feather"), "min_history": 300}}
+    records = {"sentiment": str(tmp_path / "gone.feather")}
+    section = {"market": {"records": records, "min_history": 300}}
     own, gone = _without_missing_records(section)
-    assert gone == {"sentiment_records": str(tmp_path / "gone.feather")}
-    assert own == {"market": {"min_history": 300}}
-    assert "sentiment_records" in section["market"], "the run keeps what it was told"
+    assert gone == records
+    assert own == {"market": {"records": {}, "min_history": 300}}
+    assert "sentiment" in section["market"]["records"], "the run keeps what it was told"
     there = tmp_path / "there.feather"
     there.write_bytes(b"")
-    whole = {"market": {"derivatives_records": str(there)}}
+    whole = {"market": {"records": {"derivatives": str(there)}}}
     assert _without_missing_records(whole) == (whole, {})
     assert _without_missing_records({"market": "no group"}) == ({"market": "no group"}, {})
 

@@ -140,14 +140,14 @@ class LiveExchange(ExchangeServer):
         return overlay
 
     def records_overlay(self, folder: Path) -> dict[str, str]:
-        """Return the records files beside the candles, by setting, shifted like the candles.
+        """Return the records files beside the candles, by kind, shifted like the candles.
 
         Parameters
         ----------
         folder : Path
             Where shifted ones are written.
         """
-        named: dict[str, str] = records_files(self.directory.path.absolute()).settings()
+        named = records_files(self.directory.path.absolute())
         shift = self.exchange.market.shift
         if not shift:
             return named

@@ -17,7 +17,7 @@ import pandas as pd
 
 from quorum.candles import MINUTE_MS
 from quorum.errors import DataError
-from quorum.records import numbers, read_frame, refuse, times
+from quorum.records.columns import numbers, read_frame, refuse, times
 
 #: The fear-and-greed index runs from 0 (fear) to 100 (greed).
 INDEX_MIDDLE = 50.0

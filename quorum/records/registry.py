@@ -1,0 +1,9 @@
+"""Every kind of record: one file, and one line here."""
+
+from __future__ import annotations
+
+from quorum.records.derivatives import DerivativesRecords
+from quorum.records.kind import RecordKind
+from quorum.records.sentiment import SentimentRecords
+
+RECORD_KINDS: tuple[RecordKind, ...] = (SentimentRecords(), DerivativesRecords())
