@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from quorum.candles import (
     Candles,
@@ -87,15 +87,6 @@ class MarketSettings(Section):
     gap_recovery: int = Field(
         24, ge=0, le=1000, description="traded candles needed after a gap [candles]"
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _records_of_one_kind(cls, data: Any) -> Any:
-        """Refuse names of before there were kinds, saying what they are now."""
-        for kind in ("sentiment", "derivatives"):
-            if isinstance(data, Mapping) and f"{kind}_records" in data:
-                raise ValueError(f"{kind}_records is now records.{kind}")
-        return data
 
 
 @dataclass(frozen=True)

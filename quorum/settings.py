@@ -74,6 +74,8 @@ CONSTANTS: dict[str, Any] = {
 }
 #: Settings that have a new path.
 MOVED = {
+    "market.sentiment_records": "market.records",
+    "market.derivatives_records": "market.records",
     "features.derivatives.funding.premium_max_age": "market.premium_max_age",
     "features.derivatives.flow.ratio_max_age": "market.ratio_max_age",
     "features.derivatives.flow.reserves_max_age": "market.reserves_max_age",

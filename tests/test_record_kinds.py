@@ -159,5 +159,5 @@ def test_a_kind_that_is_not_read_is_absent(tmp_path):
 
 @pytest.mark.parametrize("kind", ["sentiment", "derivatives"])
 def test_a_setting_of_before_there_were_kinds_says_what_it_is_now(kind):
-    with pytest.raises(QuorumError, match=f"{kind}_records is now records.{kind}"):
+    with pytest.raises(QuorumError, match=f"market.{kind}_records: is now quorum.market.records"):
         load_settings({"market": {f"{kind}_records": "old.csv"}})
