@@ -87,6 +87,8 @@ class SignalTable:
     votes : VoteTable
     columns : mapping of name to ndarray of shape (n_candles,), float64
         Every other published column: what entries, exits and context read.
+    tradable : ndarray of shape (n_candles,), bool
+        Whether a trade could be entered: the candle is no stand-in and its ATR is known.
     win_rate, expected_r : ndarray of shape (n_candles,), float64, or None
         What a trained meta-model expects of each entry (spec M4 d): how often it wins, and what
         it returns after costs in R; NaN where no model was live. None without models.
@@ -98,6 +100,7 @@ class SignalTable:
     consensus: Consensus
     votes: VoteTable
     columns: Mapping[str, Floats]
+    tradable: Bools
     win_rate: Floats | None = None
     expected_r: Floats | None = None
 
@@ -169,10 +172,10 @@ def decide(
     if confidence is not None:
         votes = replace(votes, confidence=confidence)
     consensus = tally(votes, weights, settings)
-    tradable: Bools = frame["tradable"].to_numpy(dtype=np.bool_)
     band = bands(consensus.confidence, settings)
     atr = frame["atr"].to_numpy(dtype=np.float64)
-    passes = tradable & np.isfinite(atr) & (atr > 0) & (band > Band.INSUFFICIENT)
+    tradable: Bools = frame["tradable"].to_numpy(dtype=np.bool_) & np.isfinite(atr) & (atr > 0)
+    passes = tradable & (band > Band.INSUFFICIENT)
     passes &= consensus.confidence >= settings.gate - GRACE
     return SignalTable(
         time=time,
@@ -185,6 +188,7 @@ def decide(
             for name, kind in frame.dtypes.items()
             if kind == np.float64 and not str(name).startswith(_VOTE)
         },
+        tradable=tradable,
     )
 
 

@@ -11,8 +11,9 @@ from typing import Any
 from backtests import backtesting, small_market
 
 from quorum.bot.desk import Desk
-from quorum.bot.journal import journal_path, write_journal
+from quorum.bot.journal import funnel_of, journal_path, write_journal
 from quorum.bot.results import latest_result
+from quorum.funnel import Funnel
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Exported:
     result: Path
     trades: list[dict[str, Any]]
     desk: Desk
+    funnel: Funnel
 
 
 @cache
@@ -35,7 +37,8 @@ def exported(base: Path) -> Exported:
         bt.start()
         content: Mapping[str, Any] = bt.all_bt_content["Quorum"]
         desk = bt.strategy.desk
+        funnel = funnel_of(desk, bt.config)
         trades = content["results"].to_dict("records")
     result = latest_result(user_data)
-    write_journal(desk, journal_path(result))
-    return Exported(user_data, result, trades, desk)
+    write_journal(desk, journal_path(result), funnel)
+    return Exported(user_data, result, trades, desk, funnel)

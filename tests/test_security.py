@@ -20,7 +20,7 @@ from backtests import backtesting
 from typer.testing import CliRunner
 
 from quorum.bot.host import load_files
-from quorum.bot.journal import write_journal
+from quorum.bot.journal import funnel_of, write_journal
 from quorum.cli import app
 from quorum.cli.serve import serve_command
 from quorum.doctor.base import at_path
@@ -288,7 +288,7 @@ def test_a_backtest_its_log_its_journal_and_its_cards_tell_no_secret(
         desk = bt.strategy.desk
         assert desk.signals, "there are trades to tell of"
         (result,) = (user_data / "backtest_results").glob("*.zip")
-        write_journal(desk, result.with_suffix(".quorum.json"))
+        write_journal(desk, result.with_suffix(".quorum.json"), funnel_of(desk, bt.config))
     for path in sorted(user_data.rglob("*")):
         if path.suffix == ".json":
             nothing_of(secrets, path.read_text(encoding="utf-8"), path.name)

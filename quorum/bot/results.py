@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from quorum.bot.journal import journal_path
 from quorum.entry import Signal
 from quorum.errors import DataError
+from quorum.funnel import Funnel, funnel_from
 from quorum.report.page.database import database_run
 from quorum.report.trades import STRATEGY, Fill, Results, TradeRecord
 
@@ -58,7 +59,8 @@ def load_backtest(path: Path) -> Results:
         _from_row(row, signals.get((row["pair"], row["open_date"])))
         for row in frame.to_dict("records")
     )
-    return Results(path.name, trades, journal.get("refused"), strategy)
+    refused, funnel = journal.get("refused"), _funnel(path, journal)
+    return Results(path.name, trades, refused, strategy, funnel)
 
 
 def load_database(url: str) -> Results:
@@ -91,6 +93,13 @@ def _journal(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise DataError(f"{path}: is no journal ({error})") from error
     return content
+
+
+def _funnel(path: Path, journal: dict[str, Any]) -> Funnel | None:
+    try:
+        return funnel_from(journal.get("funnel"))
+    except ValueError as error:
+        raise DataError(f"{journal_path(path)}: the funnel cannot be read: {error}") from error
 
 
 def _signal(stored: dict[str, Any] | None) -> Signal | None:

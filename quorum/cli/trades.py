@@ -12,6 +12,7 @@ from rich.table import Table
 from quorum.bot.results import latest_result, load_backtest, load_database
 from quorum.cli.app import command, console
 from quorum.errors import DataError
+from quorum.funnel import Funnel
 from quorum.report.card import card_lines
 from quorum.report.trades import Results, TradeRecord
 
@@ -38,12 +39,25 @@ def trades_command(
     db: DatabaseOption = None,
     user_data: UserDataOption = DEFAULT_USER_DATA,
 ) -> None:
-    """Print what was refused and why, where stops stood, R:R at entry, and exits by kind."""
+    """Print what came how far and what was refused, where stops stood, R:R, and exits by kind."""
     results = _results(result, db, user_data)
     console.print(f"{results.name}: {len(results.trades)} trades")
+    if results.funnel is not None:
+        _print_funnel(results.funnel, len(results.trades))
     _print_refusals(results)
     _print_stops(results.trades)
     _print_exits(results.trades)
+
+
+def _print_funnel(funnel: Funnel, trades: int) -> None:
+    table = Table(title="what came how far")
+    for heading in ("step", "candles", "long", "short"):
+        table.add_column(heading, justify="left" if heading == "step" else "right")
+    for name, *counts in (*funnel.steps(), ("trades", trades, None, None)):
+        table.add_row(name, *("" if n is None else f"{n:,}" for n in counts))
+    console.print(table)
+    for sentence in funnel.silent:
+        console.print(f"[yellow]{sentence}[/]")
 
 
 def _print_refusals(results: Results) -> None:

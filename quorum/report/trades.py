@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from quorum.entry import Signal
+from quorum.funnel import Funnel
 
 #: The strategy, and what a strategy derived from it is not called.
 STRATEGY = "Quorum"
@@ -90,9 +91,12 @@ class Results:
         None where no journal was kept.
     strategy : str
         Whose they are: Quorum or a strategy derived from it.
+    funnel : Funnel or None
+        What came how far on the way to these trades, None where it was not kept.
     """
 
     name: str
     trades: tuple[TradeRecord, ...]
     refused: Mapping[str, int] | None
     strategy: str = STRATEGY
+    funnel: Funnel | None = None

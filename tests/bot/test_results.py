@@ -6,10 +6,12 @@ import json
 import os
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from exported import Exported, exported
 from freqtrade.enums import RunMode
@@ -75,7 +77,7 @@ def test_the_journal_holds_every_trades_signal_and_every_refusal(backtest):
 def test_writing_a_journal_leaves_no_half_of_one(backtest, tmp_path):
     path = tmp_path / "a.quorum.json"
     path.write_text("old", encoding="utf-8")
-    write_journal(backtest.desk, path)
+    write_journal(backtest.desk, path, backtest.funnel)
     assert json.loads(path.read_text(encoding="utf-8"))["accepted"] > 0
     assert os.listdir(tmp_path) == [path.name]
 
@@ -97,28 +99,67 @@ def folder_with_result(user_data: Path) -> Path:
     return result
 
 
+def ended(user_data: Path, **changes: Any) -> dict[str, Any]:
+    """Return the configuration of a backtest as the host leaves it."""
+    return {
+        "runmode": RunMode.BACKTEST,
+        "user_data_dir": user_data,
+        "trading_mode": "futures",
+        "startup_candle_count": 1400,
+        **changes,
+    }
+
+
 def test_a_backtest_writes_its_journal_when_it_ends(backtest, tmp_path, at_exit):
-    keep_journal(backtest.desk, {"runmode": RunMode.BACKTEST, "user_data_dir": tmp_path})
+    keep_journal(backtest.desk, ended(tmp_path))
     result = folder_with_result(tmp_path)
     at_exit[0]()
     written = json.loads(journal_path(result).read_text(encoding="utf-8"))
     assert written == json.loads(journal_path(backtest.result).read_text(encoding="utf-8"))
 
 
+def test_a_backtest_says_at_its_end_what_came_how_far(backtest, tmp_path, at_exit, caplog):
+    keep_journal(backtest.desk, ended(tmp_path, export="none"))
+    with caplog.at_level("INFO"):
+        at_exit[0]()
+    f = backtest.funnel
+    assert (
+        f.candles >= f.tradable > f.either.valid > f.either.quorum >= f.either.signals > f.asked > 0
+    )
+    assert f.line() in caplog.text
+    assert all(sentence in caplog.text for sentence in f.silent)
+    assert not list(tmp_path.rglob("*.quorum.json"))
+
+
+def test_a_backtest_that_asks_for_nothing_says_so_and_writes_its_journal(
+    backtest, tmp_path, at_exit, caplog
+):
+    desk = Desk(Settings(), "1h")
+    for pair, table in backtest.desk.tables.items():
+        desk.tables[pair] = replace(table, entry=np.zeros_like(table.entry))
+    keep_journal(desk, ended(tmp_path))
+    result = folder_with_result(tmp_path)
+    with caplog.at_level("WARNING"):
+        at_exit[0]()
+    assert "none over the gate" in caplog.text
+    kept = json.loads(journal_path(result).read_text(encoding="utf-8"))["funnel"]
+    assert kept["either"]["signals"] == 0 < kept["either"]["quorum"]
+
+
 def test_an_older_result_is_given_no_journal(backtest, tmp_path, at_exit):
     result = folder_with_result(tmp_path)
     os.utime(result, (1e9, 1e9))
-    keep_journal(backtest.desk, {"runmode": RunMode.BACKTEST, "user_data_dir": tmp_path})
+    keep_journal(backtest.desk, ended(tmp_path))
     at_exit[0]()
     assert not journal_path(result).exists()
 
 
 @pytest.mark.parametrize("result", ["none", "folder"])
-def test_a_backtest_without_a_result_or_without_entries_writes_nothing(
+def test_a_backtest_without_a_result_or_without_candles_writes_nothing(
     backtest, result, tmp_path, at_exit
 ):
     desk = backtest.desk if result == "none" else Desk(Settings(), "1h")
-    keep_journal(desk, {"runmode": RunMode.BACKTEST, "user_data_dir": tmp_path})
+    keep_journal(desk, ended(tmp_path))
     if result == "folder":
         folder_with_result(tmp_path)
     else:
@@ -128,15 +169,15 @@ def test_a_backtest_without_a_result_or_without_entries_writes_nothing(
 
 
 @pytest.mark.parametrize(
-    "config",
+    "change",
     [
         {"runmode": RunMode.DRY_RUN},
         {"runmode": RunMode.HYPEROPT},
-        {"runmode": RunMode.BACKTEST, "export": "none"},
+        {"runmode": RunMode.UTIL_NO_EXCHANGE},
     ],
 )
-def test_no_journal_is_kept_where_no_result_is_exported(backtest, config, tmp_path, at_exit):
-    keep_journal(backtest.desk, {**config, "user_data_dir": tmp_path})
+def test_no_journal_is_kept_of_what_is_no_backtest(backtest, change, tmp_path, at_exit):
+    keep_journal(backtest.desk, ended(tmp_path, **change))
     assert at_exit == []
 
 

@@ -67,6 +67,19 @@ def test_trades_prints_refusals_stops_and_exits_of_the_latest_result(backtest, r
         assert printed[reason][1] == f"{100 * count / asked:.1f} %"
 
 
+def test_trades_prints_what_came_how_far_and_what_never_did(backtest, records):
+    out = succeed("trades", "-r", backtest.result)
+    printed, f = rows(out, "what came how far"), backtest.funnel
+    assert printed["candles"][0] == f"{f.candles:,}"
+    signals = [f"{n:,}" for n in (f.either.signals, f.long.signals, f.short.signals)]
+    assert printed["over the gate"] == signals
+    assert printed["asked for"][0] == f"{f.asked:,}"
+    assert printed["accepted"][0] == f"{backtest.desk.accepted.total():,}"
+    assert printed["trades"][0] == f"{len(records):,}"
+    for sentence in f.silent:
+        assert sentence in out.replace("\n", " ")
+
+
 def test_trades_prints_how_far_stops_stand_and_what_is_to_be_won(backtest, records):
     printed = rows(succeed("trades", "-r", backtest.result), "stop distance")
     signals = [r.signal for r in records if r.signal is not None]

@@ -80,8 +80,9 @@ def test_a_real_backtest_becomes_a_page_with_every_section(backtest, tmp_path):
         "--user-data", backtest.user_data,
     )  # fmt: skip
     html = page.read_text(encoding="utf-8")
-    for anchor in ("random", "account", "confidence", "heads", "sources", "trades"):
+    for anchor in ("random", "account", "confidence", "heads", "funnel", "sources", "trades"):
         assert f'<section id="{anchor}">' in html
+    assert all(sentence in html for sentence in backtest.funnel.silent)
     assert f"{len(backtest.trades):,} closed trades" in out
     assert "random runs" in out
     assert str(page) in out.replace("\n", "")

@@ -73,6 +73,7 @@ def backtest_run(path: Path, results: Results) -> Run:
         futures=facts.get("trading_mode", "futures") == "futures",
         section=section if isinstance(section, Mapping) else {},
         notes=tuple(notes),
+        funnel=results.funnel,
     )
 
 

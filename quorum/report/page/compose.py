@@ -18,6 +18,7 @@ from quorum.report.page.breakdown import breakdown_section
 from quorum.report.page.cards import cards_payload
 from quorum.report.page.chains import random_blocks, walk_section
 from quorum.report.page.confidence import confidence_section
+from quorum.report.page.funnel import funnel_section
 from quorum.report.page.heads import heads_section
 from quorum.report.page.inputs import Inputs
 from quorum.report.page.learned import models_section
@@ -51,6 +52,7 @@ def lay_out(run: Run, inputs: Inputs | None = None, settings: PageSettings | Non
     if len(m.ledger):
         found.append(confidence_section(m, settings))
     found.append(heads_section(run, m, inputs.ablations, settings))
+    found.append(funnel_section(run.funnel))
     if run.trades or run.refused:
         found.append(breakdown_section(run, m, settings))
     found += [walk_section(inputs), models_section(inputs.models)]

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from quorum.candles import Candles
+from quorum.funnel import Funnel
 from quorum.report.trades import TradeRecord
 from quorum.section import Section
 from quorum.settings import Settings
@@ -76,6 +77,8 @@ class Run:
     settings : Settings
     notes : tuple of str
         What a reader has to know of the data.
+    funnel : Funnel or None
+        What came how far on the way to the trades, None where it was not kept.
     """
 
     name: str
@@ -94,6 +97,7 @@ class Run:
     tables: Mapping[str, SignalTable] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
     notes: tuple[str, ...] = ()
+    funnel: Funnel | None = None
 
     @cached_property
     def closed(self) -> tuple[TradeRecord, ...]:
