@@ -71,7 +71,7 @@ class Quorum(IStrategy):
     stop_max_risk = DecimalParameter(2.0, 8.0, default=5.0, decimals=1, space="stops")
     breakeven_at = DecimalParameter(1.0, 6.0, default=3.0, decimals=1, space="stops")
     target_scale = DecimalParameter(0.8, 1.6, default=1.0, decimals=1, space="targets")
-    min_first_target = DecimalParameter(1.5, 2.5, default=2.0, decimals=1, space="targets")
+    min_first_target = DecimalParameter(1.0, 2.5, default=1.5, decimals=1, space="targets")
     time_stop = IntParameter(24, 336, default=168, space="targets")
     # Factors on the configured weights of groups of heads.
     weight_of_indicators = DecimalParameter(0.0, 2.0, default=1.0, decimals=1, space="weights")

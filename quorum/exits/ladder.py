@@ -9,8 +9,10 @@ way from the first rung to the last of ``scale`` is divided as ``scale`` is: fro
 not be ahead of the one before it is left out and its share taken out with that one. With
 ``first = "levels"`` the first rung is the next level (or 2 R) itself, and the take-profit with it.
 
-Either way a first rung under ``min_first`` refuses the trade. P2 keeps its target within 1.5-5 R,
-so a swing nearer than 2 R lets no trade through unless ``min_first`` is lowered to 1.5.
+Either way a first rung under ``min_first`` refuses the trade, which by default is what P2 keeps
+its target above. With ``pass_near`` a swing or level that would pay less is passed, and the rung
+stands before the next level that pays it (in place of the swing, where it is nearer than the
+band's R:R).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import numpy as np
 from numba import njit
 from pydantic import Field, model_validator
 
+from quorum.exits.targets import GRACE
 from quorum.section import Section
 from quorum.typing import Bools, Floats, Ints
 
@@ -29,8 +32,6 @@ from quorum.typing import Bools, Floats, Ints
 FIRST_TARGET_UNDER_MIN_RR = "first_target_under_min_rr"
 #: Rungs of a ladder at most.
 RUNGS = 3
-#: Ratios are quotients of prices: 2 R may come out as 1.9999999999.
-GRACE = 1e-9
 
 
 class LadderSettings(Section):
@@ -46,7 +47,12 @@ class LadderSettings(Section):
         (2.0, 3.0, 5.0), description="rungs without levels; none lies beyond the last [R]"
     )
     min_first: float = Field(
-        2.0, ge=0, le=20, description="a first rung under this refuses the trade [R]"
+        1.5, ge=0, le=20, description="a first rung under this refuses the trade [R]"
+    )
+    pass_near: bool = Field(
+        True,
+        description="pass a swing or level that pays less than min_first, and stand before the "
+        "next that pays it; off: it refuses the trade",
     )
     min_step: float = Field(
         0.5, gt=0, le=10, description="a level nearer to the rung before is no rung [R]"
@@ -97,7 +103,8 @@ def ladder_prices(
         raise ValueError(f"ladder: stop {stop[i]} is at the entry")
     first = target if settings.first == "target" else np.full(len(entry), np.nan)
     rungs = np.full((len(entry), RUNGS), np.nan)
-    _climb(entry, stop, first, levels, settings.scale, settings.min_step, margin, rungs)
+    least = settings.min_first if settings.pass_near else 0.0
+    _climb(entry, stop, first, least, levels, settings.scale, settings.min_step, margin, rungs)
     return rungs
 
 
@@ -106,13 +113,17 @@ def _climb(
     entry: Floats,
     stop: Floats,
     first: Floats,
+    least: float,
     levels: Floats,
     scale: tuple[float, float, float],
     min_step: float,
     margin: float,
     rungs: Floats,
 ) -> None:
-    """Write the rungs' prices; ``first`` is the price of the first, NaN for the next level's."""
+    """Write the rungs' prices.
+
+    ``first`` is the price of the first, NaN for the next level's that pays ``least`` [R].
+    """
     farthest = scale[-1]
     for i in range(len(entry)):
         risk, d = abs(entry[i] - stop[i]), 1.0 if stop[i] < entry[i] else -1.0
@@ -121,7 +132,7 @@ def _climb(
             begin = d * (first[i] - entry[i]) / risk
             rungs[i, 0] = first[i]
         else:
-            begin = _next(reach, 0.0, farthest)
+            begin = _next(reach, least - GRACE, farthest)
             begin = begin if np.isfinite(begin) else scale[0]
             rungs[i, 0] = entry[i] + d * begin * risk
         count, last = 1, begin

@@ -141,7 +141,7 @@ def plan_many(
     """Plan the exits of entries (spec P1-P3).
 
     1. The stop behind structure, else by ATR.
-    2. The target by the band's R:R, in front of a nearer swing.
+    2. The target by the band's R:R, in front of a nearer swing or the next level that pays.
     3. The ladder from it over the next levels; a first rung that pays too little is a veto.
 
     Parameters
@@ -174,8 +174,9 @@ def plan_many(
     stop, structural = place_stops(
         entry, columns["atr"][rows], d, behind, settings.stop, stop_factor
     )
-    target = target_prices(entry, stop, band, swing, settings.target)
     margin, ladder = settings.target.swing_margin, settings.ladder
+    following = ahead if ladder.pass_near else None
+    target = target_prices(entry, stop, band, swing, settings.target, following, ladder.min_first)
     targets = ladder_prices(entry, stop, target, ahead, ladder, margin)
     rungs = np.isfinite(targets).sum(axis=1)
     ratio = np.abs(targets[:, 0] - entry) / np.abs(entry - stop)

@@ -12,6 +12,9 @@ from quorum.consensus import Band
 from quorum.section import Section
 from quorum.typing import Floats
 
+#: Ratios are quotients of prices: 2 R may come out as 1.9999999999.
+GRACE = 1e-9
+
 
 class TargetSettings(Section):
     """How far away the target stands."""
@@ -48,12 +51,16 @@ def target_prices(
     band: NDArray[np.integer[Any]],
     swing: Floats,
     settings: TargetSettings,
+    levels: Floats | None = None,
+    least: float = 0.0,
 ) -> Floats:
-    """Return the target prices of entries (spec P2).
+    """Return the target prices of entries (spec P2, P3).
 
     1. The band's multiple of the stop distance.
     2. If a confirmed swing lies nearer, stand a margin before it.
-    3. Keep the resulting ratio within its limits.
+    3. A swing that pays under ``least`` is passed for the next level that pays it; where none is
+       known, the band's multiple stands.
+    4. Keep the resulting ratio within its limits.
 
     Parameters
     ----------
@@ -64,6 +71,10 @@ def target_prices(
     swing : ndarray of shape (n_entries,), float64
         Nearest confirmed swing beyond the entry in the trade's direction, NaN for none.
     settings : TargetSettings
+    levels : ndarray of shape (n_entries, n_levels), float64, optional
+        Prices of resistances of longs, supports of shorts, in any order; NaN where unknown.
+    least : float, default 0
+        What a swing must pay to be stood before [R].
 
     Raises
     ------
@@ -74,9 +85,18 @@ def target_prices(
     for i in np.flatnonzero(risk == 0):
         raise ValueError(f"target: stop {stop[i]} is at the entry")
     d = np.where(stop < entry, 1.0, -1.0)
-    before = d * (swing * (1 - d * settings.swing_margin / 100) - entry) / risk
-    # Nothing is nearer than an unknown swing.
-    nearer = np.where(d * (swing - entry) > 0, before, np.inf)
+
+    def reach(prices: Floats) -> Floats:
+        """Return what a margin before prices pays [R]; nothing is nearer than an unknown one."""
+        side, at = d[:, None], entry[:, None]
+        paid = side * (prices * (1 - side * settings.swing_margin / 100) - at) / risk[:, None]
+        return np.where(side * (prices - at) > 0, paid, np.inf)
+
+    nearer = reach(swing[:, None])[:, 0]
+    if levels is not None:
+        paid = reach(levels)
+        following = np.where(paid >= least - GRACE, paid, np.inf).min(axis=1, initial=np.inf)
+        nearer = np.where(nearer < least - GRACE, following, nearer)
     ratio = np.minimum(settings.ratios(band), nearer)
     ratio = np.clip(ratio, settings.min_risk_reward, settings.max_risk_reward)
     target: Floats = entry + d * ratio * risk

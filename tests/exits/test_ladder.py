@@ -157,13 +157,53 @@ def test_the_medium_band_pays_exactly_enough() -> None:
         assert plan.veto is None
 
 
-def test_a_swing_in_front_of_2r_refuses_the_trade() -> None:
+def test_a_swing_in_front_of_the_least_refuses_the_trade_where_it_is_not_passed() -> None:
     near = row_of(swing_high_near=102.7)
-    plan = plan_exits(near, 1, 100.0, Band.HIGH, EXITS)
+    strict = ExitSettings(ladder=LadderSettings(min_first=2.0, pass_near=False))
+    plan = plan_exits(near, 1, 100.0, Band.HIGH, strict)
     assert plan.risk_reward < 2.0
     assert plan.veto == FIRST_TARGET_UNDER_MIN_RR
-    lenient = ExitSettings(ladder=LadderSettings(min_first=1.5))
+    lenient = ExitSettings(ladder=LadderSettings(pass_near=False))
     assert plan_exits(near, 1, 100.0, Band.HIGH, lenient).veto is None
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+@pytest.mark.parametrize("first", ["target", "levels"])
+def test_a_level_that_pays_too_little_passes_to_the_next_that_pays(
+    first: str, direction: int
+) -> None:
+    # The stop stands 1.5 away; before 103.5 lie 1.99 R, before 102.5 only 1.33 R.
+    side = "resistance" if direction > 0 else "support"
+    near = "swing_high_near" if direction > 0 else "swing_low_near"
+    at = {n: 100 + direction * d for n, d in (("near", 1.5), ("next", 2.5), ("pays", 3.5))}
+    row = row_of(
+        **{near: at["near"]},
+        **{f"{side}{w}_{i}": v for i, n in enumerate(at, 1)
+           for w, v in (("", at[n]), ("_edge", at[n]), ("_strength", 0.3))},
+    )  # fmt: skip
+    exits = ExitSettings(ladder=LadderSettings(first=first))
+    plan = plan_exits(row, direction, 100.0, Band.HIGH, exits)
+    assert plan.targets[0] == pytest.approx(at["pays"] * (1 - direction * 0.005))
+    assert plan.veto is None
+    stays = ExitSettings(ladder=LadderSettings(first=first, pass_near=False))
+    other = plan_exits(row, direction, 100.0, Band.HIGH, stays)
+    assert other.risk_reward == pytest.approx(1.5 if first == "target" else 0.67, abs=0.01)
+    assert (other.veto is None) == (first == "target")
+
+
+def test_where_no_level_pays_before_it_the_bands_own_target_stands() -> None:
+    plan = plan_exits(row_of(swing_high_near=101.0), 1, 100.0, Band.MEDIUM, EXITS)
+    assert (plan.risk_reward, plan.veto) == (pytest.approx(2.0), None)
+    far = row_of(swing_high_near=101.0, resistance_1=104.0, resistance_edge_1=104.0,
+                 resistance_strength_1=0.3)  # fmt: skip
+    assert plan_exits(far, 1, 100.0, Band.MEDIUM, EXITS).risk_reward == pytest.approx(2.0)
+
+
+def test_a_least_over_the_bands_own_ratio_refuses_the_trade() -> None:
+    exits = ExitSettings(ladder=LadderSettings(min_first=2.2))
+    near = row_of(swing_high_near=101.0)
+    assert plan_exits(near, 1, 100.0, Band.MEDIUM, exits).veto == FIRST_TARGET_UNDER_MIN_RR
+    assert plan_exits(near, 1, 100.0, Band.HIGH, exits).veto is None
 
 
 def test_a_row_without_level_columns_is_planned_by_atr() -> None:
@@ -251,7 +291,7 @@ def test_every_plan_keeps_its_promises(
     assert min(plan.targets) > 0
     if first == "target":
         assert 1.5 - 1e-6 <= plan.risk_reward <= 5.0 + 1e-6
-    assert (plan.veto is None) == (plan.risk_reward >= 2.0 - 1e-9)
+    assert (plan.veto is None) == (plan.risk_reward >= 1.5 - 1e-9)
 
 
 @given(st.floats(1e-3, 0.1), st.sampled_from(list(Band)[1:]))
@@ -278,3 +318,13 @@ def test_a_short_whose_first_target_lies_under_zero_is_refused() -> None:
     assert plan.stop == 140.0
     assert (plan.veto, len(plan.targets)) == (FIRST_TARGET_UNDER_MIN_RR, 1)
     assert plan_exits(row_of(atr=40.0), 1, 100.0, Band.VERY_HIGH, wide).veto is None
+
+
+@given(zones, st.floats(0.001, 0.3), st.sampled_from(list(Band)[1:]), st.sampled_from([1, -1]))
+def test_by_default_no_chart_is_refused_for_its_levels(above, swing, band, direction) -> None:
+    for first in ("target", "levels"):
+        exits = ExitSettings(ladder=LadderSettings(first=first))
+        row = chart(100.0, 0.01, [], above, swing, direction)
+        plan = plan_exits(row, direction, 100.0, band, exits)
+        assert plan.veto is None
+        assert plan.risk_reward >= 1.5 - 1e-9
