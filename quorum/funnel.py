@@ -14,7 +14,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from quorum.consensus import Band, ConsensusSettings, valid_votes
+from quorum.context.zones import ZONE_POSITION, EntryZoneSettings, Zones
+from quorum.settings import Settings
 from quorum.signals import SignalTable
+from quorum.typing import Ints
 
 #: Steps that a side takes, in order, and what a reader calls them.
 STEPS = {
@@ -68,6 +71,9 @@ class Funnel(BaseModel):
     heads : mapping of head name to HeadPassed
     bands : mapping of band name to int
         Signals by confidence band.
+    zones : mapping to int
+        Signals by where they stand in the dealing range (spec Z1): the right zone for their
+        side, equilibrium, the wrong zone, or not known.
     accepted, refused : mapping to int
         Entries the host asked for: accepted ones by tag, refused ones by reason code.
     silent : tuple of str
@@ -83,6 +89,7 @@ class Funnel(BaseModel):
     short: Passed = Passed()
     heads: dict[str, HeadPassed] = {}
     bands: dict[str, int] = {}
+    zones: dict[str, int] = {}
     accepted: dict[str, int] = {}
     refused: dict[str, int] = {}
     silent: tuple[str, ...] = ()
@@ -110,14 +117,22 @@ class Funnel(BaseModel):
         """Say all steps in one line."""
         return ", ".join(f"{name} {count:,}" for name, count, _, _ in self.steps())
 
+    def shares(self) -> Iterator[str]:
+        """Say how the signals divide over bands and over the dealing range."""
+        for kind, counts in (("bands", self.bands), ("dealing range", self.zones)):
+            total = sum(counts.values())
+            if total:
+                parts = (f"{name.replace('_', ' ')} {n / total:.0%}" for name, n in counts.items())
+                yield f"{kind} of the signals: {', '.join(parts)}"
 
-def count(table: SignalTable, consensus: ConsensusSettings, first: int = 0) -> Funnel:
+
+def count(table: SignalTable, settings: Settings, first: int = 0) -> Funnel:
     """Count what came how far in the signals of one pair.
 
     Parameters
     ----------
     table : SignalTable
-    consensus : ConsensusSettings
+    settings : Settings
         Those the signals were decided with.
     first : int, default 0
         Row of the first candle of the run; those before it are its history.
@@ -125,7 +140,7 @@ def count(table: SignalTable, consensus: ConsensusSettings, first: int = 0) -> F
     rows = np.flatnonzero(table.tradable[first:]) + first
     votes, entry = table.votes, table.entry[rows]
     direction = np.where(votes.available, votes.direction, 0)[rows]
-    valid = valid_votes(votes, consensus)[rows]
+    valid = valid_votes(votes, settings.consensus)[rows]
     side = table.consensus.direction[rows]
 
     def passed(*signs: int) -> Passed:
@@ -151,8 +166,24 @@ def count(table: SignalTable, consensus: ConsensusSettings, first: int = 0) -> F
             )
             for h, head in enumerate(votes.heads)
         },
+        zones=_zones(table, rows[entry != 0], settings.context_of(Zones)),
         bands={b.name.lower(): int((band == b).sum()) for b in Band if b > Band.INSUFFICIENT},
     )
+
+
+def _zones(table: SignalTable, rows: Ints, edges: EntryZoneSettings) -> dict[str, int]:
+    """Count the signals of some rows by their place in the dealing range."""
+    position = table.columns.get(ZONE_POSITION, np.full(len(table.time), np.nan))[rows]
+    long = table.entry[rows] > 0
+    right = np.where(long, position < edges.discount, position > edges.premium)
+    wrong = np.where(long, position > edges.premium, position < edges.discount)
+    known = np.isfinite(position)
+    return {
+        "right zone": int(right.sum()),
+        "equilibrium": int((known & ~right & ~wrong).sum()),
+        "wrong zone": int(wrong.sum()),
+        "not known": int((~known).sum()),
+    }
 
 
 def gather(
@@ -176,8 +207,10 @@ def gather(
     """
     heads: dict[str, HeadPassed] = {}
     bands: Counter[str] = Counter()
+    zones: Counter[str] = Counter()
     for part in parts:
         bands.update(part.bands)
+        zones.update(part.zones)
         for name, head in part.heads.items():
             heads[name] = heads.get(name, HeadPassed()) + head
     whole = Funnel(
@@ -188,6 +221,7 @@ def gather(
         short=sum((p.short for p in parts), Passed()),
         heads=heads,
         bands=dict(bands),
+        zones=dict(zones),
         accepted=dict(accepted),
         refused=dict(refused),
     )

@@ -13,7 +13,7 @@ def counted(rows, accepted=None, refused=None, sides=("long", "short"), **consen
     """Return the funnel of one pair with these votes under these consensus settings."""
     settings = Settings.model_validate({"consensus": consensus})
     table = table_of(published(rows), settings)
-    part = count(table, settings.consensus)
+    part = count(table, settings)
     return gather([part], accepted or {}, refused or {}, settings.consensus, sides)
 
 
@@ -39,14 +39,25 @@ def test_each_step_counts_candles_once_and_sides_apart():
 def test_history_and_candles_that_cannot_be_traded_do_not_count():
     settings = Settings()
     table = table_of(published([five(1)] * 6, atr=[1.0, 1.0, 1.0, float("nan"), 1.0, 0.0]))
-    part = count(table, settings.consensus, first=2)
+    part = count(table, settings, first=2)
     assert (part.candles, part.tradable, part.long.signals) == (4, 2, 2)
+
+
+def test_signals_divide_over_the_dealing_range():
+    rows = [five(1)] * 4 + [five(-1)] * 2 + [ABSENT]
+    where = [0.2, 0.5, 0.9, float("nan"), 0.2, 0.9, 0.9]
+    frame = published(rows, zone_position=where)
+    f = gather([count(table_of(frame), Settings())], {}, {}, Settings().consensus)
+    assert f.zones == {"right zone": 2, "equilibrium": 1, "wrong zone": 2, "not known": 1}
+    assert "dealing range of the signals: right zone 33%, equilibrium 17%, wrong zone 33%" in next(
+        s for s in f.shares() if s.startswith("dealing range")
+    )
 
 
 def test_pairs_add_up():
     settings = Settings()
-    one = count(table_of(published([five(1)] * 3)), settings.consensus)
-    two = count(table_of(published([five(-1)] * 2)), settings.consensus)
+    one = count(table_of(published([five(1)] * 3)), settings)
+    two = count(table_of(published([five(-1)] * 2)), settings)
     f = gather([one, two], {"5/9 high": 1}, {"cooldown": 3}, settings.consensus)
     assert (f.candles, f.long.signals, f.short.signals, f.asked) == (5, 3, 2, 4)
     assert f.heads["volume"].voted == 5
@@ -88,7 +99,7 @@ def test_a_market_without_shorts_does_not_miss_them():
 def test_a_run_without_a_tradable_candle_says_only_that():
     settings = Settings()
     table = table_of(published([five(1)] * 3, atr=0.0))
-    f = gather([count(table, settings.consensus)], {}, {}, settings.consensus)
+    f = gather([count(table, settings)], {}, {}, settings.consensus)
     assert f.silent == ("none of 3 candles was tradable",)
 
 

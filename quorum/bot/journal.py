@@ -44,6 +44,8 @@ def _at_exit(desk: Desk, config: dict[str, Any], started: float) -> None:
         return  # It ended before there was anything to decide.
     funnel = funnel_of(desk, config)
     logger.info("Quorum, what came how far: %s", funnel.line())
+    for sentence in funnel.shares():
+        logger.info("Quorum, %s", sentence)
     for sentence in funnel.silent:
         logger.warning("Quorum: %s", sentence)
     result = None if config.get("export", "trades") == "none" else _result(config)
@@ -65,10 +67,10 @@ def _result(config: dict[str, Any]) -> Path | None:
 
 def funnel_of(desk: Desk, config: dict[str, Any]) -> Funnel:
     """Return what came how far in the tables of a desk, without the history they begin with."""
-    consensus, first = desk.settings.consensus, int(config.get("startup_candle_count", 0))
-    parts = [count(table, consensus, first) for table in desk.tables.values()]
+    first = int(config.get("startup_candle_count", 0))
+    parts = [count(table, desk.settings, first) for table in desk.tables.values()]
     sides = ("long", "short") if is_futures(config) else ("long",)
-    return gather(parts, desk.accepted, desk.refused, consensus, sides)
+    return gather(parts, desk.accepted, desk.refused, desk.settings.consensus, sides)
 
 
 def write_journal(desk: Desk, path: Path, funnel: Funnel, strategy: str = STRATEGY) -> None:

@@ -56,6 +56,8 @@ def _print_funnel(funnel: Funnel, trades: int) -> None:
     for name, *counts in (*funnel.steps(), ("trades", trades, None, None)):
         table.add_row(name, *("" if n is None else f"{n:,}" for n in counts))
     console.print(table)
+    for sentence in funnel.shares():
+        console.print(sentence)
     for sentence in funnel.silent:
         console.print(f"[yellow]{sentence}[/]")
 

@@ -11,10 +11,13 @@ from pydantic import Field
 
 from quorum.consensus import DECIMALS
 from quorum.context.base import Adjuster, AdjusterSettings, Effect
+from quorum.features.structure import range_suffix
 from quorum.features.table import Features
 from quorum.market import Market
 from quorum.typing import Floats
 
+#: Column of the place in the dealing range.
+ZONE_POSITION = "zone_position"
 IMMEDIATE, WAIT_PULLBACK, LIMIT_ORDER = "immediate", "wait_pullback", "limit_order"
 DISCOUNT, EQUILIBRIUM, PREMIUM = "discount", "equilibrium", "premium"
 
@@ -24,6 +27,11 @@ class EntryZoneSettings(AdjusterSettings):
 
     discount: float = Field(
         0.45, ge=0, le=0.5, description="range position below which it is discount (Z1) [0-1]"
+    )
+    timeframe: Literal["next", "base", "4h", "1d", "1w"] = Field(
+        "next",
+        description="timeframe of the dealing range (Z1): the next longer one, or this; one that "
+        "is not longer than the base timeframe is the base timeframe",
     )
     premium: float = Field(
         0.55, ge=0.5, le=1, description="range position above which it is premium (Z1) [0-1]"
@@ -50,15 +58,14 @@ class EntryZoneSettings(AdjusterSettings):
 class Zones(Adjuster[EntryZoneSettings]):
     """Buy low in the range, sell high; else wait for a better price (spec Z1, Z2).
 
-    The range runs between the last confirmed swing low and swing high (feature
-    ``range_position``; its confirmation lag is that of the swings). A close beyond the range is
-    at its end: premium over it, discount under it.
+    The range runs between the last confirmed swing low and swing high of the next longer
+    timeframe (feature ``range_position``; its lag is that of the swings there). A close beyond the range is at its end: premium over it, discount under it.
     """
 
     name = "zones"
     #: Position 0-1; the prices at which discount ends and premium begins.
     published: ClassVar[tuple[str, ...]] = (
-        "zone_position",
+        ZONE_POSITION,
         "zone_discount_edge",
         "zone_premium_edge",
     )
@@ -67,19 +74,20 @@ class Zones(Adjuster[EntryZoneSettings]):
     def columns(self, market: Market, features: Features) -> dict[str, Floats]:
         """Return the position in the range (0-1) and the edges of equilibrium (prices)."""
         unknown = np.full(len(market), np.nan)
-        position = features.get("range_position", unknown)
-        low = features.get("dealing_range_low", unknown)
-        width = features.get("dealing_range_high", unknown) - low
+        suffix = range_suffix(market.candles.timeframe, self.settings.timeframe)
+        position = features.get(f"range_position{suffix}", unknown)
+        low = features.get(f"dealing_range_low{suffix}", unknown)
+        width = features.get(f"dealing_range_high{suffix}", unknown) - low
         return {
             # Rounded, so that .55 of the range is .55 whatever the prices are.
-            "zone_position": position.round(DECIMALS),
+            ZONE_POSITION: position.round(DECIMALS),
             "zone_discount_edge": low + self.settings.discount * width,
             "zone_premium_edge": low + self.settings.premium * width,
         }
 
     def effect(self, row: Mapping[str, float], direction: int) -> Effect:
         """Return the zone and the entry strategy; nothing where the range is unknown."""
-        position = row["zone_position"]
+        position = row[ZONE_POSITION]
         if math.isnan(position):
             return Effect()
         status = self._status(position)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from quorum.candles import Candles
+from quorum.candles import Candles, timeframe_ms
 from quorum.features.mirror import LONG, prices_of
 from quorum.features.series import ratio
 from quorum.features.swings import Swings
@@ -38,6 +38,24 @@ class StructureConstants(NamedTuple):
     trend_age: int = 250  # after this long without a break there is no trend [candles]
     weekly_level_age: int = 52  # the same on 1w, where a live bot has 200 candles [candles]
     weekly_trend_age: int = 52  # the same on 1w [candles]
+
+
+def range_suffix(timeframe: str, chosen: str = "next") -> str:
+    """Return what the range columns of a timeframe end on.
+
+    Parameters
+    ----------
+    timeframe : str
+        The base timeframe.
+    chosen : str, default "next"
+        ``"next"`` for the next longer timeframe, or one of ``STRUCTURE_TIMEFRAMES``; one that is
+        not longer than the base timeframe is the base timeframe.
+    """
+    base = timeframe_ms(timeframe)
+    longer = [name for name in STRUCTURE_TIMEFRAMES[1:] if timeframe_ms(name) > base]
+    if chosen == "next":
+        return f"_{longer[0]}"
+    return f"_{chosen}" if chosen in longer else ""
 
 
 @njit(cache=True)

@@ -14,7 +14,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from quorum.features.series import last_row, ratio
-from quorum.features.structure import STRUCTURE_TIMEFRAMES
+from quorum.features.structure import STRUCTURE_TIMEFRAMES, range_suffix
 from quorum.features.table import Features
 from quorum.heads.base import Head, HeadSettings, Votes, make_votes
 from quorum.market import Market
@@ -133,7 +133,8 @@ class StructureHead(Head[HeadSettings]):
         """Return the votes; available from ``min_timeframes`` timeframes with structure."""
         trends = np.array([features[f"structure_trend_{tf}"] for tf in STRUCTURE_TIMEFRAMES])
         alignment = self._alignment(trends)
-        timing = self._timing(alignment.direction, features)
+        place = features[f"range_position{range_suffix(market.candles.timeframe)}"]
+        timing = self._timing(alignment.direction, place, features)
         return make_votes(
             alignment.direction,
             self._probability(alignment, timing),
@@ -144,7 +145,7 @@ class StructureHead(Head[HeadSettings]):
                 "bias": alignment.direction,
                 "alignment": alignment.share,
                 "zone": timing.zone,
-                "range_position": features["range_position"],
+                "range_position": place,
                 "base_break": timing.base_break,
                 "4h_break": timing.higher_break,
                 "order_blocks": timing.blocks,
@@ -168,12 +169,11 @@ class StructureHead(Head[HeadSettings]):
             aligned=share >= s.aligned_share,
         )
 
-    def _timing(self, direction: Floats, features: Features) -> _Timing:
+    def _timing(self, direction: Floats, place: Floats, features: Features) -> _Timing:
         """Read zone, fresh breaks and blocks from the direction's point of view."""
         s = self.constants
-        position = features["range_position"]
-        discount = (position < s.discount).astype(np.float64)
-        premium = (position > s.premium).astype(np.float64)
+        discount = (place < s.discount).astype(np.float64)
+        premium = (place > s.premium).astype(np.float64)
         long = direction > 0
 
         def fresh(timeframe: str, hold: int) -> Floats:

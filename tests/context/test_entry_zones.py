@@ -14,20 +14,21 @@ from pydantic import ValidationError
 from quorum.candles import Candles
 from quorum.context import Zones
 from quorum.context.zones import EntryZoneSettings, entry_price
-from quorum.features.structure import StructureConstants, add_structure
+from quorum.features.structure import STRUCTURE_TIMEFRAMES, StructureConstants, add_structure
 from quorum.features.swings import SwingConstants, add_swings
 from quorum.features.table import Features
 from quorum.market import HOUR_MS, Market
 
 DEFAULTS = EntryZoneSettings()
 LIMIT = EntryZoneSettings(entry="limit_order")
+BASE = Zones(EntryZoneSettings(timeframe="base"))
 #: Up to 110, down to 100, and half-way back: the dealing range is 100 to 110.
 LEGS = [104.0, 106.0, 108.0, 110.0, 107.0, 104.0, 100.0, 101.0, 102.0]
 
 
 def zone_of(position, direction, settings=DEFAULTS):
     zones = Zones(settings)
-    return zones.effect(row_of(zones, range_position=position), direction).facts
+    return zones.effect(row_of(zones, range_position_4h=position), direction).facts
 
 
 def last_row(closes):
@@ -40,7 +41,7 @@ def last_row(closes):
     features = Features(len(market))
     add_swings(market, features, SwingConstants(left=2, right=2))
     add_structure(market, features, StructureConstants())
-    return {name: float(v[-1]) for name, v in Zones().columns(market, features).items()}
+    return {name: float(v[-1]) for name, v in BASE.columns(market, features).items()}
 
 
 def test_scenario_1_a_long_in_discount_enters_at_once():
@@ -121,7 +122,9 @@ def test_the_setting_names_the_entry_of_the_wrong_zone_only(entry):
 
 
 def test_a_limit_order_stands_at_the_nearer_edge_of_equilibrium():
-    row = row_of(Zones(LIMIT), range_position=0.8, dealing_range_low=100, dealing_range_high=200)
+    row = row_of(
+        Zones(LIMIT), range_position_4h=0.8, dealing_range_low_4h=100, dealing_range_high_4h=200
+    )
     assert (row["zone_discount_edge"], row["zone_premium_edge"]) == pytest.approx((145, 155))
     assert entry_price("limit_order", 1, 180.0, row, LIMIT) == pytest.approx(155)
     assert entry_price("limit_order", -1, 120.0, row, LIMIT) == pytest.approx(145)
@@ -143,7 +146,7 @@ def test_zones_and_pullback_follow_their_settings():
     wide = EntryZoneSettings(discount=0.3, premium=0.7, pullback=0.01)
     assert zone_of(0.65, 1, wide)["entry_zone_status"] == "equilibrium"
     assert entry_price("wait_pullback", 1, 100.0, {}, wide) == pytest.approx(99.0)
-    row = row_of(Zones(wide), dealing_range_low=100, dealing_range_high=200)
+    row = row_of(Zones(wide), dealing_range_low_4h=100, dealing_range_high_4h=200)
     assert (row["zone_discount_edge"], row["zone_premium_edge"]) == pytest.approx((130, 170))
 
 
@@ -151,3 +154,23 @@ def test_zones_and_pullback_follow_their_settings():
 def test_a_setting_out_of_its_range_is_refused(bad):
     with pytest.raises(ValidationError):
         EntryZoneSettings(**bad)
+
+
+@pytest.mark.parametrize(
+    ("setting", "timeframe", "suffix"),
+    [("next", "1h", "_4h"), ("next", "15m", "_4h"), ("next", "4h", "_1d"), ("base", "1h", ""),
+     ("1d", "1h", "_1d"), ("1w", "4h", "_1w"), ("4h", "4h", "")],
+)  # fmt: skip
+def test_the_dealing_range_is_that_of_the_next_longer_timeframe(setting, timeframe, suffix):
+    candle = np.ones(1)
+    time = np.zeros(1, np.int64)
+    market = Market("X/USDT:USDT", Candles(timeframe, time, *(candle for _ in range(5))))
+    features = Features(1)
+    for i, name in enumerate(STRUCTURE_TIMEFRAMES):
+        own = "" if name == "base" else f"_{name}"
+        features.add(f"range_position{own}", np.array([0.1 * (i + 1)]))
+        features.add(f"dealing_range_low{own}", np.array([100.0]))
+        features.add(f"dealing_range_high{own}", np.array([200.0]))
+    zones = Zones(EntryZoneSettings(timeframe=setting))
+    position = zones.columns(market, features)["zone_position"]
+    assert position == pytest.approx(features[f"range_position{suffix}"])

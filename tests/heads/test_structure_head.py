@@ -25,7 +25,7 @@ def vote_on(trends, position=0.5, ages=(99.0, 99.0, 99.0, 99.0), head=None, **ex
         features.add(f"break_age_{timeframe}", np.array([age]))
         features.add(f"bos_{timeframe}", np.array([extra.pop(f"bos_{timeframe}", 0.0)]))
         features.add(f"choch_{timeframe}", np.array([extra.pop(f"choch_{timeframe}", 0.0)]))
-    features.add("range_position", np.array([position]))
+    features.add("range_position_4h", np.array([position]))
     for name, value in extra.items():
         features.add(name, np.array([value]))
     votes = (head or StructureHead()).vote(line([100.0]), features)

@@ -15,6 +15,7 @@ def funnel_section(funnel: Funnel | None) -> Section | None:
         return None
     blocks: list[Block] = [Text(sentence, "note") for sentence in funnel.silent]
     blocks.append(_steps(funnel))
+    blocks += [Text(sentence[0].upper() + sentence[1:] + ".") for sentence in funnel.shares()]
     return Section("funnel", "What came how far?", blocks)
 
 
