@@ -59,7 +59,8 @@ class Zones(Adjuster[EntryZoneSettings]):
     """Buy low in the range, sell high; else wait for a better price (spec Z1, Z2).
 
     The range runs between the last confirmed swing low and swing high of the next longer
-    timeframe (feature ``range_position``; its lag is that of the swings there). A close beyond the range is at its end: premium over it, discount under it.
+    timeframe (feature ``range_position``; its lag is that of the swings there). A close beyond
+    the range is at its end: premium over it, discount under it.
     """
 
     name = "zones"

@@ -278,7 +278,7 @@ def test_the_result_of_a_derived_strategy_is_read(backtest, tmp_path):
         strategies["Other"] = {**strategies["Derived"], "trades": []}
 
     copy = altered(backtest, tmp_path, rename)
-    write_journal(backtest.desk, journal_path(copy), "Derived")
+    write_journal(backtest.desk, journal_path(copy), backtest.funnel, "Derived")
     read = load_backtest(copy)
     assert read.strategy == "Derived"
     assert len(read.trades) == len(backtest.trades)
