@@ -121,6 +121,7 @@ def table_of(values: Mapping[str, Value], opened: int) -> SignalTable:
         consensus=Consensus(**consensus),
         votes=VoteTable(heads=heads, **votes),
         columns={name.split(" ", 1)[1]: column(name) for name in (*prices, *market)},
+        tradable=column("tradable", np.bool_),
         win_rate=column("model win_rate"),
         expected_r=column("model expected_r"),
     )
