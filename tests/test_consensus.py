@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.consensus import (
@@ -205,6 +205,7 @@ vote = st.one_of(
 
 
 @given(st.lists(st.lists(vote, min_size=9, max_size=9), min_size=1, max_size=8))
+@settings(deadline=None)
 def test_any_votes_give_a_consensus_within_its_bounds_and_by_the_count(rows):
     result = tally(table(rows), WEIGHTS)
     for t, row in enumerate(rows):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,19 @@ EVERYTHING = [
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "shared", "lib", "tools"}
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Yield the modules a file imports, wherever in the file."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imported(path: Path) -> tuple[str, ...]:
+    """Return the modules a file imports, wherever in the file."""
+    return tuple(_imported(path))
+
+
+def _imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -101,13 +112,12 @@ def test_only_commands_can_ask_a_provider():
             ), path
 
 
-@pytest.mark.parametrize("path", EVERYTHING, ids=lambda p: str(p.relative_to(ROOT)))
-def test_a_file_is_short_and_its_name_says_what_is_inside(path):
-    text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 500
-    assert not EMPTY_NAMES & set(path.relative_to(ROOT).with_suffix("").parts)
-    if path.is_relative_to(PACKAGE) or path.parent.name == "strategies":
-        assert ast.get_docstring(ast.parse(text)), "says what it is for"
+def test_files_are_short_and_their_names_say_what_is_inside():
+    for path in EVERYTHING:
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 500, path
+        assert not EMPTY_NAMES & set(path.relative_to(ROOT).with_suffix("").parts), path
+        if path.is_relative_to(PACKAGE) or path.parent.name == "strategies":
+            assert ast.get_docstring(tree_of(path)), f"{path} says what it is for"
 
 
 def test_every_folder_of_the_package_is_a_package():
@@ -129,7 +139,7 @@ def test_no_file_names_a_folder_of_one_machine():
 
 def test_errors_are_caught_by_kind():
     for path in EVERYTHING:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.ExceptHandler):
                 assert node.type is not None, f"{path}:{node.lineno}"
 

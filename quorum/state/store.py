@@ -222,15 +222,15 @@ def _open_sqlite(connection: Any, _: Any, *, readonly: bool) -> None:
     """Readers and one writer at a time side by side; a commit is on disk when it returns."""
     # The driver's own idea of when a transaction begins is a hindrance: see _begin_sqlite.
     connection.isolation_level = None
-    settings = ["foreign_keys = ON"]
+    pragmas = ["PRAGMA foreign_keys = ON"]
     if not readonly:
-        settings += [
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            f"journal_size_limit = {LOG_LIMIT}",
+        pragmas += [
+            "PRAGMA journal_mode = WAL",
+            "PRAGMA synchronous = FULL",
+            f"PRAGMA journal_size_limit = {LOG_LIMIT}",
         ]
-    for setting in settings:
-        connection.execute(f"PRAGMA {setting}")
+    for pragma in pragmas:
+        connection.execute(pragma)
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -243,7 +243,8 @@ def _open_postgres(connection: Any, _: Any, *, patience: float, readonly: bool) 
     """Wait no longer for a lock than a bot can."""
     connection.autocommit = True
     with connection.cursor() as cursor:
-        cursor.execute(f"SET lock_timeout = {round(patience * 1000)}")
+        timeout = str(round(patience * 1000))
+        cursor.execute("SELECT set_config('lock_timeout', %s, false)", (timeout,))
         if readonly:
             cursor.execute("SET default_transaction_read_only = on")
     connection.autocommit = False

@@ -73,8 +73,11 @@ def copy_guards(connection: Connection, path: Path) -> str:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as file:
             file.row_factory = sqlite3.Row
             ledgers = [dict(row) for row in file.execute("SELECT * FROM quorum_guards")]
-            chosen = 'SELECT bot, at, "before", "after", reason, detail FROM quorum_guard_events'
-            events = [dict(row) for row in file.execute(f"{chosen} ORDER BY id")]
+            chosen = file.execute(
+                'SELECT bot, at, "before", "after", reason, detail FROM quorum_guard_events '
+                "ORDER BY id"
+            )
+            events = [dict(row) for row in chosen]
     except sqlite3.Error as error:
         raise StateError(f"{path}: cannot be taken over: {error}") from error
     known = set(connection.execute(select(GUARD_LEDGERS.c.bot)).scalars())
