@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
+from quorum.answers import Answers
 from quorum.candles import (
     Candles,
     candles_from_frame,
@@ -211,6 +212,8 @@ class Market:
         1d candles of the universe.
     records : mapping of kind to Records
         Those that are read, of the pair and of the whole market.
+    answers : Answers or None
+        Of advisors, where their ledger is read.
     taker_delta : ndarray of shape (n_candles,) or None
         Buy minus sell volume from the exchange's trades, where the host has them.
     """
@@ -224,6 +227,7 @@ class Market:
     universe: Mapping[str, Candles] = field(default_factory=dict)
     records: Mapping[str, Records] = field(default_factory=dict)
     taker_delta: Floats | None = None
+    answers: Answers | None = None
 
     def __len__(self) -> int:
         return len(self.candles)
@@ -313,6 +317,7 @@ class Market:
             universe={name: c.until(end) for name, c in self.universe.items()},
             records={kind: records.until(end) for kind, records in self.records.items()},
             taker_delta=self.taker_delta[:n] if self.taker_delta is not None else None,
+            answers=self.answers.until(end) if self.answers is not None else None,
         )
 
     def since(self, row: int) -> Market:

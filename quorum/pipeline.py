@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from quorum.exits.management import management_columns
 from quorum.faults import report_fault
 from quorum.features import Features, compute_features
-from quorum.heads.base import Votes, abstain
+from quorum.heads.base import Head, Votes, abstain
 from quorum.market import Market
 from quorum.settings import Settings
 from quorum.typing import Floats
@@ -33,6 +33,8 @@ class Evaluation:
         What open trades are managed by.
     playbooks : mapping of column name to ndarray of shape (n_candles,), float64
         The columns of every playbook that is on, NaN where unknown.
+    apart : mapping of head name to Votes
+        Every enabled head in a panel of its own, which the consensus does not count.
     """
 
     market: Market
@@ -41,6 +43,7 @@ class Evaluation:
     context: Mapping[str, Floats]
     management: Mapping[str, Floats]
     playbooks: Mapping[str, Floats] = field(default_factory=dict)
+    apart: Mapping[str, Votes] = field(default_factory=dict)
 
 
 class Predictor(Protocol):
@@ -62,10 +65,11 @@ def evaluate(market: Market, settings: Settings, models: Predictor | None = None
     return Evaluation(
         market,
         features,
-        _votes(market, features, settings),
+        _votes(market, features, settings.enabled_heads()),
         _context(market, features, settings),
         management_columns(features),
         _playbooks(market, settings),
+        _votes(market, features, settings.heads_apart()),
     )
 
 
@@ -78,9 +82,9 @@ def _predict(models: Predictor, market: Market, features: Features) -> None:
         report_fault("models", market.pair, error)
 
 
-def _votes(market: Market, features: Features, settings: Settings) -> dict[str, Votes]:
+def _votes(market: Market, features: Features, heads: Iterable[Head[Any]]) -> dict[str, Votes]:
     votes: dict[str, Votes] = {}
-    for head in settings.enabled_heads():
+    for head in heads:
         try:
             votes[head.name] = head.vote(market, features)
         except Exception as error:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 from pydantic import Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
+from quorum.advisors.settings import AdvisorSettings
 from quorum.consensus import ConsensusSettings
 from quorum.context import ADJUSTERS, Adjuster
 from quorum.context.base import AdjusterSettings
@@ -19,7 +20,7 @@ from quorum.errors import SettingsError
 from quorum.exits import ExitSettings
 from quorum.features import FAMILIES
 from quorum.guards.settings import GuardSettings
-from quorum.heads import HEADS
+from quorum.heads import APART, HEADS
 from quorum.heads.base import Head
 from quorum.journal.settings import JournalSettings
 from quorum.learning.settings import LearningSettings
@@ -39,7 +40,7 @@ HeadsSettings: type[Section] = create_model(
     __doc__="Parameters of the heads, one group per head.",
     **cast(
         "dict[str, Any]",
-        {head.name: (head.Settings, head.Settings()) for head in HEADS},
+        {head.name: (head.Settings, head.Settings()) for head in (*HEADS, *APART)},
     ),
 )
 
@@ -109,6 +110,9 @@ class Settings(Section):
         LearningSettings(), description="walk-forward models, where they have been trained"
     )
     state: StateSettings = Field(StateSettings(), description="where state is kept")
+    advisors: AdvisorSettings = Field(
+        AdvisorSettings(), description="language models that are asked, and what they may cost"
+    )
     journal: JournalSettings = Field(
         JournalSettings(), description="what a running bot writes down of every candle"
     )
@@ -126,6 +130,11 @@ class Settings(Section):
     def enabled_heads(self) -> tuple[Head[Any], ...]:
         """Return one instance of every enabled head, in spec order."""
         sections = ((head, getattr(self.heads, head.name)) for head in HEADS)
+        return tuple(head(section) for head, section in sections if section.enabled)
+
+    def heads_apart(self) -> tuple[Head[Any], ...]:
+        """Return one instance of every enabled head in a panel of its own."""
+        sections = ((head, getattr(self.heads, head.name)) for head in APART)
         return tuple(head(section) for head, section in sections if section.enabled)
 
     def enabled_adjusters(self) -> tuple[Adjuster[Any], ...]:

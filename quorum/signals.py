@@ -39,7 +39,7 @@ _VOTE = ("vote_", "confidence_", "reason_")
 def publish(result: Evaluation) -> dict[str, NDArray[Any]]:
     """Return the published columns of an evaluation by name, shape (n_candles,) each."""
     columns: dict[str, NDArray[Any]] = {}
-    for name, v in result.votes.items():
+    for name, v in {**result.votes, **result.apart}.items():
         signed = np.where(v.available, v.direction * v.probability, np.nan)
         columns[f"vote_{name}"] = signed.astype(np.float32)
         columns[f"confidence_{name}"] = v.confidence.astype(np.float32)

@@ -103,7 +103,7 @@ def all_columns(
 ) -> dict[str, Floats]:
     """Return every column of an evaluation by name: features, votes, readings, signals."""
     out: dict[str, Floats] = {f"feature {name}": v for name, v in result.features.items()}
-    for name, votes in result.votes.items():
+    for name, votes in {**result.votes, **result.apart}.items():
         out[f"vote {name} direction"] = votes.direction.astype(np.float64)
         out[f"vote {name} probability"] = votes.probability
         out[f"vote {name} confidence"] = votes.confidence

@@ -76,7 +76,7 @@ def test_a_feature_family_that_fails_takes_only_its_readers_with_it(
     for _ in range(2):
         result = evaluate(small, SETTINGS)
     own = {n for n, column in whole.features.columns.items() if column.family == family}
-    assert own
+    assert own or family == "advice", "which needs a ledger"
     assert not own & result.features.keys()
     first = next(r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR)
     assert first == f"The feature family {family} failed on {small.pair} and abstains"

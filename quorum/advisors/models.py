@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from quorum.advisors.providers import Usage
-from quorum.advisors.simulated.analyst import SIMULATED
 from quorum.errors import DataError
 
-DAY_MS = 86_400_000
+#: How model ids begin whose answers are simulated.
+SIMULATED = "simulated:"
 
 
 class Price(NamedTuple):

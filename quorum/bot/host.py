@@ -15,6 +15,7 @@ from freqtrade.data.history import get_datahandler
 from freqtrade.enums import CandleType, MarginMode, RunMode, TradingMode
 from freqtrade.exceptions import OperationalException
 
+from quorum.bot.advice import advice
 from quorum.bot.source import FrameSource, Series, sibling
 from quorum.bot.state_store import records_store
 from quorum.candles import BASE_TIMEFRAMES
@@ -247,15 +248,18 @@ def _source(
     settings: Settings,
     funding_timeframe: str,
 ) -> FrameSource:
+    timeframe = str(config["timeframe"])
+    reader = advice(config, settings, timeframe)
     return FrameSource(
         fetch,
         has,
-        timeframe=str(config["timeframe"]),
+        timeframe=timeframe,
         futures=is_futures(config),
         funding_timeframe=funding_timeframe,
         settings=market_settings(settings),
         root=Path(config.get("user_data_dir", ".")),
         store=records_store(config, settings),
+        answers=None if reader is None else reader.of,
     )
 
 

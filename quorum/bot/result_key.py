@@ -15,6 +15,7 @@ from typing import Any
 from freqtrade.enums import RunMode
 
 import quorum
+from quorum.bot.advice import ledger_of
 from quorum.bot.state_store import records_store
 from quorum.records import STATE
 from quorum.records.loading import stored_versions
@@ -33,6 +34,7 @@ def mark_decisions(config: dict[str, Any], settings: Settings) -> None:
         "code": _code(),
         "models": _models(settings.learning.store(user_data)) if settings.learning.enabled else "",
         "records": _records(config, settings, user_data),
+        "advice": _advice(config, settings),
     }
 
 
@@ -42,6 +44,13 @@ def _records(config: dict[str, Any], settings: Settings, user_data: Path) -> str
     files = _digest(user_data / name for name in sources.values() if name != STATE)
     stored = stored_versions(sources, records_store(config, settings))
     return f"{files} {stored}" if stored else files
+
+
+def _advice(config: dict[str, Any], settings: Settings) -> str:
+    """Return what changes with the advisors' ledger, where it is read."""
+    if not settings.advisors.enabled:
+        return ""
+    return ledger_of(config, settings, readonly=True).head()
 
 
 @cache

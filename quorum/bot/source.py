@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
+from quorum.answers import Answers
 from quorum.candles import Candles, cleaned_candles, timeframe_ms
 from quorum.market import Frames, Market, MarketSettings, build_market
 from quorum.records import RECORD_KINDS, RecordKind, RecordLoader
@@ -66,6 +68,8 @@ class FrameSource:
     store : Store, optional
         For records in the state store.
     kinds : sequence of RecordKind
+    answers : callable, optional
+        Returns what advisors said of a pair.
 
     Raises
     ------
@@ -85,6 +89,7 @@ class FrameSource:
         root: Path,
         store: Store | None = None,
         kinds: Sequence[RecordKind] = RECORD_KINDS,
+        answers: Callable[[str], Answers] | None = None,
     ) -> None:
         self._fetch = fetch
         self._has = has
@@ -93,6 +98,7 @@ class FrameSource:
         self.funding_timeframe = funding_timeframe
         self.settings = settings
         self._records = RecordLoader(settings.records, root, store=store, kinds=kinds)
+        self._answers = answers
         self._shared: dict[Series, tuple[tuple[int, object], Candles]] = {}
 
     @property
@@ -170,7 +176,8 @@ class FrameSource:
             context=shared("context "),
             universe=shared("universe "),
         )
-        return self._records.join(build_market(pair, self.timeframe, frames, self.settings))
+        market = self._records.join(build_market(pair, self.timeframe, frames, self.settings))
+        return market if self._answers is None else replace(market, answers=self._answers(pair))
 
     def _candles(self, series: Series) -> Candles | None:
         """Return cleaned candles that several pairs share; cleaned once per new candle."""

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from quorum.candles import DAY_MS, Candles
 from quorum.context.base import Adjuster, AdjusterSettings, Effect
+from quorum.features.advice import with_phases
 from quorum.features.series import ratio, shifted, window_sum
 from quorum.features.table import Features
 from quorum.market import HOUR_MS, Market
@@ -230,6 +231,7 @@ class Phase(Adjuster[PhaseSettings]):
         values[(row < 0) | (age > self.settings.max_age * HOUR_MS)] = np.nan
         names = ("phase", "phase_leader", "phase_breadth", "phase_eth_btc")
         out.update(zip(names, np.ascontiguousarray(values.T), strict=True))
+        out["phase"] = with_phases(out["phase"], features)
         alt = float(market.base != BITCOIN)
         out["phase_alt"] = np.where(np.isfinite(out["phase"]), alt, np.nan)
         return out

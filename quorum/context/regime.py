@@ -16,6 +16,7 @@ from pydantic import Field
 
 from quorum.candles import Candles
 from quorum.context.base import Adjuster, AdjusterSettings, Effect
+from quorum.features.advice import with_regimes
 from quorum.features.predictions import REGIME
 from quorum.features.series import ratio, shifted, window_sum
 from quorum.features.table import Features
@@ -309,7 +310,8 @@ class Regime(Adjuster[RegimeSettings]):
         probable regime, else trending from an ADX of 25, else ranging), ``regime_adx`` (0-100)
         and ``regime_<name>``, the probability of each of the eight.
         """
-        reading = self.reader().read(market, features)
+        read = self.reader().read(market, features).probabilities
+        reading = RegimeReading(with_regimes(read, features))
         s = self.settings
         source = _source(market, s.timeframe)
         adx = np.full(len(market), np.nan)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from quorum.faults import report_fault
+from quorum.features.advice import AdviceConstants, add_advice
 from quorum.features.candlesticks import CandlestickConstants, add_candlesticks
 from quorum.features.chart_patterns import ChartConstants, add_chart_patterns
 from quorum.features.derivatives import DerivativesConstants, add_derivatives
@@ -56,6 +57,7 @@ FAMILIES: dict[str, Family] = {
     "liquidity": Family(add_liquidity, LiquidityConstants()),
     "zones": Family(add_zones, ZoneConstants()),
     "structure": Family(add_structure, StructureConstants()),
+    "advice": Family(add_advice, AdviceConstants()),
     "level_map": Family(add_level_map, LevelMapConstants()),
     "wyckoff": Family(add_wyckoff, WyckoffConstants()),
     "harmonics": Family(add_harmonics, HarmonicConstants()),

@@ -7,8 +7,9 @@ Zones come from confirmed swings; what else traders watch confirms a zone or mak
    the newest), which lies at the mean price of its company. Highs and lows count alike, since a
    broken resistance is expected to hold as support;
 2. per candle the *marks* - volume-profile nodes, prior-day and prior-week extremes, Fibonacci
-   retracements of the last confirmed impulse, round numbers - join the nearest zone within the
-   tolerance. The others are gathered outward from the close and lie at their heaviest mark;
+   retracements of the last confirmed impulse, round numbers, levels of advisors - join the
+   nearest zone within the tolerance. The others are gathered outward from the close and lie at
+   their heaviest mark;
 3. strength 0-1 from touches (a mark counts as a part of one), recency and volume;
 4. outward from the close the zones with ``min_strength`` are taken, of two nearer to each other
    than ``separation`` the stronger one.
@@ -22,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from quorum.features.advice import advised_levels
 from quorum.features.level_marks import NEVER, Marks
 from quorum.features.level_search import LEVELS, Rules, map_levels
 from quorum.features.level_zones import Pivots
@@ -170,6 +172,7 @@ def _marks(market: Market, out: Features, clock: Floats, s: LevelMapConstants) -
         ]
     never = np.full(len(market), NEVER)
     drawn += [(price, never, s.fibonacci, 0.0) for price in _retracements(out, s.retracements)]
+    drawn += [(price, never, share * s.full_touches, 0.0) for share, price in advised_levels(out)]
     return Marks(
         np.column_stack([price for price, _, _, _ in drawn]),
         np.column_stack([row for _, row, _, _ in drawn]),

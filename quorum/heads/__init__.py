@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from quorum.heads.advisors import AdvisorsHead
 from quorum.heads.base import Head, Votes, abstain, make_votes
 from quorum.heads.crypto import CryptoHead
 from quorum.heads.ensemble import EnsembleHead
@@ -17,7 +18,7 @@ from quorum.heads.technical import TechnicalHead
 from quorum.heads.volume import VolumeHead
 from quorum.heads.wyckoff import WyckoffHead
 
-__all__ = ["HEADS", "Head", "Votes", "abstain", "make_votes"]
+__all__ = ["APART", "HEADS", "Head", "Votes", "abstain", "make_votes"]
 
 HEADS: tuple[type[Head[Any]], ...] = (
     TechnicalHead,
@@ -32,3 +33,6 @@ HEADS: tuple[type[Head[Any]], ...] = (
     SignalHead,
     EnsembleHead,
 )
+#: Heads in a panel of their own: they vote and are shown, but are not counted among the heads of
+#: the quorum, which they can neither reach for it nor raise (spec C13).
+APART: tuple[type[Head[Any]], ...] = (AdvisorsHead,)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from quorum.advisors.facts import Facts
+from quorum.answers import KINDS
 from quorum.errors import DataError
 
 #: Characters kept of a text in an answer, and items kept of a list.
@@ -70,23 +71,31 @@ class Question(ABC, Generic[A]):
     kind : str
     version : int
         Of template and answer; part of a record's identity.
-    hours : int
-        How often it is asked, at closes that are multiples of it since the epoch [h].
     per_pair : bool
         Asked for each pair, or once for all of them.
     sections : tuple of str
         Sections of the facts that the prompt states.
+    hours : int
+        How often it is asked, at closes that are multiples of it since the epoch [h].
     fields : tuple of str
         Names of the numbers an answer comes to.
     """
 
     kind: ClassVar[str]
     version: ClassVar[int] = 1
-    hours: ClassVar[int]
     per_pair: ClassVar[bool] = True
     sections: ClassVar[tuple[str, ...]]
-    fields: ClassVar[tuple[str, ...]]
     Answer: type[A]
+
+    @property
+    def hours(self) -> int:
+        """How often it is asked [h]."""
+        return KINDS[self.kind].hours
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the numbers an answer comes to."""
+        return KINDS[self.kind].fields
 
     @abstractmethod
     def numbers(self, answer: A, asked: Asked, pair: str) -> tuple[float, ...]:

@@ -8,9 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from quorum.advisors.questions.base import Answer, Asked, Question, Share, Text
+from quorum.answers import LEVELS
 
-#: Levels that are kept of an answer, the strongest first.
-KEPT = 8
 #: Distance from the last close beyond which a level makes an answer void.
 FARTHEST = 0.30
 
@@ -35,11 +34,7 @@ class Levels(Question[LevelsAnswer]):
     """Asked once a day for each pair."""
 
     kind: ClassVar[str] = "levels"
-    hours: ClassVar[int] = 24
     sections: ClassVar[tuple[str, ...]] = ("returns", "levels", "place", "volume")
-    fields: ClassVar[tuple[str, ...]] = tuple(
-        f"{what}_{i}" for what in ("price", "strength") for i in range(1, KEPT + 1)
-    )
     Answer = LevelsAnswer
 
     def check(self, answer: LevelsAnswer, asked: Asked) -> None:
@@ -50,7 +45,7 @@ class Levels(Question[LevelsAnswer]):
 
     def numbers(self, answer: LevelsAnswer, asked: Asked, pair: str) -> tuple[float, ...]:
         """Return prices as multiples of the last close, then strengths; NaN where fewer."""
-        kept = sorted(answer.levels, key=lambda level: -level.strength)[:KEPT]
-        empty = [np.nan] * (KEPT - len(kept))
+        kept = sorted(answer.levels, key=lambda level: -level.strength)[:LEVELS]
+        empty = [np.nan] * (LEVELS - len(kept))
         prices = [level.price / asked.close for level in kept]
         return (*prices, *empty, *(level.strength for level in kept), *empty)

@@ -33,10 +33,8 @@ class MarketQuestion(Question[MarketAnswer]):
     """Asked once a day for all pairs together."""
 
     kind: ClassVar[str] = "market"
-    hours: ClassVar[int] = 24
     per_pair: ClassVar[bool] = False
     sections: ClassVar[tuple[str, ...]] = ()
-    fields: ClassVar[tuple[str, ...]] = ("phase", "action", "confidence", "leads")
     Answer = MarketAnswer
 
     def check(self, answer: MarketAnswer, asked: Asked) -> None:

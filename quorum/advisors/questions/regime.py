@@ -36,9 +36,7 @@ class Regime(Question[RegimeAnswer]):
     """Asked once a day for each pair."""
 
     kind: ClassVar[str] = "regime"
-    hours: ClassVar[int] = 24
     sections: ClassVar[tuple[str, ...]] = ("returns", "4h", "1d", "1w", "volatility", "place")
-    fields: ClassVar[tuple[str, ...]] = tuple(REGIMES)
     Answer = RegimeAnswer
 
     def check(self, answer: RegimeAnswer, asked: Asked) -> None:

@@ -9,7 +9,6 @@ from pydantic import Field
 from quorum.advisors.questions.base import Answer, Asked, Question, Share, Text, Texts
 
 DIRECTIONS = {"bullish": 1.0, "bearish": -1.0, "neutral": 0.0}
-TIMEFRAMES = ("1h", "4h", "1d", "1w")
 
 
 class Reading(Answer):
@@ -35,13 +34,9 @@ class Timeframes(Question[TimeframesAnswer]):
     """Asked every four hours for each pair."""
 
     kind: ClassVar[str] = "timeframes"
-    hours: ClassVar[int] = 4
     sections: ClassVar[tuple[str, ...]] = (
         "returns", "base", "4h", "1d", "1w", "volume", "derivatives", "place", "levels",
     )  # fmt: skip
-    fields: ClassVar[tuple[str, ...]] = tuple(
-        f"{what}_{timeframe}" for what in ("direction", "confidence") for timeframe in TIMEFRAMES
-    )
     Answer = TimeframesAnswer
 
     def numbers(self, answer: TimeframesAnswer, asked: Asked, pair: str) -> tuple[float, ...]:

@@ -1,7 +1,7 @@
 """A scripted analyst: answers from the prompt's own facts, with a chosen skill and noise.
 
 It stands in for a language model where none can be asked. The same prompt always gets the same
-answer. Its model ids begin with :data:`SIMULATED`, so its answers are told apart wherever they
+answer. Its model ids begin with ``SIMULATED``, so its answers are told apart wherever they
 appear.
 """
 
@@ -15,9 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from quorum.advisors.models import SIMULATED
 from quorum.context.regime import REGIMES
 
-SIMULATED = "simulated:"
+__all__ = ["SIMULATED", "Analyst", "readings"]
+
 _LINE = re.compile(r"^(?:\[(?P<section>[^\]]+)\]|(?P<label>[^:\n]{1,30}):) (?P<facts>.+)$", re.M)
 _FACT = re.compile(r"(\w+) (-?[\d.]+(?:e[+-]?\d+)?)")
 Readings = dict[str, dict[str, float]]

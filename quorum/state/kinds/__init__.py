@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from quorum.state.kind import Kind
+from quorum.state.kinds.advice import ADVICE_LEDGER
 from quorum.state.kinds.guards import GUARDS
 
 #: In the order in which they are made and moved.
-KINDS: tuple[Kind, ...] = (GUARDS,)
+KINDS: tuple[Kind, ...] = (GUARDS, ADVICE_LEDGER)
