@@ -20,6 +20,8 @@ class OpenPosition:
         Position value at entry, quote currency.
     floating : float
         Profit if it were closed now, after fees and funding, quote currency.
+    counted : bool
+        Whether limits that assume a high win rate count it (spec A-3).
     """
 
     pair: str
@@ -29,11 +31,15 @@ class OpenPosition:
     price: float
     notional: float
     floating: float
+    counted: bool = True
 
 
 @dataclass(frozen=True)
 class ClosedPosition:
-    """One closed trade; ``profit`` after all costs, quote currency; ``ratio`` of its stake."""
+    """One closed trade; ``profit`` after all costs, quote currency; ``ratio`` of its stake.
+
+    ``counted`` as that of :class:`OpenPosition`.
+    """
 
     pair: str
     direction: int
@@ -42,6 +48,7 @@ class ClosedPosition:
     profit: float
     ratio: float
     reason: str
+    counted: bool = True
 
 
 @dataclass(frozen=True)

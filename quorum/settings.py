@@ -142,9 +142,10 @@ class Settings(Section):
         sections = ((adjuster, getattr(self.context, adjuster.name)) for adjuster in ADJUSTERS)
         return tuple(adjuster(section) for adjuster, section in sections if section.enabled)
 
-    def enabled_playbooks(self) -> tuple[Playbook, ...]:
-        """Return one instance of every playbook that is on and has columns of its own."""
-        return tuple(p() for p in PLAYBOOKS if getattr(self.playbooks, p.name).enabled)
+    def enabled_playbooks(self) -> tuple[Playbook[Any], ...]:
+        """Return one instance of every playbook that is on, in order of their right to a pair."""
+        sections = ((playbook, getattr(self.playbooks, playbook.name)) for playbook in PLAYBOOKS)
+        return tuple(playbook(section) for playbook, section in sections if section.enabled)
 
     def context_of(self, adjuster: type[Adjuster[A]]) -> A:
         """Return the settings of one context adjuster."""

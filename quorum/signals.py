@@ -92,6 +92,9 @@ class SignalTable:
     win_rate, expected_r : ndarray of shape (n_candles,), float64, or None
         What a trained meta-model expects of each entry (spec M4 d): how often it wins, and what
         it returns after costs in R; NaN where no model was live. None without models.
+    playbook : ndarray of shape (n_candles,), int8, or None
+        The playbook that enters before the consensus, as its place among those that are on, -1
+        where none does; None before they were asked.
     """
 
     time: NDArray[np.int64]
@@ -103,6 +106,7 @@ class SignalTable:
     tradable: Bools
     win_rate: Floats | None = None
     expected_r: Floats | None = None
+    playbook: NDArray[np.int8] | None = None
 
     def expectation(self, row: int) -> tuple[float, float] | None:
         """Return a meta-model's win rate and expected R of one entry, None without one."""

@@ -33,6 +33,7 @@ from quorum.bot.journal import keep_journal
 from quorum.bot.keeper import Keeper
 from quorum.bot.models import bot_models
 from quorum.bot.notices import Notices
+from quorum.bot.playbook_trades import PlaybookTrades
 from quorum.bot.result_key import mark_decisions
 from quorum.bot.trainer import Trainer
 from quorum.bot.tuning import Tuning
@@ -52,10 +53,10 @@ class Quorum(IStrategy):
     use_custom_stoploss = True
     use_custom_roi = True
     position_adjustment_enable = True
-    max_entry_position_adjustment = 0
+    max_entry_position_adjustment = -1
     # The stop and the target of every trade are its own; these only bound them.
-    stoploss = -0.20
-    minimal_roi: ClassVar[dict[str, float]] = {"0": 10.0}
+    stoploss = -0.90
+    minimal_roi: ClassVar[dict[str, float]] = {"0": 1000.0}
 
     # How long an order waits is decided by the check_*_timeout callbacks; a shorter limit of the
     # host would cancel pullback entries and resting targets before their time.
@@ -127,6 +128,7 @@ class Quorum(IStrategy):
         self.models.require(traded_pairs(self.dp, self.config))
         self.source = bot_source(self.dp, self.config, self.desk.settings)
         self.watch = Watch(self, self.desk)
+        self.playbooks = PlaybookTrades(self.desk, self.watch)
         self.keeper.levels_rest = not stop_holds_coins(self)
         self.notices = Notices(self.dp, self.desk)
         self.trainer = Trainer(self.config, self.desk.settings, self.models)
@@ -138,6 +140,7 @@ class Quorum(IStrategy):
     def bot_loop_start(self, current_time: datetime, **kwargs: Any) -> None:
         """Let the guards look at account and market (spec G); keep the models young."""
         self.watch.on_candle(current_time)
+        self.playbooks.begin()
         self.notices.learned(self.models)
         self.trainer.on_candle(current_time)
 
@@ -156,13 +159,20 @@ class Quorum(IStrategy):
         return self.desk.enter(metadata["pair"], dataframe, weights, consensus)
 
     def populate_exit_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
-        """Exit signals: an opposite quorum."""
-        return self.desk.leave(metadata["pair"], dataframe)
+        """No exit signals: a trade ends by the rules it began with, in custom_exit."""
+        return dataframe
 
     def custom_entry_price(
-        self, pair: str, current_time: datetime, proposed_rate: float, **kwargs: Any
+        self,
+        pair: str,
+        current_time: datetime,
+        proposed_rate: float,
+        entry_tag: str | None,
+        **kwargs: Any,
     ) -> float:
-        """Price of the entry order (spec Z2): at once, or a limit that waits for a pullback."""
+        """Price of the entry order: at once, a pullback's limit (spec Z2), a bid (spec W-1)."""
+        if self.playbooks.owns(entry_tag):
+            return self.playbooks.limit_price(pair, current_time, proposed_rate, entry_tag)
         return self.desk.limit_price(pair, current_time, proposed_rate)
 
     def plot_annotations(
@@ -182,9 +192,12 @@ class Quorum(IStrategy):
         current_time: datetime,
         current_rate: float,
         max_leverage: float,
+        entry_tag: str | None,
         **kwargs: Any,
     ) -> float:
         """Leverage from the settings, cut until the stop lies before liquidation (spec L2)."""
+        if self.playbooks.owns(entry_tag):
+            return min(self.playbooks.leverage(current_rate), max_leverage)
         return min(self.desk.leverage(pair, current_time, current_rate), max_leverage)
 
     def custom_stake_amount(
@@ -195,10 +208,15 @@ class Quorum(IStrategy):
         min_stake: float | None,
         max_stake: float,
         leverage: float,
+        entry_tag: str | None,
         **kwargs: Any,
     ) -> float:
         """Size by confidence (spec S); what is to be refused is put to confirm_trade_entry."""
         smallest = min_stake or 0.0
+        if self.playbooks.owns(entry_tag):
+            return self.playbooks.stake(
+                pair, current_time, current_rate, entry_tag, smallest, leverage
+            )
         capital = self.wallets.get_total_stake_amount()
         account = self.watch.account_of(pair, current_time, capital, smallest * leverage)
         signal = self.desk.quote(pair, current_time, current_rate, account)
@@ -209,9 +227,17 @@ class Quorum(IStrategy):
         return min(max(wanted, smallest), max_stake)
 
     def confirm_trade_entry(
-        self, pair: str, amount: float, rate: float, current_time: datetime, **kwargs: Any
+        self,
+        pair: str,
+        amount: float,
+        rate: float,
+        current_time: datetime,
+        entry_tag: str | None,
+        **kwargs: Any,
     ) -> bool:
         """Accept or refuse the entry, with a reason code that is counted (spec G)."""
+        if self.playbooks.owns(entry_tag):
+            return self.playbooks.confirm(pair, current_time, amount, rate, entry_tag)
         return self.desk.confirm(
             pair, lambda signal: self.watch.refusal(signal, current_time, amount * rate)
         )
@@ -219,7 +245,9 @@ class Quorum(IStrategy):
     def check_entry_timeout(
         self, pair: str, trade: Trade, order: Order, current_time: datetime, **kwargs: Any
     ) -> bool:
-        """Cancel an entry order that its price has not come to in time (spec Z2)."""
+        """Cancel an entry order that its price has not come to in time (spec Z2, W-1)."""
+        if self.playbooks.owns(trade.enter_tag):
+            return self.playbooks.withdraws(trade, order, current_time)
         return self.watch.withdraws(trade, order) or self.desk.expired(trade, order, current_time)
 
     def check_exit_timeout(
@@ -232,7 +260,7 @@ class Quorum(IStrategy):
         self, pair: str, trade: Trade, order: Order, current_time: datetime, **kwargs: Any
     ) -> None:
         """Store the signal with the trade, and tell those who listen."""
-        if order.ft_order_side == trade.entry_side:
+        if order.ft_order_side == trade.entry_side and not self.playbooks.owns(trade.enter_tag):
             self.desk.filled(trade)
         self.notices.filled(trade, order)
 
@@ -247,7 +275,7 @@ class Quorum(IStrategy):
         **kwargs: Any,
     ) -> float | None:
         """Stop of the signal (spec P1), then breakeven and trail (spec P4)."""
-        stop = self.keeper.stop(trade, current_time, after_fill=after_fill)
+        stop = self.manager(trade).stop(trade, current_time, after_fill=after_fill)
         if stop is None:
             return None
         return stoploss_from_absolute(
@@ -258,16 +286,21 @@ class Quorum(IStrategy):
         self, pair: str, trade: Trade, current_time: datetime, **kwargs: Any
     ) -> float | None:
         """Last target of the ladder (spec P2, P3) as a profit ratio, filled inside the candle."""
-        target = self.keeper.target(trade)
+        target = self.manager(trade).target(trade)
         return None if target is None else trade.calc_profit_ratio(target)
 
     def adjust_trade_position(
-        self, trade: Trade, current_time: datetime, current_exit_rate: float, **kwargs: Any
+        self,
+        trade: Trade,
+        current_time: datetime,
+        current_exit_rate: float,
+        min_stake: float | None,
+        **kwargs: Any,
     ) -> tuple[float, str] | None:
-        """Rungs of the ladder (spec P3), half out on a reversal (spec P4)."""
+        """Rungs of the ladder (spec P3), half out on a reversal (spec P4); lots (spec T-1, W-1)."""
         if self.watch.must_close(trade) is not None:
             return None
-        return self.keeper.take_out(trade, current_time, current_exit_rate)
+        return self.manager(trade).adjust(trade, current_time, current_exit_rate, min_stake or 0.0)
 
     def custom_exit_price(
         self,
@@ -280,7 +313,7 @@ class Quorum(IStrategy):
         **kwargs: Any,
     ) -> float:
         """A rung of the ladder waits at its own price."""
-        return self.keeper.exit_price(trade, proposed_rate, exit_tag)
+        return self.manager(trade).exit_price(trade, proposed_rate, exit_tag)
 
     def custom_exit(
         self,
@@ -293,4 +326,8 @@ class Quorum(IStrategy):
     ) -> str | None:
         """End what the guards close (spec G3), then what a reversal or time ends (spec P4)."""
         closing = self.watch.must_close(trade)
-        return closing or self.keeper.exit_reason(trade, current_time, current_rate)
+        return closing or self.manager(trade).exit_reason(trade, current_time, current_rate)
+
+    def manager(self, trade: Trade) -> Keeper | PlaybookTrades:
+        """Return whose rules a trade began with."""
+        return self.playbooks if self.playbooks.owns(trade.enter_tag) else self.keeper

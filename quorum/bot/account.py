@@ -17,6 +17,7 @@ from freqtrade.wallets import Wallets
 from sqlalchemy import func, select
 
 from quorum.account import AccountState, ClosedPosition, OpenPosition
+from quorum.bot.lots import NAMES
 from quorum.signals import SignalTable
 
 Prices = Callable[[str, datetime], float]
@@ -196,6 +197,7 @@ def _open_position(trade: LocalTrade, price: float) -> OpenPosition:
         price,
         amount * trade.open_rate,
         floating,
+        trade.enter_tag not in NAMES,
     )
 
 
@@ -223,4 +225,5 @@ def _closed_position(trade: LocalTrade) -> ClosedPosition:
         trade.close_profit_abs or 0.0,
         trade.close_profit or 0.0,
         trade.exit_reason or "",
+        trade.enter_tag not in NAMES,
     )

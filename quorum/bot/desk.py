@@ -11,6 +11,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -30,8 +31,9 @@ from quorum.context.liquidation import Liquidation, safe_leverage
 from quorum.context.zones import IMMEDIATE, Zones, entry_price
 from quorum.entry import Account, Signal, adjust, draw_up
 from quorum.exits.management import merge_rungs
-from quorum.exits.rules import OPPOSITE, REASONS, order_expired
+from quorum.exits.rules import order_expired
 from quorum.pipeline import evaluate
+from quorum.playbooks.entries import entering
 from quorum.settings import Settings
 from quorum.signals import SignalTable, decide, publish
 from quorum.sizing.risk_measures import recent_returns
@@ -41,8 +43,6 @@ logger = logging.getLogger(__name__)
 
 #: Key under which a trade keeps its signal.
 SIGNAL_KEY = "quorum_signal"
-#: Exit reason of a trade that a quorum on the other side ends.
-OPPOSITE_QUORUM = REASONS[OPPOSITE]
 #: Refusal of an entry for which no signal stands any more.
 NO_SIGNAL = "no_signal"
 
@@ -113,17 +113,31 @@ class Desk:
     ) -> pd.DataFrame:
         """Decide the pair's signals, keep its table, and write the host's entry columns."""
         time = epoch_ms(frame["date"])
-        table = self.tables[pair] = self._decided(frame, time, weights, consensus)
+        table = self._with_playbooks(frame, self._decided(frame, time, weights, consensus))
+        self.tables[pair] = table
         if self.journal is not None:
             self.journal.candle(pair, table, self.settings, weights, consensus)
         # An optimiser runs the same candles again: what an earlier run stored is not this one's.
         self.signals = {key: s for key, s in self.signals.items() if key[0] != pair}
-        frame["enter_long"] = (table.entry > 0).astype(np.int8)
-        frame["enter_short"] = (table.entry < 0).astype(np.int8)
-        frame["enter_tag"] = table.tags()
         frame["consensus_confidence"] = table.consensus.confidence * table.consensus.direction
         frame["confluence_score"] = table.consensus.confluence
         return frame
+
+    def _with_playbooks(self, frame: pd.DataFrame, table: SignalTable) -> SignalTable:
+        """Write the host's entry columns: playbooks first, the consensus where none enters."""
+        playbooks = self.settings.enabled_playbooks()
+        tradable = frame["tradable"].to_numpy(dtype=np.bool_)
+        by = entering(playbooks, table.columns, table.entry, tradable)
+        side = np.where(by < 0, table.entry, 1)
+        tags = table.tags()
+        if not self.settings.playbooks.consensus.enabled:
+            side[by < 0], tags[:] = 0, None
+        for place, playbook in enumerate(playbooks):
+            tags[by == place] = playbook.name
+        frame["enter_long"] = (side > 0).astype(np.int8)
+        frame["enter_short"] = (side < 0).astype(np.int8)
+        frame["enter_tag"] = tags
+        return replace(table, playbook=by)
 
     def _decided(
         self,
@@ -136,15 +150,6 @@ class Desk:
         if self.models is None:
             return decide(frame, time, self.heads, weights, consensus)
         return self.models.decide(frame, time, self.heads, weights, consensus)
-
-    def leave(self, pair: str, frame: pd.DataFrame) -> pd.DataFrame:
-        """Write the host's exit columns: a trade ends when a quorum forms on the other side."""
-        if self.settings.exits.reversal:
-            side = self.tables[pair].entry
-            frame["exit_long"] = (side < 0).astype(np.int8)
-            frame["exit_short"] = (side > 0).astype(np.int8)
-            frame["exit_tag"] = np.where(side != 0, OPPOSITE_QUORUM, "").astype(object)
-        return frame
 
     # Entries ------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from quorum.exits.rules import (
     HALF,
     NOTHING,
     OPEN,
+    OPPOSITE,
     REASONS,
     Candle,
     Rules,
@@ -30,6 +31,9 @@ from quorum.exits.rules import (
     rung_share,
     stop_now,
 )
+
+#: Exit reason of a trade that a playbook takes the pair from (spec B1).
+SUPERSEDED = "superseded"
 
 
 class Keeper:
@@ -163,7 +167,9 @@ class Keeper:
             return None
         return signal.ladder[-1]
 
-    def take_out(self, trade: Trade, at: datetime, rate: float) -> tuple[float, str] | None:
+    def adjust(
+        self, trade: Trade, at: datetime, rate: float, least: float
+    ) -> tuple[float, str] | None:
         """Return the stake to take out and the order's tag, None for nothing.
 
         A near reversal takes its part at the market; else the next rung of the ladder rests at
@@ -207,9 +213,10 @@ class Keeper:
 
     def exit_reason(self, trade: Trade, at: datetime, rate: float) -> str | None:
         """Return why a trade must end at the market now, None to keep it."""
+        overruled = self._overruled(trade, at)
         signal = self.desk.signal_of(trade)
-        if signal is None:
-            return None
+        if overruled is not None or signal is None:
+            return overruled
         standing, candle, stop = self._look(trade, signal, at)
         # The price now is news beside the last close.
         d, worse = standing.direction, better(-standing.direction, standing.close, rate)
@@ -217,6 +224,20 @@ class Keeper:
         passed = passes_stop(d, standing.stop, stop, worse)
         code = exit_now(standing, candle, age, passed, self.rules)
         return None if code == OPEN else REASONS[code]
+
+    def _overruled(self, trade: Trade, at: datetime) -> str | None:
+        """Return what the last closed candle says against a trade: a quorum, a playbook."""
+        found = self.desk.closed_row(trade.pair, at)
+        if found is None:
+            return None
+        table, row = found
+        settings = self.desk.settings
+        if settings.exits.reversal and table.entry[row] == (1 if trade.is_short else -1):
+            return REASONS[OPPOSITE]
+        enters = -1 if table.playbook is None else int(table.playbook[row])
+        if enters >= 0 and settings.enabled_playbooks()[enters].supersedes:
+            return SUPERSEDED
+        return None
 
 
 def anchor_stops(trades: Iterable[Trade]) -> None:

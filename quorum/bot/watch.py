@@ -36,9 +36,9 @@ from quorum.guards import (
     MemoryStore,
     Permission,
     Reason,
-    State,
     Transition,
 )
+from quorum.guards.base import QUIET
 from quorum.guards.position import signed_correlation
 from quorum.guards.system import ReferenceMarket, crossed_candles, reference_candles
 from quorum.signals import SignalTable
@@ -99,6 +99,7 @@ class Watch:
         self._closing: str | None = None
         self._last: datetime | None = None
         self._failed = False
+        self._seen: AccountState | None = None
         self._off = self.simulated and not self.guards.guards
 
     # The loop -----------------------------------------------------------------------------
@@ -124,7 +125,7 @@ class Watch:
         return self.account.begins_anew() or (self._last is not None and at < self._last)
 
     def _observe(self, at: datetime, account: AccountState) -> None:
-        self._last = at
+        self._last, self._seen = at, account
         changes = self.guards.observe(account, self._flags(at))
         closing = self.guards.closing
         self._closing = None if closing is None else closing.value
@@ -150,7 +151,7 @@ class Watch:
         """Refuse entries until an observation succeeds; log the first failure of a row."""
         if not self._failed:
             logger.error("The guards failed and refuse all entries", exc_info=error)
-        self._failed = True
+        self._failed, self._seen = True, None
 
     # The market ---------------------------------------------------------------------------
 
@@ -223,6 +224,7 @@ class Watch:
         price: float,
         stop: float | None,
         target: float | None,
+        unguarded: frozenset[str] = frozenset(),
     ) -> Permission:
         """Answer one entry; call this from ``confirm_trade_entry``.
 
@@ -232,12 +234,14 @@ class Watch:
         notional : float
             Position value, quote currency.
         price, stop, target : float
+        unguarded : frozenset of str
+            Reasons the entry is not refused for.
         """
         if self._off:
             return Permission(True)
         try:
             answer = self._unsettled() or self._answer(
-                pair, -1 if side == "short" else 1, at, notional, price, stop, target
+                pair, -1 if side == "short" else 1, at, notional, price, stop, target, unguarded
             )
         except Exception as error:
             self._fail(error)
@@ -276,6 +280,7 @@ class Watch:
         price: float,
         stop: float | None,
         target: float | None,
+        unguarded: frozenset[str],
     ) -> Permission:
         account = self.account.read(at)
         self._observe(at, account)
@@ -287,7 +292,10 @@ class Watch:
             price,
             stop,
             target,
-            self._correlation(pair, direction, at, account.open),
+            None
+            if Reason.MAX_CORRELATION in unguarded
+            else self._correlation(pair, direction, at, account.open),
+            unguarded,
         )
         answer = self.guards.permit(request, account, self._pair_flags(pair, at))
         if answer.allowed and self._book_crossed(pair):
@@ -311,6 +319,26 @@ class Watch:
                 rho = correlation(returns, theirs, window, LEAST_RETURNS)
                 measured.append((rho, peer.direction))
         return signed_correlation(measured, direction)
+
+    def account_at(self, at: datetime) -> AccountState | None:
+        """Return the account as the guards last saw it, None where it cannot be read."""
+        if self._seen is not None or self._failed:
+            return self._seen
+        try:
+            return self.account.read(at)
+        except Exception as error:
+            self._fail(error)
+            return None
+
+    def adds(self, pair: str, at: datetime, unguarded: frozenset[str]) -> bool:
+        """Whether the guards let an open trade be added to now."""
+        if self._off:
+            return True
+        if self._failed or self._unsettled() or self._closing is not None:
+            return False
+        if self.guards.fault is not None or not self.guards.lets_enter(unguarded):
+            return False
+        return not self.settings.system.enabled or self._pair_flags(pair, at) == QUIET
 
     @property
     def size_factor(self) -> float:
@@ -355,14 +383,16 @@ class Watch:
         """
         return self._closing
 
-    def withdraws(self, trade: Trade, order: Order) -> bool:
+    def withdraws(
+        self, trade: Trade, order: Order, unguarded: frozenset[str] = frozenset()
+    ) -> bool:
         """Whether a resting order must be cancelled; for the ``check_*_timeout`` callbacks.
 
         Entries that have not filled when entries end, and rungs of the ladder when everything
         is to be closed.
         """
         if order.ft_order_side == trade.entry_side:
-            return self.guards.state is not State.ACTIVE or self._closing is not None
+            return not self.guards.lets_enter(unguarded) or self._closing is not None
         return self._closing is not None and (order.ft_order_tag or "").startswith(LADDER_TAG)
 
 

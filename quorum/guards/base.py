@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -165,6 +166,8 @@ class EntryRequest:
     correlation : float or None
         Mean correlation with the open trades, signed by direction; ``None`` without open trades
         or where it is not known.
+    unguarded : frozenset of str
+        Reasons the entry is not refused for (spec A-3).
     """
 
     pair: str
@@ -175,6 +178,7 @@ class EntryRequest:
     stop: float | None
     target: float | None
     correlation: float | None = None
+    unguarded: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,9 +247,9 @@ class Guard(ABC, Generic[S]):
         """Take note of the account; return why no entry is allowed now, if so."""
         return None
 
-    def refusal(self, request: EntryRequest, moment: Moment) -> Reason | None:
-        """Return why this one entry is refused, ``None`` to let it pass."""
-        return None
+    def refusals(self, request: EntryRequest, moment: Moment) -> Iterator[Reason]:
+        """Yield why this one entry is refused, nothing to let it pass."""
+        return iter(())
 
     @abstractmethod
     def limits(self, ledger: Ledger) -> tuple[Limit, ...]:

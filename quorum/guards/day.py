@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pydantic import Field
 
 from quorum.guards.base import (
@@ -73,6 +75,8 @@ class DayGuard(Guard[DayLimits]):
         """Count the trades closed since the last observation; a pause begins a new count."""
         s, ledger, closed = self.settings, moment.ledger, moment.account.closed
         for trade in closed[min(ledger.seen, len(closed)) :]:
+            if not trade.counted:
+                continue
             ledger.streak = ledger.streak + 1 if trade.profit < 0 else 0
             if ledger.streak >= s.max_losses:
                 ledger.streak = 0
@@ -80,18 +84,19 @@ class DayGuard(Guard[DayLimits]):
                 ledger.paused_until = max(ledger.paused_until, end)
         ledger.seen = len(closed)
 
-    def refusal(self, request: EntryRequest, moment: Moment) -> Reason | None:
+    def refusals(self, request: EntryRequest, moment: Moment) -> Iterator[Reason]:
         """Check the number of the day's entries and the plan's stops of the week."""
         s, ledger = self.settings, moment.ledger
         if ledger.day_trades >= s.max_trades:
-            return Reason.DAILY_TRADES
+            yield Reason.DAILY_TRADES
         week, stops = ledger.week_start or 0.0, 0
         for trade in reversed(moment.account.closed):
             if trade.closed.timestamp() < week:
                 break
             plan = trade.pair == request.pair and trade.direction == request.direction
-            stops += plan and trade.profit < 0 and trade.reason in STOPS
-        return Reason.PLAN_STOPPED if stops >= s.plan_stops else None
+            stops += trade.counted and plan and trade.profit < 0 and trade.reason in STOPS
+        if stops >= s.plan_stops:
+            yield Reason.PLAN_STOPPED
 
     def limits(self, ledger: Ledger) -> tuple[Limit, ...]:
         """Return the limits of day and week."""

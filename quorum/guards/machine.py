@@ -295,7 +295,7 @@ class Guards:
             return _refused(*self.fault)
         if not self._loaded or ledger.last_at is None:
             return _refused(Reason.EQUITY_UNKNOWN, "the account has not been observed yet")
-        if ledger.state is not State.ACTIVE:
+        if not self.lets_enter(request.unguarded):
             return _refused(ledger.reason, self._describe(ledger.reason))
         doubt = _doubt(flags) if self.settings.system.enabled else None
         if doubt is not None:
@@ -303,10 +303,18 @@ class Guards:
         moment = Moment(max(request.at.timestamp(), ledger.last_at), account, ledger, flags)
         return self._ask_entry(request, moment)
 
+    def lets_enter(self, unguarded: frozenset[str] = frozenset()) -> bool:
+        """Whether the state lets trades be opened or added to, but for what is not asked."""
+        ledger = self.ledger
+        if ledger.state is State.REDUCING and ledger.reason is not None:
+            return ledger.reason in unguarded
+        return ledger.state is State.ACTIVE
+
     def _ask_entry(self, request: EntryRequest, moment: Moment) -> Permission:
         for guard in self.guards:
             try:
-                reason = guard.refusal(request, moment)
+                found = guard.refusals(request, moment)
+                reason = next((r for r in found if r not in request.unguarded), None)
             except Exception as error:
                 self._fail(Reason.GUARD_FAILED, error, guard.name)
                 reason = Reason.GUARD_FAILED
@@ -332,11 +340,11 @@ def _doubt(flags: MarketFlags) -> Reason | None:
 
 def _opened_since(account: AccountState, start: float) -> int:
     """Count the trades opened since ``start``; one that closed before cannot have."""
-    count = sum(trade.opened.timestamp() >= start for trade in account.open)
+    count = sum(t.counted and t.opened.timestamp() >= start for t in account.open)
     for done in reversed(account.closed):
         if done.closed.timestamp() < start:
             break
-        count += done.opened.timestamp() >= start
+        count += done.counted and done.opened.timestamp() >= start
     return count
 
 

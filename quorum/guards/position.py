@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from pydantic import Field
 
@@ -52,29 +53,31 @@ class PositionGuard(Guard[PositionLimits]):
 
     name = "position"
 
-    def refusal(self, request: EntryRequest, moment: Moment) -> Reason | None:
+    def refusals(self, request: EntryRequest, moment: Moment) -> Iterator[Reason]:
         """Check stop and target, number, size, correlation, then the cooldowns."""
         s, d = self.settings, request.direction
         # Written so that NaN refuses.
         if request.stop is None or not d * (request.price - request.stop) > 0:
-            return Reason.NO_STOP
+            yield Reason.NO_STOP
         if request.target is None or not d * (request.target - request.price) > 0:
-            return Reason.NO_TARGET
-        if len(moment.account.open) >= s.max_open:
-            return Reason.MAX_OPEN_TRADES
+            yield Reason.NO_TARGET
+        if sum(trade.counted for trade in moment.account.open) >= s.max_open:
+            yield Reason.MAX_OPEN_TRADES
         largest = s.max_stake / 100 * moment.account.balance
         if not (0 < request.notional <= largest * (1 + 1e-9)):
-            return Reason.MAX_STAKE
+            yield Reason.MAX_STAKE
         rho = request.correlation
         if rho is not None and s.max_correlation < 1 and not rho <= s.max_correlation:
-            return Reason.MAX_CORRELATION
-        return self._cooldown(request, moment)
+            yield Reason.MAX_CORRELATION
+        yield from self._cooldowns(request, moment)
 
-    def _cooldown(self, request: EntryRequest, moment: Moment) -> Reason | None:
+    def _cooldowns(self, request: EntryRequest, moment: Moment) -> Iterator[Reason]:
         s, account, now = self.settings, moment.account, moment.now
         horizon = now - 60 * max(s.cooldown_pair, s.cooldown_direction, s.cooldown_any)
         pair = direction = anything = -math.inf
         for trade in account.open:
+            if not trade.counted:
+                continue
             opened = trade.opened.timestamp()
             anything = max(anything, opened)
             if trade.direction == request.direction:
@@ -86,6 +89,8 @@ class PositionGuard(Guard[PositionLimits]):
             closed = done.closed.timestamp()
             if closed < horizon:
                 break
+            if not done.counted:
+                continue
             opened = done.opened.timestamp()
             anything = max(anything, opened)
             if done.direction == request.direction:
@@ -93,10 +98,11 @@ class PositionGuard(Guard[PositionLimits]):
             if done.pair == request.pair:
                 pair = max(pair, closed)
         if now - pair < 60 * s.cooldown_pair:
-            return Reason.COOLDOWN_PAIR
+            yield Reason.COOLDOWN_PAIR
         if now - direction < 60 * s.cooldown_direction:
-            return Reason.COOLDOWN_DIRECTION
-        return Reason.COOLDOWN_ANY if now - anything < 60 * s.cooldown_any else None
+            yield Reason.COOLDOWN_DIRECTION
+        if now - anything < 60 * s.cooldown_any:
+            yield Reason.COOLDOWN_ANY
 
     def limits(self, ledger: Ledger) -> tuple[Limit, ...]:
         """Return the limit on open trades; the others are of each entry."""

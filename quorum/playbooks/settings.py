@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Any, cast
 
-from quorum.candles import timeframe_ms
+from pydantic import Field, create_model
+
 from quorum.errors import SettingsError
+from quorum.playbooks import PLAYBOOKS
 from quorum.section import Section
 
 
-class TrendSettings(Section):
-    """Hold what rises, sized by its volatility."""
+class ConsensusSwitch(Section):
+    """Entries by the quorum of the heads, where no other playbook enters."""
 
-    enabled: bool = Field(False, description="whether its columns are published")
-    budget: float = Field(1.0, gt=0, le=5, description="factor on its sizes [1]")
-
-
-class WashoutSettings(Section):
-    """Bid far below what rises, out after four hours."""
-
-    enabled: bool = Field(False, description="whether its columns are published")
-    budget: float = Field(
-        0.5, gt=0, le=5, description="factor on its sizes: half until live fills are known [1]"
-    )
+    enabled: bool = Field(True, description="whether it trades")
 
 
-class PlaybookSettings(Section):
-    """Which playbooks are on; the consensus of the heads is one of them, and always on."""
+_Sections: type[Section] = create_model(
+    "_Sections",
+    __base__=Section,
+    **cast(
+        "dict[str, Any]",
+        {
+            playbook.name: (
+                playbook.Settings,
+                Field(playbook.Settings(), description=f"playbook {playbook.name}"),
+            )
+            for playbook in PLAYBOOKS
+        },
+    ),
+)
 
-    trend: TrendSettings = Field(TrendSettings(), description="playbook trend")
-    washout: WashoutSettings = Field(WashoutSettings(), description="playbook washout")
+
+class PlaybookSettings(_Sections):
+    """Which playbooks are on, and how much each may use."""
+
+    consensus: ConsensusSwitch = Field(ConsensusSwitch(), description="playbook consensus")
 
     def refuse(self, timeframe: str) -> None:
         """Refuse base candles that a playbook that is on cannot work with.
@@ -38,13 +45,10 @@ class PlaybookSettings(Section):
         ------
         SettingsError
         """
-        if self.trend.enabled and timeframe_ms(timeframe) >= timeframe_ms("4h"):
-            raise SettingsError(
-                f"quorum.playbooks.trend.enabled = True: needs candles shorter than 4h, "
-                f"timeframe = {timeframe!r}"
-            )
-        if self.washout.enabled and timeframe != "1h":
-            raise SettingsError(
-                f"quorum.playbooks.washout.enabled = True: needs 1h candles, "
-                f"timeframe = {timeframe!r}"
-            )
+        for playbook in PLAYBOOKS:
+            wrong = playbook.unfit(timeframe)
+            if wrong and getattr(self, playbook.name).enabled:
+                raise SettingsError(
+                    f"quorum.playbooks.{playbook.name}.enabled = True: {wrong}, "
+                    f"timeframe = {timeframe!r}"
+                )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
+from pydantic import Field
 
+from quorum.candles import timeframe_ms
 from quorum.market import Market
-from quorum.playbooks.base import Playbook
+from quorum.playbooks.base import Place, Playbook, PlaybookSection, Quorate, Wish
 from quorum.playbooks.forecast import trend_forecast
 from quorum.playbooks.moving import ewm_deviation
-from quorum.typing import Floats
+from quorum.typing import Bools, Floats
 
 PER_DAY = 6
 PER_YEAR = 2190
@@ -23,14 +26,50 @@ DIVERSIFICATION = 1.25
 LEAST_PAIRS = 3
 PAIR_CAP = 0.35
 GROSS_CAP = 1.0
+#: How far the weight held may be from the target, as a share of the larger of the two.
+BUFFER = 0.25
+DECIDED = "4h"
 
 
-class Trend(Playbook):
-    """Long what has a rising 4h forecast, at a weight of equity that follows its volatility."""
+class TrendSettings(PlaybookSection):
+    """Hold what rises, sized by its volatility (spec T-1)."""
+
+    quorum: Quorate = Field(
+        "veto", description="entries need a quorum, are refused by one on the other side, neither"
+    )
+
+
+class Trend(Playbook[TrendSettings]):
+    """Long what has a rising 4h forecast, at a weight of equity that follows its volatility.
+
+    It holds for weeks and wins few of its trades: what assumes a high win rate, a target or
+    one size for all positions is not asked of it.
+    """
 
     name: ClassVar[str] = "trend"
     published: ClassVar[tuple[str, ...]] = ("trend_forecast", "trend_volatility", "trend_weight")
-    consensus: ClassVar[Literal["gate", "veto", "none"]] = "veto"
+    supersedes: ClassVar[bool] = True
+    unguarded: ClassVar[frozenset[str]] = frozenset(
+        {
+            "loss_streak",
+            "daily_trades",
+            "plan_stopped",
+            "no_target",
+            "max_open_trades",
+            "max_stake",
+            "max_correlation",
+            "cooldown_pair",
+            "cooldown_direction",
+            "cooldown_any",
+        }
+    )
+    Settings = TrendSettings
+
+    @classmethod
+    def unfit(cls, timeframe: str) -> str | None:
+        """Refuse candles as long as those it decides on."""
+        short = timeframe_ms(timeframe) < timeframe_ms(DECIDED)
+        return None if short else f"needs candles shorter than {DECIDED}"
 
     def columns(self, market: Market) -> dict[str, Floats]:
         """Return forecast, yearly volatility, and the weight before the other pairs are known.
@@ -38,7 +77,7 @@ class Trend(Playbook):
         ``trend_weight`` is NaN where the pair is not alive: :func:`shared_weights` makes target
         weights of the weights of all pairs.
         """
-        higher = market.higher.get("4h")
+        higher = market.higher.get(DECIDED)
         if higher is None:
             return {name: np.full(len(market), np.nan) for name in self.published}
         close = higher.candles.close
@@ -53,6 +92,33 @@ class Trend(Playbook):
             name: higher.align(values)
             for name, values in zip(self.published, (forecast, volatility, weight), strict=True)
         }
+
+    def enters(self, columns: Mapping[str, Floats]) -> Bools:
+        """Return where the forecast is above zero."""
+        return np.asarray(columns["trend_forecast"] > 0.0)
+
+    def weights(self, pairs: Sequence[Mapping[str, float]], held: Floats, share: float) -> Floats:
+        """Return the target weights of all pairs, whatever is held."""
+        return share * shared_weights(np.array([pair["trend_weight"] for pair in pairs]))
+
+    def wish(self, place: Place) -> Wish | None:
+        """Enter, follow the target weight once it is far enough, leave with the forecast.
+
+        What is held is worth its units at the close the target was decided on, so that a bot
+        that looks again within the hour, or after a restart, decides the same.
+        """
+        held, forecast = place.lot.units, place.columns["trend_forecast"]
+        if held > 0.0 and forecast <= 0.0:
+            return Wish(-held, "trend_over")
+        if not (forecast > 0.0 and place.equity > 0.0 and place.weight > 0.0):
+            return None
+        wanted = place.weight * place.equity / place.close
+        if held == 0.0:
+            return Wish(wanted, "trend")
+        far = abs(wanted - held) > BUFFER * max(wanted, held)
+        if not far or place.candle % timeframe_ms(DECIDED):
+            return None
+        return Wish(wanted - held, "trend" if wanted > held else "trend_trimmed")
 
 
 def shared_weights(weights: Floats) -> Floats:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
+from pydantic import Field
 
+from quorum.candles import timeframe_ms
 from quorum.errors import DataError
 from quorum.market import Market
-from quorum.playbooks.base import Playbook
+from quorum.playbooks.base import Place, Playbook, PlaybookSection, Wish
 from quorum.playbooks.forecast import trend_forecast
 from quorum.playbooks.moving import ewm_deviation
-from quorum.typing import Floats
+from quorum.playbooks.trend import Trend
+from quorum.typing import Bools, Floats
 
 SIGMA_SPAN = 168
 #: Distance of the bid, in deviations of four hours.
@@ -23,10 +27,25 @@ LEAST_FORECAST = 4.0
 RISK = 0.0035
 DAILY_FLOOR = 0.01
 FILL_CAP = 0.35
+#: What all fills and bids together may be worth, as a share of equity.
+OPEN_CAP = 1.0
+#: Candles from the one that fills to the one at whose opening everything is sold.
+HELD_CANDLES = 4
 
 
-class Washout(Playbook):
-    """A resting bid for the next hour, in markets whose last closed day says that they rise."""
+class WashoutSettings(PlaybookSection):
+    """Bid far below what rises, out after four hours (spec W-1)."""
+
+    budget: float = Field(
+        0.5, gt=0, le=5, description="factor on its sizes: half until live fills are known [1]"
+    )
+
+
+class Washout(Playbook[WashoutSettings]):
+    """A resting bid for the next hour, in markets whose last closed day says that they rise.
+
+    A cascade fills several bids within minutes: that is its trade, no accident to guard against.
+    """
 
     name: ClassVar[str] = "washout"
     published: ClassVar[tuple[str, ...]] = (
@@ -35,7 +54,13 @@ class Washout(Playbook):
         "washout_bid",
         "washout_weight",
     )
-    consensus: ClassVar[Literal["gate", "veto", "none"]] = "none"
+    unguarded: ClassVar[frozenset[str]] = Trend.unguarded
+    Settings = WashoutSettings
+
+    @classmethod
+    def unfit(cls, timeframe: str) -> str | None:
+        """Refuse candles that are not hours."""
+        return None if timeframe == "1h" else "needs 1h candles"
 
     def columns(self, market: Market) -> dict[str, Floats]:
         """Return daily forecast, hourly deviation, the bid for the next candle and its weight.
@@ -64,3 +89,29 @@ class Washout(Playbook):
             "washout_bid": np.where(bids, bid, np.nan),
             "washout_weight": np.where(bids, weight, np.nan),
         }
+
+    def enters(self, columns: Mapping[str, Floats]) -> Bools:
+        """Return where there is a bid for the next candle."""
+        return np.isfinite(columns["washout_bid"])
+
+    def weights(self, pairs: Sequence[Mapping[str, float]], held: Floats, share: float) -> Floats:
+        """Return what each pair may bid for: what the cap leaves goes to the deepest bids first."""
+        bids = share * np.nan_to_num([pair["washout_weight"] for pair in pairs])
+        bids[held > 0.0] = 0.0
+        weights, room = np.zeros(len(pairs)), OPEN_CAP - float(held.sum())
+        depth = np.nan_to_num([pair["washout_sigma"] for pair in pairs])
+        for pair in np.argsort(-depth, kind="stable"):
+            if 0.0 < bids[pair] <= room:
+                weights[pair] = bids[pair]
+                room -= bids[pair]
+        return weights
+
+    def wish(self, place: Place) -> Wish | None:
+        """Bid for the candle under way, or sell what was bought four candles before it."""
+        lot, bid = place.lot, place.columns["washout_bid"]
+        if lot.units > 0.0:
+            due = place.candle - lot.candle >= HELD_CANDLES * timeframe_ms("1h")
+            return Wish(-lot.units, "washout_over") if due else None
+        if not (bid > 0.0 and place.weight > 0.0 and place.equity > 0.0):
+            return None
+        return Wish(place.weight * place.equity / bid, "washout", bid)

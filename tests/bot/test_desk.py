@@ -11,7 +11,7 @@ from freqtrade.persistence import CustomDataWrapper, Order, Trade, init_db
 from freqtrade.persistence.usedb_context import disable_database_use, enable_database_use
 from markets import START, candle_frame
 
-from quorum.bot.desk import OPPOSITE_QUORUM, SIGNAL_KEY, Desk
+from quorum.bot.desk import SIGNAL_KEY, Desk
 from quorum.bot.keeper import Keeper
 from quorum.entry import Account, Signal
 from quorum.exits.rules import REASONS, STOP_PASSED, TIME_STOP
@@ -151,16 +151,6 @@ def test_entry_columns_stand_where_the_signal_is(side, column):
     assert frame["enter_tag"].drop(index=ROW).isna().all()
     assert np.sign(frame["consensus_confidence"].iloc[ROW]) == side
     assert (frame["confluence_score"].iloc[ROW] > 50) == (side > 0)
-
-
-def test_an_opposite_quorum_is_written_to_the_exit_columns():
-    desk = desk_with((10, 1), (30, -1))
-    frame = desk.leave(PAIR, frame_with((10, 1), (30, -1)))
-    assert np.flatnonzero(frame["exit_short"]).tolist() == [10]
-    assert np.flatnonzero(frame["exit_long"]).tolist() == [30]
-    assert set(frame["exit_tag"]) == {"", OPPOSITE_QUORUM}
-    still = Desk(load_settings({"exits": {"reversal": False}}), "1h")
-    assert "exit_long" not in still.leave(PAIR, frame_with((10, 1)))
 
 
 def test_a_filled_trade_keeps_its_signal(storage):
@@ -303,12 +293,12 @@ def test_a_level_that_cannot_rest_is_taken_at_the_market_when_price_is_there(sto
     keeper, trade = kept(side)
     level = keeper.desk.signal_of(trade).ladder[0]
     at, before, there = CLOSED + timedelta(minutes=5), level - side * 0.25, level + side * 0.25
-    resting = keeper.take_out(trade, at, before)
+    resting = keeper.adjust(trade, at, before, 0.0)
     assert resting is not None
     assert keeper.exit_price(trade, before, resting[1]) == level
     keeper.levels_rest = False
-    assert keeper.take_out(trade, at, before) is None
-    assert keeper.take_out(trade, at, there) == keeper.take_out(trade, at, level) == resting
+    assert keeper.adjust(trade, at, before, 0.0) is None
+    assert keeper.adjust(trade, at, there, 0.0) == keeper.adjust(trade, at, level, 0.0) == resting
     assert keeper.exit_price(trade, there, resting[1]) == there
 
 

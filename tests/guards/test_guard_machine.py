@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from guard_accounts import HOUR, START, account, answer, entry, guards
+from guard_accounts import HOUR, START, account, answer, done, entry, guards, running
 from hypothesis import settings as run_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -78,7 +79,7 @@ def test_a_clock_that_goes_back_ends_neither_day_nor_pause_but_limits_still_act(
     assert machine.state is State.HALTED
 
 
-@pytest.mark.parametrize("method", ["observe", "refusal"])
+@pytest.mark.parametrize("method", ["observe", "refusals"])
 def test_a_guard_that_fails_refuses_and_is_logged_once(method, monkeypatch, caplog):
     target = SystemGuard if method == "observe" else PositionGuard
 
@@ -278,3 +279,43 @@ class AnyLife(RuleBasedStateMachine):
 
 TestAnyLife = AnyLife.TestCase
 TestAnyLife.settings = run_settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+#: What a playbook of few wins asks not to be refused for (spec A-3).
+RARE_WINS = frozenset({"loss_streak", "no_target", "max_stake", "daily_trades"})
+
+
+def test_a_pause_after_losses_leaves_alone_who_declares_that_losses_are_its_rule():
+    machine = guards()
+    losses = tuple(done(START - (4 - n) * HOUR, -10.0, reason="time_stop") for n in range(3))
+    state = account(closed=losses)
+    assert answer(machine, state) is Reason.LOSS_STREAK
+    assert answer(machine, state, unguarded=RARE_WINS) is None
+    assert machine.lets_enter(RARE_WINS)
+    assert not machine.lets_enter()
+
+
+def test_one_refusal_that_is_not_asked_does_not_hide_the_next():
+    machine = guards()
+    request = {"target": None, "notional": 50_000.0}
+    assert answer(machine, account(), **request) is Reason.NO_TARGET
+    assert (
+        answer(machine, account(), unguarded=frozenset({"no_target"}), **request)
+        is Reason.MAX_STAKE
+    )
+    assert answer(machine, account(), unguarded=RARE_WINS, **request) is None
+
+
+def test_the_limit_of_the_day_holds_for_everyone():
+    machine = guards()
+    machine.observe(account(at=START))
+    assert (
+        answer(machine, account(96_000.0, START + HOUR), unguarded=RARE_WINS) is Reason.DAILY_LOSS
+    )
+
+
+def test_trades_that_are_not_counted_pause_nobody_and_use_up_no_number():
+    machine = guards(day={"max_trades": 2}, position={"max_open": 2, "max_correlation": 1.0})
+    losses = tuple(replace(done(START - (4 - n) * HOUR, -10.0), counted=False) for n in range(3))
+    held = tuple(replace(running(START, f"{n}/USDT:USDT"), counted=False) for n in range(5))
+    assert answer(machine, account(closed=losses, opened=held)) is None

@@ -69,7 +69,7 @@ def test_the_weight_of_a_trend_follows_forecast_and_volatility_of_closed_4h_cand
     returns = close.pct_change()
     volatility = (returns.ewm(span=180, min_periods=180).std() * np.sqrt(2190)).clip(lower=0.20)
     weight = slow_forecast(close, 6).clip(lower=0) / 10 * 0.12 / volatility * 1.25
-    columns = Trend().columns(market)
+    columns = Trend(Trend.Settings()).columns(market)
     row = higher.row[-500:]
     np.testing.assert_allclose(columns["trend_weight"][-500:], weight.to_numpy()[row], atol=1e-9)
     np.testing.assert_allclose(
@@ -90,7 +90,7 @@ def test_a_day_rules_the_candles_that_open_after_it_has_closed():
     market = full_market(2200)
     daily = market.higher["1d"].candles
     forecast = slow_forecast(pd.Series(daily.close), 1).to_numpy()
-    column = Washout().columns(market)["washout_forecast"]
+    column = Washout(Washout.Settings()).columns(market)["washout_forecast"]
     for row in range(500, 560):
         opens_next = int(market.close_time[row])
         last_closed = int(np.flatnonzero(daily.time + 86_400_000 <= opens_next)[-1])
@@ -101,7 +101,7 @@ def test_a_bid_lies_seven_hourly_deviations_below_the_close_of_a_rising_market()
     market = full_market(2200)
     close = pd.Series(market.candles.close)
     sigma = np.log(close).diff().ewm(span=168, min_periods=168).std().to_numpy()
-    columns = Washout().columns(market)
+    columns = Washout(Washout.Settings()).columns(market)
     np.testing.assert_allclose(columns["washout_sigma"], sigma, atol=1e-12)
     with np.errstate(invalid="ignore"):
         bids = (columns["washout_forecast"] > 4) & np.isfinite(sigma)
@@ -117,22 +117,22 @@ def test_a_bid_lies_seven_hourly_deviations_below_the_close_of_a_rising_market()
 @pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda playbook: playbook.name)
 def test_no_column_of_a_playbook_rewrites_what_it_said(playbook):
     market = full_market(900)
-    full = playbook().columns(market)
+    full = playbook(playbook.Settings()).columns(market)
     for rows in range(1, len(market), 7):
-        for name, values in playbook().columns(market.head(rows)).items():
+        for name, values in playbook(playbook.Settings()).columns(market.head(rows)).items():
             np.testing.assert_array_equal(values, full[name][:rows], err_msg=name)
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda playbook: playbook.name)
 def test_a_playbook_without_its_higher_candles_enters_nothing(playbook):
-    columns = playbook().columns(replace(full_market(300), higher={}))
+    columns = playbook(playbook.Settings()).columns(replace(full_market(300), higher={}))
     assert np.isnan(columns[f"{playbook.name}_weight"]).all()
 
 
 def test_a_washout_bid_is_refused_on_candles_that_are_not_hours():
     candles = candles_from_frame(candle_frame(50, timeframe="15m"), "15m")
     with pytest.raises(DataError, match="washout: needs 1h candles, got 15m"):
-        Washout().columns(replace(full_market(50), candles=candles, higher={}))
+        Washout(Washout.Settings()).columns(replace(full_market(50), candles=candles, higher={}))
 
 
 def with_on(*names: str) -> Settings:
@@ -146,7 +146,9 @@ def test_only_the_columns_of_playbooks_that_are_on_are_published():
     assert not (own["trend"] | own["washout"]) & set(without)
     columns = publish(evaluate(market, with_on("washout")))
     assert set(columns) - set(without) == own["washout"]
-    np.testing.assert_array_equal(columns["washout_bid"], Washout().columns(market)["washout_bid"])
+    np.testing.assert_array_equal(
+        columns["washout_bid"], Washout(Washout.Settings()).columns(market)["washout_bid"]
+    )
     assert set(publish(evaluate(market, with_on("trend", "washout")))) - set(without) == (
         own["trend"] | own["washout"]
     )
@@ -154,7 +156,7 @@ def test_only_the_columns_of_playbooks_that_are_on_are_published():
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda playbook: playbook.name)
 def test_a_playbook_names_the_columns_it_publishes(playbook):
-    assert tuple(playbook().columns(full_market(60))) == playbook.published
+    assert tuple(playbook(playbook.Settings()).columns(full_market(60))) == playbook.published
 
 
 def test_a_playbook_that_fails_knows_nothing_and_is_told_of_once(monkeypatch, caplog):
