@@ -1,10 +1,13 @@
 """The causality certificate: no column ever rewrites what it once said.
 
-Two questions are answered for every feature, vote, reading and signal column:
+Three questions are answered for every feature, vote, reading and signal column:
 
 * **Look-ahead.** Recompute on every prefix of a stretch of candles, as if the future did not
   exist yet, and compare *all* rows with the full run, bit for bit. A value that differs was
   rewritten.
+* **Publication.** Rebuild the market from raw series in which every row that was not yet public
+  at a moment is another, and compare all rows up to that moment. A value that differs was read
+  before it was published.
 * **Start-up.** Recompute on what a live bot has - only the last ``startup`` candles of every
   timeframe, and of everything else what was published since - and compare the last row.
   Recursive indicators remember their start; the difference must have faded by then.
@@ -12,9 +15,10 @@ Two questions are answered for every feature, vote, reading and signal column:
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -34,6 +38,15 @@ STARTUP_TOLERANCE = 1e-4
 PLAYBOOK_TOLERANCE = 0.2
 
 
+#: Moments after which raw series are changed: candles in a row at both ends of the stretch (after
+#: the first ones a day and, on 1h, a week is still completed) and the last settlements of funding.
+MOMENTS = 24
+SETTLEMENTS = 3
+SETTLEMENT_MS = 8 * 3_600_000
+#: Builds a market from raw series of which nothing later than a moment is as it was.
+Rebuild: TypeAlias = Callable[[int], Market]
+
+
 class Models(Predictor, Decider, Protocol):
     """Trained models: what they predict, and what they make of signals."""
 
@@ -51,6 +64,8 @@ class ColumnReport:
         Values compared in the look-ahead test.
     rewritten : int
         Values that later candles changed.
+    early : int
+        Values that changed with raw data which had not been published.
     startup : float
         Largest difference of the last row for a history of ``startup`` candles, as a share of
         the column's mean size.
@@ -59,6 +74,7 @@ class ColumnReport:
     lag: int | None
     compared: int = 0
     rewritten: int = 0
+    early: int = 0
     startup: float = 0.0
 
 
@@ -69,12 +85,18 @@ class Certificate:
     pair: str
     prefixes: int
     starts: int
+    moments: int = 0
     columns: dict[str, ColumnReport] = field(default_factory=dict)
 
     @property
     def rewritten(self) -> int:
         """Rewritten values in all columns."""
         return sum(report.rewritten for report in self.columns.values())
+
+    @property
+    def early(self) -> int:
+        """Values in all columns that were read before they were published."""
+        return sum(report.early for report in self.columns.values())
 
     @property
     def unsettled(self) -> dict[str, float]:
@@ -87,8 +109,8 @@ class Certificate:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was rewritten and everything had settled."""
-        return self.rewritten == 0 and not self.unsettled
+        """Whether nothing was rewritten or read early, and everything had settled."""
+        return self.rewritten == 0 and self.early == 0 and not self.unsettled
 
 
 def startup_tolerance(column: str) -> float:
@@ -130,6 +152,7 @@ def certify(
     settings: Settings,
     models: Models | None = None,
     *,
+    rebuild: Rebuild | None = None,
     stretch: int = 200,
     warmup: int = 1600,
     startup: int | None = None,
@@ -145,6 +168,9 @@ def certify(
     settings : Settings
     models : Models, optional
         Trained models, which must not remember what they predicted.
+    rebuild : callable, optional
+        Builds the market anew from raw series of which nothing is as it was later than a moment;
+        what is read before it is published is not looked for without it.
     stretch : int, default 200
         Prefixes tested: the history grows candle by candle over this many candles.
     warmup : int, default 1600
@@ -168,25 +194,34 @@ def certify(
     certificate = Certificate(market.pair, stretch, 0)
     certificate.columns = {name: ColumnReport(lags.get(name)) for name in full}
     rows = range(len(window) - stretch, len(window))
-    later = _spread(rows, starts) if startup is not None else []
-    total = len(rows) + len(later)
-    for done, row in enumerate(rows, start=1):
-        part = all_columns(evaluate(window.head(row), settings, models), settings, models)
+    changed = [] if rebuild is None else _moments(window, rows)
+    later = [row for row in _spread(rows, starts) if startup is not None and row >= startup]
+    total = len(rows) + len(changed) + len(later)
+    done = itertools.count(1)
+
+    def columns_of(part: Market) -> dict[str, Floats]:
+        on_step(next(done), total)
+        return all_columns(evaluate(part, settings, models), settings, models)
+
+    for row in rows:
+        part = columns_of(window.head(row))
         for name in part.keys() | full.keys():
             report = certificate.columns.setdefault(name, ColumnReport(lags.get(name)))
             report.compared += row
             report.rewritten += _different(_rows(part, name, row), _rows(full, name, row))
-        on_step(done, total)
-    for done, row in enumerate(later, start=len(rows) + 1):
-        if startup is not None and row >= startup:
-            late = as_live(market.head(first + row), startup)
-            part = all_columns(evaluate(late, settings, models), settings, models)
-            certificate.starts += 1
+    if rebuild is not None:
+        for row in changed:
+            part = columns_of(rebuild(int(window.close_time[row - 1])).since(first))
+            for name, report in certificate.columns.items():
+                report.early += _different(_rows(part, name, row), _rows(full, name, row))
+    if startup is not None:
+        for row in later:
+            part = columns_of(as_live(market.head(first + row), startup))
             for name, report in certificate.columns.items():
                 last = float(_rows(part, name, startup)[-1])
                 difference = _deviation(last, _rows(full, name, len(window)), row - 1)
                 report.startup = max(report.startup, difference)
-        on_step(done, total)
+    certificate.moments, certificate.starts = len(changed), len(later)
     return certificate
 
 
@@ -232,6 +267,13 @@ def _rows(columns: dict[str, Floats], name: str, count: int) -> Floats:
     return column[:count] if column is not None else np.full(count, np.nan)
 
 
+def _moments(market: Market, rows: range) -> list[int]:
+    """Return how many candles had closed at each moment that raw series are changed after."""
+    settled = [row for row in rows if market.close_time[row - 1] % SETTLEMENT_MS == 0]
+    half = MOMENTS // 2
+    return sorted({*rows[:half], *rows[-half:], *settled[-SETTLEMENTS:]})
+
+
 def _spread(rows: range, count: int) -> list[int]:
     """Return ``count`` of ``rows``, evenly spread."""
     picks = np.linspace(0, len(rows) - 1, min(count, len(rows)))
@@ -258,8 +300,8 @@ def _deviation(value: float, column: Floats, row: int) -> float:
     return abs(value - reference) / size if size > 0 else float("inf")
 
 
-def summary(certificate: Certificate) -> Iterator[tuple[str, int, int, int, float]]:
-    """Yield per group of columns: name, columns, largest lag, rewritten, start-up difference."""
+def summary(certificate: Certificate) -> Iterator[tuple[str, int, int, int, int, float]]:
+    """Yield per group: name, columns, largest lag, rewritten, read early, start-up difference."""
     groups: dict[str, list[ColumnReport]] = {}
     for name, report in certificate.columns.items():
         kind, _, rest = name.partition(" ")
@@ -271,5 +313,6 @@ def summary(certificate: Certificate) -> Iterator[tuple[str, int, int, int, floa
             len(reports),
             max((r.lag for r in reports if r.lag is not None), default=0),
             sum(r.rewritten for r in reports),
+            sum(r.early for r in reports),
             max(r.startup for r in reports),
         )

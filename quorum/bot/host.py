@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 from freqtrade.configuration.load_config import load_config_file, load_from_files
@@ -28,6 +28,8 @@ from quorum.settings import Settings, load_settings
 
 logger = logging.getLogger(__name__)
 
+#: Returns what to take for a series that was read.
+Revise: TypeAlias = Callable[[Series, pd.DataFrame], pd.DataFrame]
 #: What freqtrade files candles as where a configuration does not say.
 DATA_FORMAT = "feather"
 
@@ -192,12 +194,15 @@ def _ask_again(dp: DataProvider, series: Series, frame: pd.DataFrame) -> None:
         noted[key] = newest
 
 
-def disk_source(config: dict[str, Any], settings: Settings) -> FrameSource:
+def disk_source(
+    config: dict[str, Any], settings: Settings, revise: Revise | None = None
+) -> FrameSource:
     """Return the source of the command line: the data directory alone."""
     datadir = Path(config["datadir"])
 
     def fetch(series: Series) -> pd.DataFrame:
-        return load_candles(datadir, series, data_format(config))
+        frame = load_candles(datadir, series, data_format(config))
+        return frame if revise is None else revise(series, frame)
 
     return _source(fetch, series_on_disk(config), config, settings, "1h")
 
@@ -326,19 +331,29 @@ def load_config(
     return config
 
 
-def load_market(config: dict[str, Any], settings: Settings, pair: str) -> Market:
+def load_market(
+    config: dict[str, Any], settings: Settings, pair: str, revise: Revise | None = None
+) -> Market:
     """Read one pair's market from the data directory.
+
+    Parameters
+    ----------
+    config : dict
+    settings : Settings
+    pair : str
+    revise : callable, optional
+        Returns what to take for a series that was read.
 
     Raises
     ------
     DataError
         If the pair has no candles there.
     """
-    source = disk_source(config, settings)
+    source = disk_source(config, settings, revise)
     base = Series(pair, source.timeframe, source.candle_type)
     frame = load_candles(Path(config["datadir"]), base, data_format(config))
     if frame.empty:
         path = candle_file(Path(config["datadir"]), base, data_format(config))
         why = "the file is empty" if path.is_file() else "no such file"
         raise DataError(f"{path}: no {base.timeframe} {base.candle_type} candles of {pair}: {why}")
-    return source.market(pair, frame)
+    return source.market(pair, frame if revise is None else revise(base, frame))

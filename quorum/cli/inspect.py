@@ -20,6 +20,7 @@ from quorum.bot.host import (
     whitelist,
 )
 from quorum.bot.models import fitting_models
+from quorum.bot.rebuild import rebuilding
 from quorum.bot.source import Series
 from quorum.cli.app import (
     DEFAULT_CONFIG,
@@ -163,11 +164,18 @@ def verify_command(
         with console.status(f"{name}: recomputing") as status:
 
             def tell(done: int, total: int, name: str = name, status: Any = status) -> None:
-                status.update(f"{name}: recomputing prefix {done} of {total}")
+                status.update(f"{name}: recomputing {done} of {total}")
 
-            result = certify(
-                market, settings, models, stretch=stretch, startup=startup, on_step=tell
-            )
+            with rebuilding(loaded, settings, name) as rebuild:
+                result = certify(
+                    market,
+                    settings,
+                    models,
+                    rebuild=rebuild,
+                    stretch=stretch,
+                    startup=startup,
+                    on_step=tell,
+                )
         print_certificate(result, columns=columns, startup=startup, candles=len(market))
         dirty += not result.clean
     if dirty:
@@ -183,24 +191,34 @@ def verify_command(
 def print_certificate(result: Certificate, *, columns: bool, startup: int, candles: int) -> None:
     """Print what the recomputation of a pair's columns has found, by column or by group."""
     table = Table(
-        title=f"{result.pair}: {result.prefixes} prefixes, {result.starts} starts of {startup} "
-        "candles"
+        title=f"{result.pair}: {result.prefixes} prefixes, {result.moments} moments, "
+        f"{result.starts} starts of {startup} candles"
     )
-    for heading in ("columns", "count", "largest lag", "rewritten", "start-up difference"):
+    for heading in (
+        "columns",
+        "count",
+        "largest lag",
+        "rewritten",
+        "read early",
+        "start-up difference",
+    ):
         table.add_column(heading, justify="left" if heading == "columns" else "right")
     rows = (
         [
-            (key, 1, r.lag if r.lag is not None else "", r.rewritten, r.startup)
+            (key, 1, r.lag if r.lag is not None else "", r.rewritten, r.early, r.startup)
             for key, r in result.columns.items()
         ]
         if columns
         else summary(result)
     )
-    for group, count, lag, rewritten, difference in rows:
-        table.add_row(group, str(count), str(lag), str(rewritten), f"{difference:.1e}")
+    for group, count, lag, rewritten, early, difference in rows:
+        table.add_row(group, str(count), str(lag), str(rewritten), str(early), f"{difference:.1e}")
     console.print(table)
     compared = sum(r.compared for r in result.columns.values())
-    console.print(f"{result.pair}: {result.rewritten} rewritten of {compared:,} compared values")
+    console.print(
+        f"{result.pair}: {result.rewritten} rewritten of {compared:,} compared values, "
+        f"{result.early} read before they were published"
+    )
     if not result.starts:
         console.print(f"  [yellow]start-up not tested[/]: {candles} candles, {startup + 1} needed")
     for key, difference in result.unsettled.items():

@@ -146,7 +146,7 @@ def test_verify_prints_a_clean_certificate(market_folder):
         "verify", "-c", CONFIG, "-d", market_folder, "-p", PAIR, "--stretch", "5",
         "--startup", "1400",
     )  # fmt: skip
-    assert "5 prefixes, 5 starts of 1400 candles" in out
+    assert "5 prefixes, 5 moments, 5 starts of 1400 candles" in out
     for group in ("feature", "vote ict", "reading rules", "signal"):
         assert re.search(rf"│ {group} +│ +\d+ +│ +\d+ +│ +0 │", out), group
     assert re.search(r"0 rewritten of [\d,]{9,} compared values", out)
