@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from quorum.errors import DataError
 from quorum.learning.calibration import Calibration, json_object
+from quorum.learning.inputs import Rows, Windows
 from quorum.learning.member import Member
 from quorum.learning.models import MEMBERS, member_named
 from quorum.learning.probabilities import normalised
@@ -81,6 +82,15 @@ class FittedClassifier:
         """Return calibrated probabilities, shape (n, n_classes); see :meth:`raw_proba`."""
         raw = self.raw_proba(X)
         return raw if self.calibration is None else self.calibration(raw)
+
+    @property
+    def eats(self) -> Rows | Windows:
+        """What a row of ``X`` is: one candle, or a window of them."""
+        return member_named(self.member).eats
+
+    def contributions(self, X: Any) -> Floats | None:
+        """Return how far each feature moved the log-odds; see :meth:`Member.contributions`."""
+        return None if self.model is None else self.model.contributions(X)
 
     def predict(self, X: ArrayLike) -> Ints:
         """Return the most probable class of each row."""

@@ -32,8 +32,8 @@ from quorum.learning.evidence_document import (
 )
 from quorum.learning.findings import conclusions, findings
 from quorum.learning.importance import model_importance
-from quorum.learning.market_models import SIGNAL_CLASSES
 from quorum.learning.out_of_sample import Forecast, Openings, forecasts
+from quorum.learning.parts import SIGNAL_CLASSES
 from quorum.learning.scoring import Draws, draw_days, rank_auc, row_brier, row_log_loss
 from quorum.learning.settings import LearningSettings
 from quorum.learning.store import ModelStore

@@ -2,31 +2,24 @@
 
 A pair is probed while it is replayed, because only then are its features there. Only every
 fourth candle is: labels of neighbouring candles are the same but for an hour.
-
-References: Lundberg et al. (2020), "From local explanations to global understanding with
-explainable AI for trees" (SHAP), as LightGBM and XGBoost compute it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quorum.candles import timeframe_ms
-from quorum.extras import library
 from quorum.features import Features
 from quorum.learning.classifier import FittedClassifier
-from quorum.learning.dataset import feature_matrix, feature_names
-from quorum.learning.light_gbm import LightGbm
-from quorum.learning.market_models import ENSEMBLE, REGIME, SIGNAL, SIGNAL_MEMBER
+from quorum.learning.dataset import feature_names
+from quorum.learning.inputs import MarketInputs
+from quorum.learning.parts import ENSEMBLE, MEMBER, REGIME, SIGNAL, SIGNAL_MEMBER, part_of
 from quorum.learning.prediction import Models
-from quorum.learning.promotion import MEMBER
 from quorum.learning.vintage import LoadedVintage
-from quorum.learning.xg_boost import XgBoost
 from quorum.market import Market
 from quorum.typing import Floats, Ints
 
@@ -45,7 +38,7 @@ class Contributions:
     Attributes
     ----------
     total : ndarray of shape (n_features,), float64
-        Sum of the absolute SHAP values, mean over the classes.
+        Sum of absolute values, mean over the classes: SHAP values of trees.
     rows : int
     """
 
@@ -97,16 +90,28 @@ def probe_pair(models: Models, market: Market, features: Features, rows: Ints) -
     for i in np.unique(place[sampled]):
         vintage = models.vintages[i]
         own = np.flatnonzero(place[sampled] == i)
-        X = feature_matrix(features, names, rows[sampled[own]])
-        for model, p in _raw(vintage, X).items():
+        inputs = MarketInputs(market, features, names, rows[sampled[own]])
+        for model, p in _raw(vintage, inputs).items():
             empty = np.full((len(sampled), p.shape[1]), np.nan, np.float32)
             raw.setdefault(model, empty)[own] = p
-        few = X[np.linspace(0, len(X) - 1, min(len(X), EXPLAINED)).astype(np.int64)]
         for part, classifier in classifiers(vintage).items():
-            total = contributions(classifier, few)
-            if total is not None:
-                found[vintage.manifest.valid_from, part] = Contributions(total, len(few))
+            explained = _explained(classifier, inputs, names)
+            if explained is not None:
+                found[vintage.manifest.valid_from, part] = explained
     return Probe(sampled, raw, momentum(market.candles.close)[rows], found)
+
+
+def _explained(
+    classifier: FittedClassifier, inputs: MarketInputs, names: Sequence[str]
+) -> Contributions | None:
+    """Return what moved a model on some of its rows, by the columns of all models."""
+    X, _ = inputs.given(classifier.eats, classifier.features)
+    few = X[np.linspace(0, len(X) - 1, min(len(X), EXPLAINED)).astype(np.int64)]
+    moved = classifier.contributions(few) if len(few) else None
+    if moved is None:
+        return None
+    by_name = dict(zip(classifier.features, moved.tolist(), strict=True))
+    return Contributions(np.array([by_name.get(name, 0.0) for name in names]), len(few))
 
 
 def momentum(close: Floats) -> NDArray[np.int8]:
@@ -127,34 +132,11 @@ def classifiers(vintage: LoadedVintage) -> dict[str, FittedClassifier]:
     return found
 
 
-def _raw(vintage: LoadedVintage, X: NDArray[np.float32]) -> dict[str, Floats]:
-    parts = {name: fitted.raw_proba(X) for name, fitted in classifiers(vintage).items()}
-    members = [
-        parts[SIGNAL if name == SIGNAL_MEMBER else MEMBER + name]
-        for name in vintage.ensemble.members
-    ]
+def _raw(vintage: LoadedVintage, inputs: MarketInputs) -> dict[str, Floats]:
+    parts = {
+        name: vintage.said(fitted, inputs, raw=True)
+        for name, fitted in classifiers(vintage).items()
+    }
+    members = [parts[part_of(name)] for name in vintage.ensemble.members]
     out = {SIGNAL: parts[SIGNAL], ENSEMBLE: np.asarray(np.mean(members, axis=0))}
     return out | ({REGIME: parts[REGIME]} if REGIME in parts else {})
-
-
-def contributions(classifier: FittedClassifier, X: NDArray[np.float32]) -> Floats | None:
-    """Return each feature's absolute SHAP values, summed over rows; None where there are none.
-
-    Returns
-    -------
-    ndarray of shape (n_features,), float64, or None
-        Mean over the classes [log-odds].
-    """
-    model: Any = classifier.model
-    n = len(classifier.features)
-    if isinstance(model, LightGbm):
-        values = model.booster_.predict(
-            X, pred_contrib=True, num_iteration=model.rounds_, num_threads=1
-        )
-    elif isinstance(model, XgBoost):
-        data = library("learning", "xgboost").DMatrix(X, nthread=1)
-        values = model.booster_.predict(data, pred_contribs=True)
-    else:
-        return None
-    by_class = np.abs(np.asarray(values, np.float64)).reshape(len(X), -1, n + 1)
-    return np.asarray(by_class[:, :, :n].mean(axis=1).sum(axis=0))

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from quorum.errors import DataError
@@ -20,11 +19,12 @@ from quorum.learning.calibration import Calibration, fit_calibration
 from quorum.learning.classifier import FittedClassifier
 from quorum.learning.folds import PurgedKFold
 from quorum.learning.forecast_metrics import forecast_metrics
+from quorum.learning.inputs import ModelRows, infinite_columns
 from quorum.learning.member import Member
 from quorum.learning.model_settings import FittingSettings
 from quorum.learning.models import member_named
 from quorum.learning.probabilities import balanced, codes_of, log_loss, shares
-from quorum.typing import Bools, Floats, Ints
+from quorum.typing import Floats, Ints
 
 Split = tuple[Ints, Ints]
 
@@ -35,22 +35,25 @@ class Rows:
 
     Attributes
     ----------
-    X : ndarray of shape (n, n_features), or (n, n_steps, n_features) for sequences, float32
+    X : ndarray of shape (n, n_features), float32, or WindowedRows
     y, codes : ndarray of shape (n,), int64
         Labels, and their columns.
     weight, fit_weight : ndarray of shape (n,), float64
         As given, and as the models see it: balanced by class if asked for.
     time, end_time : ndarray of shape (n,), int64
         When each row and its label were known, in ms.
+    start_time : ndarray of shape (n,), int64
+        When the first candle of each row's window was known, in ms.
     """
 
-    X: NDArray[np.float32]
+    X: ModelRows
     y: Ints
     codes: Ints
     weight: Floats
     fit_weight: Floats
     time: Ints
     end_time: Ints
+    start_time: Ints
 
     def __len__(self) -> int:
         return len(self.y)
@@ -77,7 +80,7 @@ class Trial:
 
 
 def fit_classifier(
-    X: NDArray[np.float32],
+    X: ModelRows,
     y: Ints,
     weight: Floats,
     time: Ints,
@@ -91,6 +94,7 @@ def fit_classifier(
     n_splits: int = 3,
     balance: bool = False,
     features: Sequence[str] | None = None,
+    start_time: Ints | None = None,
 ) -> FittedClassifier:
     """Fit one member on one window.
 
@@ -105,8 +109,8 @@ def fit_classifier(
 
     Parameters
     ----------
-    X : ndarray of shape (n, n_features), float32
-        NaN is a value that is not known.
+    X : ndarray of shape (n, n_features), float32, or WindowedRows
+        As the member eats it; NaN is a value that is not known.
     y : ndarray of shape (n,), int
     weight : ndarray of shape (n,), float64
     time, end_time : ndarray of shape (n,), int64
@@ -126,6 +130,8 @@ def fit_classifier(
         the true base rates.
     features : sequence of str, optional
         Names of the columns; ``f0``, ``f1`` ... by default.
+    start_time : ndarray of shape (n,), int64, optional
+        When the first candle of each window was known, in ms; ``time`` by default.
 
     Raises
     ------
@@ -141,7 +147,16 @@ def fit_classifier(
     codes = codes_of(y, labels, member)
     weight = np.asarray(weight, np.float64)
     fit_weight = balanced(codes, len(labels), weight) if balance else weight
-    rows = Rows(X, np.asarray(y, np.int64), codes, weight, fit_weight, time, end_time)
+    rows = Rows(
+        X,
+        np.asarray(y, np.int64),
+        codes,
+        weight,
+        fit_weight,
+        time,
+        end_time,
+        time if start_time is None else start_time,
+    )
     result = FittedClassifier(member, labels, names, shares(codes, len(labels), weight))
     splits = _splits(rows, n_splits, embargo_ms)
     if not splits:
@@ -155,7 +170,7 @@ def fit_classifier(
 
 
 def _check(
-    X: NDArray[np.float32],
+    X: ModelRows,
     y: Ints,
     weight: Floats,
     time: Ints,
@@ -177,7 +192,7 @@ def _check(
         raise DataError(f"{member}: {len(names)} feature names for {X.shape[-1]} features")
     if not (np.isfinite(weight).all() and np.min(weight) >= 0 and np.sum(weight) > 0):
         raise DataError(f"{member}: weights must be finite, none below 0 and not all 0")
-    infinite: Bools = np.asarray(np.isinf(X).any(axis=tuple(range(X.ndim - 1))))
+    infinite = infinite_columns(X)
     if infinite.any():
         wrong = [name for name, bad in zip(names, infinite, strict=True) if bad]
         raise DataError(f"{member}: infinite values in {', '.join(wrong[:5])}")
@@ -188,7 +203,7 @@ def _splits(rows: Rows, n_splits: int, embargo_ms: int) -> list[Split]:
     if np.ptp(rows.codes) == 0:
         return []
     blocks = PurgedKFold(n_splits, embargo_ms)
-    found = blocks.split(rows.y, time=rows.time, end_time=rows.end_time)
+    found = blocks.split(rows.y, time=rows.time, end_time=rows.end_time, start_time=rows.start_time)
     return [
         (train, test)
         for train, test in found

@@ -168,11 +168,13 @@ class PurgedKFold:
         *,
         time: Ints,
         end_time: Ints,
+        start_time: Ints | None = None,
     ) -> Iterator[tuple[Ints, Ints]]:
         """Yield training and test rows, each ascending.
 
-        A training row's span [``time``, ``end_time``] must end an embargo before the test
-        block's begins, or begin an embargo after it ends; spans may touch in a point.
+        A training row's span [``start_time``, ``end_time``] must end an embargo before the test
+        block's begins, or begin an embargo after it ends; spans may touch in a point. A window of
+        candles begins with its first one (spec M10).
 
         Parameters
         ----------
@@ -181,6 +183,8 @@ class PurgedKFold:
         y, groups : ignored
         time, end_time : ndarray of shape (n_rows,), int64
             When each row and its label were known.
+        start_time : ndarray of shape (n_rows,), int64, default ``time``
+            When the first candle of each row's window was known.
 
         Raises
         ------
@@ -188,14 +192,15 @@ class PurgedKFold:
             If the rows have fewer moments than blocks, or a block leaves nothing to train on.
         """
         time, end_time = np.asarray(time, np.int64), np.asarray(end_time, np.int64)
+        start_time = time if start_time is None else np.asarray(start_time, np.int64)
         n = len(np.asarray(X))
         if not n == len(time) == len(end_time):
             raise DataError(f"folds: {n} rows, {len(time)} times and {len(end_time)} end times")
         edges = self._edges(time)
         for start, stop in pairwise(edges):
             test = (time >= start) & (time < stop)
-            begin, end = time[test].min(), end_time[test].max()
-            train = (end_time <= begin - self.embargo_ms) | (time >= end + self.embargo_ms)
+            begin, end = start_time[test].min(), end_time[test].max()
+            train = (end_time <= begin - self.embargo_ms) | (start_time >= end + self.embargo_ms)
             train &= ~test
             if not train.any():
                 raise DataError(

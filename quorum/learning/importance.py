@@ -15,9 +15,7 @@ from scipy.stats import rankdata
 from quorum.learning.calibration import json_object
 from quorum.learning.classifier import KEYS
 from quorum.learning.evidence_document import FeatureWeight, Importance, known
-from quorum.learning.explanation import contributions
-from quorum.learning.market_models import ENSEMBLE, SIGNAL, SIGNAL_MEMBER
-from quorum.learning.promotion import MEMBER
+from quorum.learning.parts import ENSEMBLE, SIGNAL_MEMBER, part_of
 from quorum.learning.store import ModelStore
 from quorum.learning.training import Trained
 from quorum.learning.vintage import META, LoadedVintage
@@ -81,7 +79,7 @@ def _parts(name: str, trained: Trained) -> list[str]:
     ensemble = trained.vintages[0].models.get(ENSEMBLE)
     members = ensemble.get("members") if isinstance(ensemble, Mapping) else None
     names = members if isinstance(members, list) else [SIGNAL_MEMBER]
-    return [SIGNAL if member == SIGNAL_MEMBER else f"{MEMBER}{member}" for member in names]
+    return [part_of(str(member)) for member in names]
 
 
 def _gains(part: str, trained: Trained, store: ModelStore, features: Sequence[str]) -> Shares:
@@ -121,16 +119,16 @@ def _meta_shap(trained: Trained, loaded: Sequence[LoadedVintage]) -> Shares:
             end = int(np.searchsorted(signals.time, trained.vintages[i + 1].valid_from))
         count = min(end - int(begin), SIGNALS_EXPLAINED)
         rows = np.linspace(begin, end - 1, count).astype(np.int64)
-        total = contributions(vintage.meta, signals.X[rows]) if count > 0 else None
+        total = vintage.meta.contributions(signals.X[rows]) if count > 0 else None
         if total is not None and total.sum() > 0:
             found[manifest.valid_from] = total / total.sum()
     return found
 
 
 def _mean(parts: Sequence[Shares]) -> Shares:
-    """Return the mean over the parts, of the vintages that have them all."""
-    shared = set.intersection(*(set(part) for part in parts))
-    return {at: np.mean([part[at] for part in parts], axis=0) for at in sorted(shared)}
+    """Return the mean over the parts, in every vintage of those that it has."""
+    found = sorted({at for part in parts for at in part})
+    return {at: np.mean([part[at] for part in parts if at in part], axis=0) for at in found}
 
 
 def _among_first(values: Floats, top: int) -> Floats:

@@ -83,6 +83,11 @@ class LightGbm(Booster):
         threads = self.threads if len(features) > 1 else 1
         return self.booster_.predict(features, num_iteration=self.rounds_, num_threads=threads)
 
+    def _shap(self, features: Any) -> Any:
+        return self.booster_.predict(
+            features, pred_contrib=True, num_iteration=self.rounds_, num_threads=1
+        )
+
     def importance(self) -> Floats:
         """Return the gain of each feature, shape (n_features,)."""
         gain = self.booster_.feature_importance("gain", iteration=self.rounds_)

@@ -13,31 +13,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quorum.candles import DAY_MS
-from quorum.context.regime import REGIMES
 from quorum.errors import DataError
 from quorum.learning.classifier import FittedClassifier
 from quorum.learning.dataset import horizons
 from quorum.learning.drift import drift_metrics
+from quorum.learning.ensemble_fitting import FoldRows, fit_ensemble
 from quorum.learning.fitting import fit_classifier
-from quorum.learning.folds import Fold, PurgedKFold, training_rows
+from quorum.learning.folds import Fold, training_rows
 from quorum.learning.labels import recency
-from quorum.learning.promotion import MEMBER, excess_loss
+from quorum.learning.parts import (
+    ENSEMBLE,
+    REGIME,
+    REGIME_CLASSES,
+    REGIME_MEMBER,
+    SIGNAL_CLASSES,
+    STACK_FILE,
+)
+from quorum.learning.promotion import excess_loss
 from quorum.learning.settings import LearningSettings
-from quorum.learning.stack import Stack, fit_stack
-from quorum.learning.stack_folds import stack_metrics, stack_out_of_fold
-from quorum.typing import Floats, Ints
+from quorum.typing import Ints
 
-#: Classes of the barrier labels (spec M2), and of the regimes (spec T2).
-SIGNAL_CLASSES = (-1, 0, 1)
-REGIME_CLASSES = tuple(range(len(REGIMES)))
-#: Names of the parts of a vintage; those of ensemble members follow ``MEMBER``.
-REGIME, SIGNAL, ENSEMBLE = "regime", "signal", "ensemble"
 #: Newest rows that drift is measured on.
 DRIFT_DAYS = 30
-STACK_FILE = f"{ENSEMBLE}/stack.json"
-#: Kind of trees that generates signals; as a member of the ensemble it is not fitted twice.
-SIGNAL_MEMBER = "xgboost"
-REGIME_MEMBER = "lightgbm"
 
 
 @dataclass(frozen=True)
@@ -117,13 +114,16 @@ def fit_market_models(task: FoldTask, shared: Mapping[str, NDArray[Any]]) -> Fol
             f"{s.folds.min_rows} are needed"
         )
     time = shared["known_at"][rows]
-    parts, joined, skill = _fit_ensemble(task, shared, rows, horizon)
+    weight = shared["weight"][rows] * recency(time, task.fold.valid_from, s.labels.half_life_days)
+    fitted = fit_ensemble(FoldRows(s, task.names, task.step, shared, rows, weight, horizon))
     files = {
-        name: data for prefix, part in parts.items() for name, data in part.files(prefix).items()
+        name: data
+        for prefix, part in fitted.parts.items()
+        for name, data in part.files(prefix).items()
     }
-    files[STACK_FILE] = joined.to_bytes()
-    metrics: dict[str, Any] = {name: dict(part.metrics) for name, part in parts.items()}
-    metrics[ENSEMBLE] = {"method": joined.method, "log_loss": joined.log_loss, **skill}
+    files[STACK_FILE] = fitted.stack.to_bytes()
+    metrics: dict[str, Any] = {name: dict(part.metrics) for name, part in fitted.parts.items()}
+    metrics[ENSEMBLE] = dict(fitted.metrics)
     metrics["labels"] = _shares(shared["label"][rows], SIGNAL_CLASSES)
     newest = time >= int(time[-1]) - DRIFT_DAYS * DAY_MS
     metrics["drift"] = drift_metrics(shared["X"][rows], newest, task.names)
@@ -135,68 +135,6 @@ def fit_market_models(task: FoldTask, shared: Mapping[str, NDArray[Any]]) -> Fol
         if excess is not None and excess < 0:
             files.update(regime[0].files(REGIME))
     return FoldModels(files, metrics, int(time[0]), int(time[-1]), len(rows))
-
-
-def _fit_ensemble(
-    task: FoldTask, shared: Mapping[str, NDArray[Any]], rows: Ints, horizon: int
-) -> tuple[dict[str, FittedClassifier], Stack, dict[str, Any]]:
-    """Fit the signal generator, the other members, and what joins them; say what that is worth."""
-    s = task.settings
-    X, y = shared["X"][rows], shared["label"][rows].astype(np.int64)
-    time = shared["known_at"][rows]
-    weight = shared["weight"][rows] * recency(time, task.fold.valid_from, s.labels.half_life_days)
-
-    def fit(member: str, *, balance: bool) -> FittedClassifier:
-        return fit_classifier(
-            X,
-            y,
-            weight,
-            time,
-            time + horizon,
-            classes=SIGNAL_CLASSES,
-            member=member,
-            settings=s.fitting,
-            embargo_ms=s.folds.embargo_ms,
-            n_splits=s.folds.inner_splits,
-            balance=balance,
-            features=task.names,
-        )
-
-    parts = {SIGNAL: fit(SIGNAL_MEMBER, balance=True)}
-    members: dict[str, FittedClassifier] = {}
-    for name in s.ensemble.members:
-        if name == SIGNAL_MEMBER:
-            members[name] = parts[SIGNAL]
-        else:
-            members[name] = parts[MEMBER + name] = fit(name, balance=False)
-    said = {name: _out_of_fold(member, len(rows)) for name, member in members.items()}
-    unseen = stack_out_of_fold(
-        said,
-        y,
-        weight,
-        time,
-        time + horizon,
-        classes=SIGNAL_CLASSES,
-        settings=s.ensemble,
-        blocks=PurgedKFold(s.folds.inner_splits, s.folds.embargo_ms),
-    )
-    joined = fit_stack(
-        said,
-        y,
-        weight,
-        classes=SIGNAL_CLASSES,
-        settings=s.ensemble,
-        r_long=shared["r_long"][rows].astype(np.float64),
-        r_short=shared["r_short"][rows].astype(np.float64),
-    )
-    return parts, joined, stack_metrics(unseen, y, weight, SIGNAL_CLASSES)
-
-
-def _out_of_fold(member: FittedClassifier, n: int) -> Floats:
-    """Return a member's honest training predictions; its prior where it had no model."""
-    if member.oof is not None:
-        return member.oof
-    return np.tile(member.prior, (n, 1))
 
 
 def _fit_regime(

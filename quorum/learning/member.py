@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from quorum.errors import DataError
+from quorum.learning.inputs import Rows, Windows
 from quorum.learning.model_settings import FittingSettings
 from quorum.learning.probabilities import as_matrix, codes_of, normalised
 from quorum.typing import Floats, Ints
@@ -29,15 +30,22 @@ class Member(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
         Under which it is registered.
     suffix : str
         Of its file.
-    needs_sequence : bool
-        Whether a row of ``X`` is a window of candles, shape (n_steps, n_features).
+    eats : Rows or Windows
+        Whether a row of ``X`` is one candle, shape (n_features,), or a window of them, shape
+        (length, n_features); windows come as :class:`~quorum.learning.inputs.WindowedRows`.
+    most_inputs : int or None
+        Features it is given at most: those that carry the members of rows most; None for all.
+    must_add : bool
+        Whether it joins an ensemble only where it lowers its log loss (spec M11).
     rounds_ : int
         Rounds (or epochs) the fit was best after.
     """
 
     name: ClassVar[str]
     suffix: ClassVar[str]
-    needs_sequence: ClassVar[bool] = False
+    eats: ClassVar[Rows | Windows] = Rows()
+    most_inputs: ClassVar[int | None] = None
+    must_add: ClassVar[bool] = False
 
     classes: Sequence[int]
     rounds_: int
@@ -97,6 +105,16 @@ class Member(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
     @abstractmethod
     def importance(self) -> Floats:
         """Return the gain of each feature, shape (n_features,); zeros where unknown."""
+
+    def contributions(self, X: ArrayLike) -> Floats | None:
+        """Return how far each feature moved the log-odds, summed over rows; None where unknown.
+
+        Returns
+        -------
+        ndarray of shape (n_features,), float64, or None
+            Of absolute values, mean over the classes.
+        """
+        return None
 
     @abstractmethod
     def to_bytes(self) -> bytes:
@@ -246,9 +264,25 @@ ridge, max_bin, bin_sample, seed
             p = np.column_stack([1.0 - p, p])
         return normalised(p)
 
+    def contributions(self, X: ArrayLike) -> Floats:
+        """Return the absolute SHAP values of each feature, summed over rows.
+
+        Lundberg et al. (2020), "From local explanations to global understanding with explainable
+        AI for trees", as the libraries compute it. See :meth:`Member.contributions`.
+        """
+        features = as_matrix(X, self.n_features_in_, self.name)
+        n = self.n_features_in_
+        values = np.asarray(self._shap(features), np.float64)
+        by_class = np.abs(values).reshape(len(features), -1, n + 1)
+        return np.asarray(by_class[:, :, :n].mean(axis=1).sum(axis=0))
+
     @abstractmethod
     def _predict(self, features: Any) -> Any:
         """Return the library's own probabilities."""
+
+    @abstractmethod
+    def _shap(self, features: Any) -> Any:
+        """Return the library's own SHAP values, of every class and feature and of the base."""
 
     def _adopt(self, booster: Any, rounds: int, n_features: int) -> Self:
         """Take a trained or loaded booster as the fit."""

@@ -20,7 +20,7 @@ from quorum.learning.consensus_models import WIN_CLASSES, SignalRows
 from quorum.learning.dataset import PairRows, horizons
 from quorum.learning.explanation import Probe
 from quorum.learning.manifest import VintageManifest
-from quorum.learning.market_models import (
+from quorum.learning.parts import (
     ENSEMBLE,
     REGIME,
     REGIME_CLASSES,

@@ -14,7 +14,8 @@ from quorum.consensus import DECIMALS, GRACE, Band, ConsensusSettings, bands
 from quorum.errors import DataError
 from quorum.features import Features
 from quorum.features.predictions import AGE
-from quorum.learning.dataset import feature_matrix, feature_names
+from quorum.learning.dataset import feature_names
+from quorum.learning.inputs import MarketInputs
 from quorum.learning.manifest import ChainManifest, Expected, differences_of
 from quorum.learning.settings import LearningSettings
 from quorum.learning.signal_rows import signal_columns, signal_rows
@@ -180,7 +181,8 @@ class Models:
         out = self._recall(market.pair, at, place)
         for i in np.unique(place[place >= 0]):
             rows = np.flatnonzero(place == i)
-            for name, values in vintages[i].predict(feature_matrix(features, names, rows)).items():
+            inputs = MarketInputs(market, features, names, rows)
+            for name, values in vintages[i].predict(inputs).items():
                 out.setdefault(name, np.full(len(at), np.nan))[rows] = values
         if self._remember:
             self._known[market.pair] = (

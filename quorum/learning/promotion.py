@@ -7,12 +7,12 @@ from typing import Any
 from pydantic import Field
 
 from quorum.learning.manifest import VintageManifest
+from quorum.learning.parts import ENSEMBLE, MEMBER, SIGNAL
 from quorum.section import Section
 
 #: Parts whose skill decides, with every member of the ensemble; the regime classifier and the
 #: meta-model are left out of a vintage where they have none.
-DECISIVE = ("signal", "ensemble")
-MEMBER = "member_"
+DECISIVE = (SIGNAL, ENSEMBLE)
 
 
 class PromotionSettings(Section):

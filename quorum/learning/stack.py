@@ -180,11 +180,15 @@ class Stack(Section):
 
     def _proba(self, scores: Floats) -> Floats:
         """Return the joined probabilities of centred log probabilities."""
+        # Term by term: a product of matrices gives other bits for another number of rows.
         if self.method != "stacking":
-            mixed = np.tensordot(np.asarray(self.weights), softmax(scores), axes=1)
-            return normalised(mixed)
+            parts = softmax(scores)
+            mixed = sum(weight * p for weight, p in zip(self.weights, parts, strict=True))
+            return normalised(np.asarray(mixed))
         wide = np.concatenate(list(scores), axis=1)
-        logits = wide @ np.asarray(self.coefficients).T + np.asarray(self.intercepts)
+        logits = np.tile(np.asarray(self.intercepts), (len(wide), 1))
+        for column, coefficients in zip(wide.T, np.asarray(self.coefficients).T, strict=True):
+            logits += column[:, None] * coefficients
         return normalised(softmax(logits))
 
     def _odds(self, proba: Floats) -> Floats:
@@ -226,7 +230,7 @@ class Stack(Section):
         Raises
         ------
         DataError
-            If it is damaged, or of other members or classes.
+            If it is damaged, or of other members or classes; it may be of fewer members.
         """
         try:
             stack = cls.model_validate_json(data)
@@ -234,8 +238,9 @@ class Stack(Section):
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"])) or "JSON"
             raise DataError(f"ensemble: {place}: {first['msg']}") from error
+        joined = tuple(name for name in members if name in stack.members)
         for name, found, wanted in (
-            ("members", stack.members, tuple(members)),
+            ("members", stack.members, joined or tuple(members)),
             ("classes", stack.classes, tuple(classes)),
         ):
             if found != wanted:
@@ -292,7 +297,7 @@ def fit_stack(
         method=method,
         members=settings.members,
         classes=tuple(int(c) for c in classes),
-        averages=_rows(np.average(scores, axis=1, weights=weight)),
+        averages=tuple(map(tuple, np.average(scores, axis=1, weights=weight).tolist())),
         long_returns=_mean_returns(r_long, seen, codes, weight, len(classes)),
         short_returns=_mean_returns(r_short, seen, codes, weight, len(classes)),
         log_loss=0.0,
@@ -321,7 +326,7 @@ def _fitted(
         coefficients, intercepts = _regression(scores, codes, weight, ridge)
         return {
             "weights": even,
-            "coefficients": _rows(coefficients),
+            "coefficients": tuple(map(tuple, coefficients.tolist())),
             "intercepts": tuple(intercepts.tolist()),
         }
     if method == "blending" and n_members > 1:
@@ -392,7 +397,3 @@ def _expected(proba: Floats, returns: Sequence[float | None]) -> Floats:
     if all(value is None for value in returns):
         return np.full(len(proba), np.nan)
     return np.asarray(proba @ np.array([value or 0.0 for value in returns]))
-
-
-def _rows(values: Floats) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(row) for row in values.tolist())

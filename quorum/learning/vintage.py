@@ -16,20 +16,21 @@ from quorum.errors import DataError
 from quorum.features import predictions as columns
 from quorum.learning.classifier import FittedClassifier
 from quorum.learning.head_calibration import HeadMap, apply_head_maps
+from quorum.learning.inputs import MarketInputs, spread
 from quorum.learning.manifest import VintageManifest
-from quorum.learning.market_models import (
+from quorum.learning.model_settings import EnsembleSettings
+from quorum.learning.parts import (
+    MEMBER,
     REGIME,
     SIGNAL,
     SIGNAL_CLASSES,
     SIGNAL_MEMBER,
     STACK_FILE,
 )
-from quorum.learning.model_settings import EnsembleSettings
 from quorum.learning.probabilities import SMALLEST
-from quorum.learning.promotion import MEMBER
 from quorum.learning.stack import Stack
 from quorum.learning.store import ModelStore
-from quorum.typing import Floats, Ints
+from quorum.typing import Bools, Floats, Ints
 
 #: Parts of a vintage that learn from consensus signals.
 META, HEADS = "meta", "heads"
@@ -149,17 +150,39 @@ class LoadedVintage:
         maps = {str(head): HeadMap.from_json(m) for head, m in document["calibration"].items()}
         return HeadStandings(maps, {str(k): float(w) for k, w in document["weights"].items()})
 
-    def predict(self, X: NDArray[np.float32]) -> dict[str, Floats]:
-        """Return the prediction columns of some rows, shape (n_rows,) each."""
-        signal = self.signal.predict_proba(X)
+    def said(
+        self, classifier: FittedClassifier, inputs: MarketInputs, *, raw: bool = False
+    ) -> Floats:
+        """Return what a model says of some candles, NaN of those without a full window.
+
+        Parameters
+        ----------
+        classifier : FittedClassifier
+            One of the vintage's.
+        inputs : MarketInputs
+        raw : bool, default False
+            Before calibration.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_classes), float64
+        """
+        X, rows = inputs.given(classifier.eats, classifier.features)
+        return spread(classifier.raw_proba(X) if raw else classifier.predict_proba(X), rows)
+
+    def predict(self, inputs: MarketInputs) -> dict[str, Floats]:
+        """Return the prediction columns of some candles, shape (n_rows,) each.
+
+        The ensemble is silent where a member is (spec M10).
+        """
+        signal = self.said(self.signal, inputs)
         members = {
-            name: signal if name == SIGNAL_MEMBER else self.member(name).predict_proba(X)
+            name: signal if name == SIGNAL_MEMBER else self.said(self.member(name), inputs)
             for name in self.ensemble.members
         }
-        joined = self.ensemble.join(members)
-        out = {
-            columns.SIGNAL_DOWN: signal[:, 0],
-            columns.SIGNAL_UP: signal[:, 2],
+        known: Bools = np.asarray(np.isfinite(list(members.values())).all(axis=(0, 2)))
+        joined = self.ensemble.join({name: p[known] for name, p in members.items()})
+        by_ensemble = {
             columns.ENSEMBLE_DOWN: joined.proba[:, 0],
             columns.ENSEMBLE_UP: joined.proba[:, 2],
             columns.RETURN_LONG: joined.expected_long,
@@ -167,9 +190,11 @@ class LoadedVintage:
             columns.AGREEMENT: joined.agreement,
         }
         for name, part in joined.contributions.items():
-            out[columns.CONTRIBUTION + name] = part
+            by_ensemble[columns.CONTRIBUTION + name] = part
+        out = {columns.SIGNAL_DOWN: signal[:, 0], columns.SIGNAL_UP: signal[:, 2]}
+        out |= {name: spread(values, known) for name, values in by_ensemble.items()}
         if self.regime is not None:
-            regimes = self.regime.predict_proba(X)
+            regimes = self.said(self.regime, inputs)
             out |= {columns.REGIME + name: regimes[:, i] for i, name in enumerate(REGIMES)}
         return out
 

@@ -88,6 +88,10 @@ class XgBoost(Booster):
     def _predict(self, features: Any) -> Any:
         return self.booster_.inplace_predict(features, validate_features=False)
 
+    def _shap(self, features: Any) -> Any:
+        data = library("learning", "xgboost").DMatrix(features, nthread=1)
+        return self.booster_.predict(data, pred_contribs=True)
+
     def importance(self) -> Floats:
         """Return the gain of each feature, shape (n_features,)."""
         gain = np.zeros(self.n_features_in_)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import numpy as np
+import pandas as pd
 import pytest
 from markets import candle_frame
 from regime_markets import SIGMA, frame_of, mirrored, swing, walk
@@ -13,7 +14,7 @@ from quorum.candles import Candles, candles_from_frame, epoch_ms
 from quorum.context.regime import REGIMES
 from quorum.errors import DataError
 from quorum.learning.regime_labels import RegimeLabelSettings, regime_labels, regime_reach
-from quorum.replay.datadir import DataDirectory, read_feather
+from quorum.replay.datadir import DataDirectory
 from quorum.replay.synthetic import TRUTH, SyntheticSettings, make_market
 from quorum.report.regime_accuracy import regime_accuracy
 
@@ -64,7 +65,7 @@ def test_the_middle_of_a_path_of_one_kind_is_labelled_so(name, mirror):
 
 
 def test_labels_agree_with_the_truth_better_than_the_causal_rules(synthetic):
-    truth = read_feather(synthetic / TRUTH)
+    truth = pd.read_feather(synthetic / TRUTH)
     codes = truth["regime"].map({name: i for i, name in enumerate(REGIMES)}).to_numpy()
     causal = {r.pair: r for r in regime_accuracy(synthetic)}
     for pair, rules in causal.items():
