@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from markets import START, candle_frame, resample
+from sqlalchemy.engine import URL
 
 from quorum.bot.candle_journal import CandleJournal
 from quorum.bot.desk import Desk
@@ -19,7 +20,9 @@ from quorum.market import Market
 from quorum.pipeline import evaluate
 from quorum.settings import Settings
 from quorum.signals import signal_table
+from quorum.state import Store
 
+BOT = "freqtrade"
 PAIR, PEER = "SOL/USDT:USDT", "BTC/USDT:USDT"
 #: Candles a bot has, and rows of the base frame there are.
 STARTUP, ROWS = 1400, 2000
@@ -81,8 +84,8 @@ class JournaledBot:
 
     Parameters
     ----------
-    folder : Path
-        Of the journal.
+    where : Path or str
+        Folder in which the state is kept, or address of a database.
     stored : mapping of Series to DataFrame
     settings : Settings, optional
     history : int, default STARTUP
@@ -93,16 +96,20 @@ class JournaledBot:
 
     def __init__(
         self,
-        folder: Path,
+        where: Path | str | URL,
         stored: Frames,
         settings: Settings | None = None,
         *,
         history: int = STARTUP,
         change: Change = as_it_is,
         journal: JournalSettings | None = None,
+        bot: str = BOT,
     ) -> None:
         self.desk = Desk(settings or Settings(), "1h")
-        self.journal = CandleJournal(folder, journal or JournalSettings(), startup=STARTUP)
+        self.store = Store(f"sqlite:///{where}/state.sqlite" if isinstance(where, Path) else where)
+        self.journal = CandleJournal(
+            self.store, journal or JournalSettings(), bot=bot, startup=STARTUP
+        )
         self.desk.journal = self.journal
         self._now = [START]
         self._source = source_of(stored, change, self._now, history)
@@ -115,12 +122,12 @@ class JournaledBot:
         settings = self.desk.settings
         self.desk.enter(pair, frame, settings.head_weights(), settings.consensus)
 
-    def run(self, rows: range, pair: str = PAIR) -> Path:
-        """Close candles one by one; return the folder of the journal."""
+    def run(self, rows: range, pair: str = PAIR) -> Store:
+        """Close candles one by one; return where the journal is."""
         for row in rows:
             self.close_candle(row, pair)
         self.journal.close()
-        return self.journal.folder
+        return self.store
 
 
 def replayed(

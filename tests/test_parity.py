@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
-from journaled_bots import PAIR, STARTUP, Frames, JournaledBot, frames, replayed
+from journaled_bots import BOT, PAIR, STARTUP, Frames, JournaledBot, frames, replayed
 from markets import START
 
 from quorum import faults
@@ -18,6 +16,7 @@ from quorum.journal.causes import Cause, Replay
 from quorum.journal.reading import read_journal
 from quorum.parity import Difference, PairParity, compare_pair, first_difference
 from quorum.settings import load_settings
+from quorum.state import Store
 
 #: Midnight is row 1608: a 4h and a 1d candle close with the candle before it.
 ROWS = range(1603, 1612)
@@ -38,16 +37,16 @@ def replay(stored: Frames) -> Replay:
 
 
 @pytest.fixture(scope="module")
-def journal(stored: Frames, tmp_path_factory) -> Path:
+def journal(stored: Frames, tmp_path_factory) -> Store:
     return JournaledBot(tmp_path_factory.mktemp("clean"), stored).run(ROWS)
 
 
-def parity(folder: Path, replay: Replay, tolerance: float = 0.0) -> PairParity:
-    return compare_pair(PAIR, read_journal(folder), replay, tolerance)
+def parity(store: Store, replay: Replay, tolerance: float = 0.0) -> PairParity:
+    return compare_pair(PAIR, read_journal(store, BOT), replay, tolerance)
 
 
-def first_of(folder: Path, replay: Replay) -> Difference:
-    found = first_difference([parity(folder, replay)])
+def first_of(store: Store, replay: Replay) -> Difference:
+    found = first_difference([parity(store, replay)])
     assert found is not None
     return found
 
@@ -63,13 +62,13 @@ def test_a_bot_with_a_short_history_decides_what_a_backtest_over_everything_deci
     assert found.candles == len(ROWS)
     assert found.differences == []
     assert found.absent == 0
-    candle = read_journal(journal).candles[0]
+    candle = read_journal(journal, BOT).candles[0]
     assert candle.inputs["base"].rows == STARTUP
     assert sum(name.startswith("vote ") for name in candle.values) == 5 * len(HEADS)
 
 
 def test_every_candle_is_journaled_with_what_it_was_computed_from(journal, replay):
-    candles = read_journal(journal).candles
+    candles = read_journal(journal, BOT).candles
     assert [c.time for c in candles] == [moment(row) for row in ROWS]
     for candle in candles:
         row = replay.table.row_at(candle.time)
@@ -89,8 +88,8 @@ def test_an_altered_candle_is_named_with_both_values(stored, replay, tmp_path):
             frame["close"] = frame["close"].where(frame["date"] != at, middle)
         return frame
 
-    folder = JournaledBot(tmp_path, stored, change=altered).run(FEW)
-    found = parity(folder, replay)
+    kept = JournaledBot(tmp_path, stored, change=altered).run(FEW)
+    found = parity(kept, replay)
     first = found.differences[0]
     assert (first.time, first.column) == (moment(FEW[1]), "candle close")
     assert first.reasons[0].cause is Cause.CANDLE
@@ -148,9 +147,9 @@ def test_a_late_candle_is_told_from_the_series_that_are_always_missing(stored, r
         return frame[frame["date"] < day] if series == Series(PAIR, "1d", "futures") else frame
 
     rows = range(FEW[0] - 1, FEW[2] + 3)
-    folder = JournaledBot(tmp_path, stored, change=late).run(rows)
+    kept = JournaledBot(tmp_path, stored, change=late).run(rows)
     with_mark = replayed(stored, until=FEW[2] + 4)
-    first = first_of(folder, with_mark)
+    first = first_of(kept, with_mark)
     assert first.time >= moment(FEW[2] - 1)
     assert (first.reasons[0].cause, first.reasons[0].subject) == (Cause.LATE, "1d")
     newest = (day - pd.Timedelta(days=1)).strftime("%Y-%m-%d")
@@ -177,12 +176,12 @@ def test_other_values_of_a_series_are_told(stored, replay, tmp_path):
 
 
 def test_other_settings_are_named_with_both_values(stored, replay, tmp_path):
-    folder = JournaledBot(tmp_path, stored, load_settings(OTHER)).run(LONE)
-    first = first_of(folder, replay)
+    kept = JournaledBot(tmp_path, stored, load_settings(OTHER)).run(LONE)
+    first = first_of(kept, replay)
     assert first.column.startswith("consensus")
     assert first.reasons[0].cause is Cause.SETTINGS
     assert "quorum.consensus.quorum 1 live, default replayed" in first.reasons[0].text
-    assert parity(folder, replayed(stored, load_settings(OTHER))).differences == []
+    assert parity(kept, replayed(stored, load_settings(OTHER))).differences == []
 
 
 def test_entries_are_compared_at_the_price_they_were_made_at(stored, tmp_path):
@@ -200,24 +199,24 @@ def test_entries_are_compared_at_the_price_they_were_made_at(stored, tmp_path):
         bot.desk.quote(PAIR, at.to_pydatetime(), price * close, Account(1e5))
         bot.desk.confirm(PAIR, lambda signal: f"account {signal.entry_price}")
     bot.journal.close()
-    found = parity(tmp_path, replayed(stored, settings))
+    found = parity(bot.store, replayed(stored, settings))
     assert (found.entries, found.differences) == (2, [])
     wider = {**settings.model_dump(), "exits": {"stop": {"method": "atr", "atr_multiple": 2.2}}}
-    first = first_of(tmp_path, replayed(stored, load_settings(wider)))
+    first = first_of(bot.store, replayed(stored, load_settings(wider)))
     assert first.columns[:2] == ("entry 1 stop", "entry 1 target")
     assert "entry 2 stop" in first.columns
     assert first.reasons[0].cause is Cause.SETTINGS
     stricter = {**settings.model_dump(), "exits": {"ladder": {"first": "levels", "min_first": 4.9}}}
-    columns = first_of(tmp_path, replayed(stored, load_settings(stricter))).columns
+    columns = first_of(bot.store, replayed(stored, load_settings(stricter))).columns
     assert any("refused first_target_under_min_rr" in name for name in columns)
 
 
 def test_another_version_and_other_models_are_told(stored, tmp_path, monkeypatch):
     monkeypatch.setattr(candle_journal, "__version__", "0.0.9")
     monkeypatch.setattr(candle_journal, "live_vintage", lambda models, at: "20240101T000000-aa")
-    folder = JournaledBot(tmp_path, stored).run(FEW[:1])
+    kept = JournaledBot(tmp_path, stored).run(FEW[:1])
     settings = load_settings({"heads": {"volume": {"enabled": False}}})
-    first = first_of(folder, replayed(stored, settings, version="0.2.0"))
+    first = first_of(kept, replayed(stored, settings, version="0.2.0"))
     causes = {reason.cause: reason.text for reason in first.reasons}
     assert causes[Cause.VERSION] == "Quorum 0.0.9 live, 0.2.0 replayed"
     assert causes[Cause.MODELS] == "vintage 20240101T000000-aa live, none replayed"
@@ -236,8 +235,8 @@ def test_a_head_that_failed_live_is_named(heard, stored, replay, tmp_path, monke
         bot.journal.listen()
     with monkeypatch.context() as patch:
         patch.setattr(head, "vote", broken)
-        folder = bot.run(FEW[:2])
-    first = first_of(folder, replay)
+        kept = bot.run(FEW[:2])
+    first = first_of(kept, replay)
     assert first.time == moment(FEW[0])
     assert first.column.startswith("vote volume")
     assert first.reasons[0].cause is Cause.FAULT
@@ -271,7 +270,7 @@ def test_what_the_data_directory_lacks_is_not_compared_and_told(stored, journal)
 
 
 def test_differences_are_counted_by_column_and_cause(stored, replay, tmp_path):
-    folder = JournaledBot(tmp_path, stored, load_settings(OTHER)).run(LONE)
-    found = parity(folder, replay)
+    kept = JournaledBot(tmp_path, stored, load_settings(OTHER)).run(LONE)
+    found = parity(kept, replay)
     assert found.causes() == {Cause.SETTINGS: len(found.differences)}
     assert found.columns()["consensus direction"] >= 1

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import atexit
 import logging
-import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,12 +17,10 @@ from freqtrade.enums import RunMode
 
 from quorum import __version__
 from quorum.bot.models import BotModels
-from quorum.bot.state_store import bot_name, former_guards
+from quorum.bot.state_store import bot_name, open_state
 from quorum.consensus import ConsensusSettings
 from quorum.entry import Signal
-from quorum.errors import QuorumError
 from quorum.faults import report_fault
-from quorum.journal.files import FORMAT, JournalWriter
 from quorum.journal.record import (
     Input,
     column_names,
@@ -34,20 +30,19 @@ from quorum.journal.record import (
     settings_record,
 )
 from quorum.journal.settings import JournalSettings
+from quorum.journal.writing import FORMAT, JournalWriter
 from quorum.market import Market
 from quorum.settings import Settings
 from quorum.signals import SignalTable
+from quorum.state import StateError, Store
 
 logger = logging.getLogger(__name__)
 
-#: Folder of all journals below the user directory.
-FOLDER = "quorum_journal"
 #: Where parts that fail are reported.
 FAULT_LOGGER = "quorum.faults"
 #: Settings, weights and consensus.
 InForce = tuple[Settings, dict[str, float], ConsensusSettings]
 _PART = "candle journal"
-_GUARDS_SUFFIX = ".guards.sqlite"
 
 
 class CandleJournal:
@@ -55,8 +50,8 @@ class CandleJournal:
 
     Parameters
     ----------
-    folder : Path
-        Of this bot.
+    store : Store
+        What it is written to.
     settings : JournalSettings
     bot, timeframe : str
     startup : int
@@ -66,7 +61,7 @@ class CandleJournal:
 
     def __init__(
         self,
-        folder: Path,
+        store: Store,
         settings: JournalSettings,
         *,
         bot: str = "freqtrade",
@@ -76,8 +71,7 @@ class CandleJournal:
     ) -> None:
         self._facts = {"bot": bot, "timeframe": timeframe, "startup": startup}
         self._models = models
-        self.folder = folder
-        self._file = JournalWriter(folder, settings)
+        self.writer = JournalWriter(store, bot, settings)
         self._run: dict[str, Any] = {}
         self._in_force: InForce | None = None
         self._markets: dict[str, Market] = {}
@@ -96,9 +90,9 @@ class CandleJournal:
         source.addHandler(self._listener)
 
     def close(self) -> None:
-        """Write what is written to the disk, and stop listening."""
+        """Write what still waits, and stop listening."""
         logging.getLogger(FAULT_LOGGER).removeHandler(self._listener)
-        self._attempt("", self._file.close)
+        self._attempt("", self.writer.close)
 
     # What is journaled --------------------------------------------------------------------
 
@@ -180,8 +174,8 @@ class CandleJournal:
         return found
 
     def _begin(self, opened: int, table: SignalTable, in_force: InForce) -> None:
-        """Open the file of the day; say what the bot runs with where that is not yet said."""
-        fresh = self._file.begin(opened)
+        """Begin the day of a candle; say what the bot runs with where that is not yet said."""
+        fresh = self.writer.begin(opened)
         columns = column_names(table)
         if self._in_force != in_force or self._run["columns"] != columns:
             settings, weights, consensus = self._in_force = in_force
@@ -200,7 +194,7 @@ class CandleJournal:
             }
             fresh = True
         if fresh:
-            self._file.append(self._run)
+            self.writer.append(self._run)
 
     def _entry(self, pair: str, signal: Signal | None, refusal: str | None) -> None:
         if not self._run:
@@ -224,14 +218,14 @@ class CandleJournal:
         )
 
     def _append(self, line: dict[str, Any]) -> None:
-        self._file.append({**line, "run": self._run["run"]})
+        self.writer.append({**line, "run": self._run["run"]})
 
     def _attempt(self, pair: str, act: Callable[[], None]) -> None:
         """Do something of the journal; a bot trades on without one."""
         try:
             act()
-            self._broken = False
-        except OSError as error:
+            self._broken = self.writer.is_behind
+        except StateError as error:
             if not self._broken:
                 logger.error("The candle journal cannot be written: %s", error)
             self._broken = True
@@ -269,20 +263,6 @@ def live_vintage(models: BotModels | None, at: int) -> str | None:
     return None if place < 0 else loaded.vintages[place].manifest.key
 
 
-def journal_folder(config: Mapping[str, Any]) -> Path:
-    """Return where the bot of a configuration keeps its journal: named like its trades database.
-
-    A database server, or one in memory, leaves the bot's own name.
-    """
-    try:
-        trades = former_guards(config)
-    except QuorumError:
-        trades = None  # Refused elsewhere, with a message.
-    name = bot_name(config) if trades is None else trades.name.removesuffix(_GUARDS_SUFFIX)
-    name = re.sub(r"[^A-Za-z0-9_.-]", "_", name).lstrip(".") or "freqtrade"
-    return Path(config.get("user_data_dir") or "user_data") / FOLDER / name
-
-
 def candle_journal(
     config: Mapping[str, Any], settings: Settings, startup: int, models: BotModels | None
 ) -> CandleJournal | None:
@@ -290,8 +270,11 @@ def candle_journal(
     running = config.get("runmode") in (RunMode.LIVE, RunMode.DRY_RUN)
     if not running or not journal_settings(settings).enabled:
         return None
+    store = open_state(config, settings)
+    if store is None:
+        return None  # As the trades, of which nothing is kept either; the guards say so.
     journal = CandleJournal(
-        journal_folder(config),
+        store,
         journal_settings(settings),
         bot=bot_name(config),
         timeframe=str(config["timeframe"]),

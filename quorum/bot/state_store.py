@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 from freqtrade.constants import DEFAULT_DB_DRYRUN_URL, DEFAULT_DB_PROD_URL
 from freqtrade.exceptions import OperationalException
 
-from quorum.errors import QuorumError
+from quorum.errors import DataError, QuorumError
 from quorum.guards import LedgerStore, MemoryStore, SqlStore
+from quorum.journal.former import copy_journal
 from quorum.records import STATE
 from quorum.settings import Settings
 from quorum.state import Store, database_url
@@ -22,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 #: Environment variable that goes before the setting: an address may hold a password.
 URL_VARIABLE = "QUORUM_STATE_URL"
+#: Where journals were below the user directory, a folder per bot.
+JOURNAL_FOLDER = "quorum_journal"
 
 
 def trades_url(config: Mapping[str, Any]) -> str:
@@ -57,18 +61,26 @@ def state_url(config: Mapping[str, Any], settings: Settings) -> str | None:
     return f"sqlite:///{path.with_name(f'{path.stem}.quorum.sqlite')}"
 
 
-def former_guards(config: Mapping[str, Any]) -> Path | None:
-    """Return the file in which an earlier Quorum kept the state of the guards, by default."""
-    trades = database_url(trades_url(config), "db_url")
-    if trades.get_backend_name() != "sqlite" or trades.database in (None, "", ":memory:"):
-        return None
-    path = Path(str(trades.database))
-    return path.with_name(f"{path.stem}.guards.sqlite")
-
-
 def bot_name(config: Mapping[str, Any]) -> str:
     """Return the name under which a bot keeps its state."""
     return str(config.get("bot_name") or "freqtrade")
+
+
+def takeovers(config: Mapping[str, Any]) -> list[Takeover]:
+    """Return what an earlier Quorum may have kept of a bot in files of its own.
+
+    The guards beside the trades, the journal in the user directory; both are named like the
+    trades database, the journal like the bot where that is no file.
+    """
+    bot, trades = bot_name(config), database_url(trades_url(config), "db_url")
+    found, name = [], bot
+    if trades.get_backend_name() == "sqlite" and trades.database not in (None, "", ":memory:"):
+        path = Path(str(trades.database))
+        name = path.stem
+        found.append(Takeover(path.with_name(f"{name}.guards.sqlite"), copy_guards))
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", name).lstrip(".") or "freqtrade"
+    folder = Path(config.get("user_data_dir") or "user_data") / JOURNAL_FOLDER / name
+    return [*found, Takeover(folder, copy_journal(bot))]
 
 
 def open_state(
@@ -84,9 +96,24 @@ def open_state(
     url = state_url(config, settings)
     if url is None:
         return None
-    former = former_guards(config)
-    takeovers = [] if former is None else [Takeover(former, copy_guards)]
-    return Store(url, takeovers=takeovers, readonly=readonly)
+    return Store(url, takeovers=takeovers(config), readonly=readonly)
+
+
+def kept_state(config: Mapping[str, Any], settings: Settings) -> Store | None:
+    """Return the store of a bot for a command, None where nothing has been kept yet.
+
+    Looking must not make a database; but what an earlier Quorum kept is taken over.
+
+    Raises
+    ------
+    QuorumError
+        For an unusable address, and where the state is in memory only.
+    """
+    store = open_state(config, settings)
+    if store is None:
+        raise DataError("the trades database is in memory: no state is kept; set state.url")
+    former = any(takeover.source.exists() for takeover in takeovers(config))
+    return store if store.exists() or former else None
 
 
 def records_store(config: Mapping[str, Any], settings: Settings) -> Store | None:
@@ -110,8 +137,8 @@ def guard_ledger(config: Mapping[str, Any], settings: Settings) -> LedgerStore:
         raise OperationalException(str(error)) from error
     if store is None:
         logger.warning(
-            "The trades database is in memory, and so is the state of the guards: a halt does "
-            "not survive a restart. Set state.url to keep it."
+            "The trades database is in memory, and so is the state: a halt does not survive a "
+            "restart, and no journal is kept. Set state.url to keep them."
         )
         return MemoryStore()
     return SqlStore(store, bot_name(config))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from quorum.bot.host import load_files, read_settings
-from quorum.bot.state_store import bot_name, former_guards, open_state
+from quorum.bot.state_store import bot_name, kept_state, state_url
 from quorum.cli.app import DEFAULT_CONFIG, ConfigOption, command, console
 from quorum.errors import DataError
 from quorum.guards import Guards, GuardSettings, Ledger, SqlStore, State, rearm
+from quorum.settings import Settings
+from quorum.state import shown
 
 DatabaseOption = Annotated[
     str | None, typer.Option("--db", help="URL of the bot's trades database, if not configured")
@@ -22,34 +24,25 @@ DatabaseOption = Annotated[
 _COLORS = {State.ACTIVE: "green", State.REDUCING: "yellow", State.HALTED: "bold red"}
 
 
-class _Opened(NamedTuple):
-    """What is kept of the guards of a configured bot."""
-
-    ledger: SqlStore
-    settings: GuardSettings
-    is_kept: bool
-
-
-def _opened(config: list[Path], db: str | None) -> _Opened:
+def _opened(config: list[Path], db: str | None) -> tuple[SqlStore | None, Settings, str | None]:
+    """Return what is kept of the guards of a configured bot, its settings, and where it is."""
     content: dict[str, Any] = load_files(config)
     settings = read_settings(content, content.get("timeframe", "1h"))
     if db is not None:
         content["db_url"] = db
-    store = open_state(content, settings)
-    if store is None:
-        raise DataError("the trades database is in memory: no state of the guards is kept")
-    former = former_guards(content)
-    # Looking must not make a database.
-    is_kept = store.exists() or (former is not None and former.is_file())
-    return _Opened(SqlStore(store, bot_name(content)), settings.guards, is_kept)
+    store = kept_state(content, settings)
+    where = state_url(content, settings)
+    ledger = None if store is None else SqlStore(store, bot_name(content))
+    return ledger, settings, None if where is None else shown(where)
 
 
 @command("guards")
 def guards_command(config: ConfigOption = DEFAULT_CONFIG, db: DatabaseOption = None) -> None:
     """Print the state of the guards, what is used of every limit and what is left."""
-    store, settings, is_kept = _opened(config, db)
-    if not is_kept:
-        console.print(f"{store}: no state yet, the bot has not run")
+    store, whole, where = _opened(config, db)
+    settings = whole.guards
+    if store is None:
+        console.print(f"{where}: no state yet, the bot has not run")
         return
     guards = Guards(settings, store)
     ledger = store.load()
@@ -114,8 +107,8 @@ def rearm_command(
     db: DatabaseOption = None,
 ) -> None:
     """End a halt: the bot may enter again, and its drawdown is measured anew."""
-    store, _, is_kept = _opened(config, db)
-    if not is_kept:
-        raise DataError(f"nothing to re-arm: {store} does not exist")
+    store, _, where = _opened(config, db)
+    if store is None:
+        raise DataError(f"nothing to re-arm: {where} does not exist")
     change = rearm(store, reason)
     console.print(f"re-armed at {change.at:%Y-%m-%d %H:%M} UTC: {escape(change.detail)}")

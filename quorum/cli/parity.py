@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
@@ -14,9 +13,10 @@ from rich.progress import track
 from rich.table import Table
 
 from quorum import __version__
-from quorum.bot.candle_journal import FOLDER, journal_folder, live_vintage
+from quorum.bot.candle_journal import live_vintage
 from quorum.bot.host import load_market
 from quorum.bot.models import fitting_models
+from quorum.bot.state_store import bot_name, kept_state, state_url
 from quorum.cli.app import (
     DEFAULT_CONFIG,
     ConfigOption,
@@ -27,21 +27,20 @@ from quorum.cli.app import (
 from quorum.cli.inspect import PairsOption, open_config
 from quorum.errors import DataError
 from quorum.journal.causes import Replay, utc
-from quorum.journal.files import day_files
-from quorum.journal.reading import Journal, Run, read_journal
+from quorum.journal.reading import Journal, Run, journaling_bots, read_journal
 from quorum.parity import Difference, PairParity, compare_pair, first_difference
 from quorum.pipeline import evaluate
 from quorum.settings import Settings, load_settings
 from quorum.signals import publish
+from quorum.state import Store, shown
 
 #: Candles replayed before the first that is compared: more than anything remembers.
 HISTORY = 3000
 #: Columns and causes listed of each pair.
 LISTED = 12
 
-JournalOption = Annotated[
-    Path | None,
-    typer.Option("--journal", "-j", help="folder of the bot's journal, if not the configured one"),
+BotOption = Annotated[
+    str | None, typer.Option("--bot", help="bot_name of the journal, if not the configured one")
 ]
 SinceOption = Annotated[
     str | None, typer.Option("--since", help="first candle, for example 2024-03-01 or ...T12:00")
@@ -61,7 +60,7 @@ AsRunOption = Annotated[
 
 @command("parity")
 def parity_command(
-    journal: JournalOption = None,
+    bot: BotOption = None,
     config: ConfigOption = DEFAULT_CONFIG,
     datadir: DatadirOption = None,
     pair: PairsOption = None,
@@ -75,14 +74,15 @@ def parity_command(
     Ends with status 1 where anything differs.
     """
     loaded, settings = open_config(config, datadir, None)
-    folder = _folder(journal, loaded)
+    store, name = _journal(loaded, settings, bot)
     begin = 0 if since is None else _moment("--since", since)
     end = None if until is None else _moment("--until", until)
-    found = read_journal(folder, since=begin, until=end, pairs=set(pair) if pair else None)
+    wanted = set(pair) if pair else None
+    found = read_journal(store, name, since=begin, until=end, pairs=wanted)
     if not found.candles:
-        raise DataError(f"{folder}: no candle of these pairs and days was journaled")
+        raise DataError(f"{store}: no candle of these pairs and days was journaled")
     parities = list(_compare(found, loaded, settings, tolerance, as_run=as_run))
-    _print_runs(folder, found)
+    _print_runs(f"{store} {name}", found)
     _print_pairs(parities)
     _print_entries(found)
     first = first_difference(parities)
@@ -97,17 +97,17 @@ def parity_command(
     raise typer.Exit(1)
 
 
-def _folder(journal: Path | None, config: dict[str, Any]) -> Path:
-    """Return the folder of the journal, the only one there is where the configured one is empty."""
-    folder = journal or journal_folder(config)
-    if journal is not None or day_files(folder):
-        return folder
-    root = Path(config["user_data_dir"]) / FOLDER
-    others = [path for path in sorted(root.glob("*")) if day_files(path)]
-    if len(others) == 1:
-        return others[0]
-    known = f"; there is {', '.join(str(path) for path in others)}" if others else ""
-    raise DataError(f"{folder}: no journal; a bot in dry-run or live trading writes it{known}")
+def _journal(config: dict[str, Any], settings: Settings, bot: str | None) -> tuple[Store, str]:
+    """Return where the journal is and whose it is: the only one there, where none is named."""
+    store, named = kept_state(config, settings), bot or bot_name(config)
+    bots = [] if store is None else journaling_bots(store)
+    if store is None or (bot is not None and bot not in bots) or not bots:
+        where = shown(state_url(config, settings) or "sqlite://")
+        whose = "" if bot is None else f" of {bot!r}"
+        raise DataError(f"{where}: no journal{whose}; a bot in dry-run or live trading writes it")
+    if named not in bots and len(bots) > 1:
+        raise DataError(f"{store}: no journal of {named!r}; there is {', '.join(bots)}: name --bot")
+    return store, named if named in bots else bots[0]
 
 
 def _moment(option: str, text: str) -> int:
@@ -179,10 +179,10 @@ def _replay(config: dict[str, Any], settings: Settings, pair: str, journal: Jour
     return Replay(market, table, settings, __version__, lambda at: live_vintage(models, at))
 
 
-def _print_runs(folder: Path, journal: Journal) -> None:
+def _print_runs(where: str, journal: Journal) -> None:
     times = [candle.time for candle in journal.candles]
     console.print(
-        f"{folder}: {len(times)} candles from {utc(min(times))} to {utc(max(times))}, "
+        f"{where}: {len(times)} candles from {utc(min(times))} to {utc(max(times))}, "
         f"{len({c.run.id for c in journal.candles})} runs of the bot",
         highlight=False,
     )

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from quorum.bot.candle_journal import journal_folder
 from quorum.bot.candles_beside import candles_on_disk
 from quorum.bot.host import load_files, load_market, read_settings, whitelist
 from quorum.bot.models import bot_models
@@ -95,7 +94,7 @@ def bot_places(config: dict[str, Any]) -> Places:
     wallet = config.get("dry_run_wallet") if config.get("dry_run", True) else None
     return Places(
         database=trades_url(config),
-        journal=journal_folder(config),
+        bot=bot_name(config),
         guards=None if store is None else SqlStore(store, bot_name(config)),
         settings=settings,
         timeframe=timeframe,

@@ -74,9 +74,11 @@ class Places:
     ----------
     database : str
         URL of the host's trades.
-    journal : Path
+    bot : str
+        Name under which it keeps its state.
     guards : SqlStore or None
-        For reading only; None where the state of the guards is kept in memory only.
+        For reading only, in the store that holds the journal, too; None where the state is kept in
+        memory only.
     settings : Settings
         Those of the configuration; what was journaled is read with those of its time.
     timeframe : str
@@ -89,7 +91,7 @@ class Places:
     """
 
     database: str
-    journal: Path
+    bot: str
     guards: SqlStore | None
     settings: Settings
     timeframe: str
@@ -104,7 +106,8 @@ class BotSource(Source):
     def __init__(self, places: Places) -> None:
         super().__init__()
         self.places = places
-        self._tail = JournalTail(places.journal)
+        store = None if places.guards is None else places.guards.store
+        self._tail = JournalTail(store, places.bot)
         self._rows: dict[str, list[tuple[int, ...]]] = defaultdict(list)
         self._history: dict[str, Candles | None] = {}
         self._recent: dict[str, deque[JournaledCandle]] = defaultdict(
@@ -226,7 +229,7 @@ class BotSource(Source):
             notes.append(f"Trades are not known: {error}")
             now = int(time() * 1000)
             run = Run(
-                name=self.places.journal.name, kind="bot", trades=(), refused=None, first=now,
+                name=self.places.bot, kind="bot", trades=(), refused=None, first=now,
                 last=now, timeframe=self.places.timeframe, currency="", capital=capital or 1.0,
                 pairs=(), futures=True, section={},
             )  # fmt: skip

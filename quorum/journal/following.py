@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
+
+from sqlalchemy import func, select
 
 from quorum.errors import DataError
-from quorum.journal.files import day_files
 from quorum.journal.reading import Item, Run, item_of
+from quorum.state import Store
+from quorum.state.kinds.journal import JOURNAL
 
 
 class JournalTail:
@@ -16,8 +18,9 @@ class JournalTail:
 
     Parameters
     ----------
-    folder : Path
-        Of one bot; it may not exist yet.
+    store : Store or None
+        The state of the bot; it may not be there yet. None where none is kept.
+    bot : str
 
     Attributes
     ----------
@@ -25,48 +28,45 @@ class JournalTail:
         Lines that could not be read so far.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, store: Store | None, bot: str) -> None:
+        self.store = store
+        self.bot = bot
         self.damaged = 0
         self._runs: dict[str, Run] = {}
-        self._day = ""
-        self._offset = 0
+        self._last = 0
 
-    def stamp(self) -> tuple[str, int]:
-        """Return name and size of the newest file: they change with every line."""
-        files = day_files(self.folder)
-        return (files[-1].name, files[-1].stat().st_size) if files else ("", 0)
+    def stamp(self) -> int:
+        """Return the position of the newest line in the store: it changes with every line."""
+        if self.store is None or not self.store.exists():
+            return 0
+        with self.store.read() as connection:
+            return int(connection.execute(select(func.max(JOURNAL.c.id))).scalar() or 0)
 
     def read(self) -> Iterator[tuple[str, Item]]:
-        """Yield every new line with its position in the journal, ``day:byte``.
+        """Yield every new line with its position in the journal.
 
         Raises
         ------
         DataError
             If it is the journal of another version of Quorum.
+        StateError
+            If the store cannot be read.
         """
-        for path in day_files(self.folder):
-            if path.name < self._day:
-                continue
-            if path.name > self._day:
-                self._day, self._offset = path.name, 0
-            yield from self._new_lines(path)
-
-    def _new_lines(self, path: Path) -> Iterator[tuple[str, Item]]:
-        with path.open("rb") as stream:
-            stream.seek(self._offset)
-            content = stream.read()
-        # Behind the last line break there is nothing, or a line still being written.
-        for text in content.split(b"\n")[:-1]:
-            position = f"{path.stem}:{self._offset}"
+        if self.store is None or not self.store.exists():
+            return
+        new = (JOURNAL.c.bot == self.bot, JOURNAL.c.id > self._last)
+        chosen = select(JOURNAL.c.id, JOURNAL.c.body).where(*new).order_by(JOURNAL.c.id)
+        with self.store.read() as connection:
+            rows = connection.execute(chosen).all()
+        for position, body in rows:
             item = None
             try:
-                item = item_of(json.loads(text), self._runs)
+                item = item_of(json.loads(body), self._runs)
             except (KeyError, TypeError, ValueError) as error:
                 if isinstance(error, DataError):
                     # It is met again at the next call: nothing behind it can be read.
-                    raise DataError(f"{path}: {error}") from error
+                    raise DataError(f"{self.store} journal {position}: {error}") from error
                 self.damaged += 1
-            self._offset += len(text) + 1
+            self._last = position
             if item is not None:
-                yield position, item
+                yield f"journal:{position}", item

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeAlias
 
+from sqlalchemy import ColumnElement, and_, or_, select
+
 from quorum.errors import DataError
-from quorum.journal.files import FORMAT, day_files
 from quorum.journal.record import Input, Value
+from quorum.journal.writing import FORMAT
+from quorum.state import Store
+from quorum.state.kinds.journal import JOURNAL
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class Journal:
     entries : list of JournaledEntry
     faults : list of JournaledFault
     damaged : list of str
-        Lines that could not be read, as ``file:line``.
+        Lines that could not be read, by database and position.
     """
 
     runs: list[Run] = field(default_factory=list)
@@ -135,14 +137,27 @@ class Journal:
             self.faults.append(item)
 
 
+def journaling_bots(store: Store) -> list[str]:
+    """Return the bots that have a journal in a store, by name."""
+    with store.read() as connection:
+        bots = connection.execute(select(JOURNAL.c.bot).distinct().order_by(JOURNAL.c.bot))
+        return list(bots.scalars())
+
+
 def read_journal(
-    folder: Path, *, since: int = 0, until: int | None = None, pairs: set[str] | None = None
+    store: Store,
+    bot: str,
+    *,
+    since: int = 0,
+    until: int | None = None,
+    pairs: set[str] | None = None,
 ) -> Journal:
     """Read a journal; candles, entries by the opening time of their candle.
 
     Parameters
     ----------
-    folder : Path
+    store : Store
+    bot : str
     since, until : int
         First opening time, and the one before which to end, ms.
     pairs : set of str, optional
@@ -153,36 +168,30 @@ def read_journal(
     DataError
         If there is no journal, or another Quorum's format.
     """
-    files = day_files(folder)
-    if not files:
-        raise DataError(f"{folder}: no journal; a bot in dry-run or live trading writes it")
     journal = Journal()
     runs: dict[str, Run] = {}
-    for path in files:
-        for where, line in _lines(path, journal.damaged):
-            try:
-                _take(line, runs, journal, since, until, pairs)
-            except (KeyError, TypeError, ValueError) as error:
-                if isinstance(error, DataError):
-                    raise DataError(f"{where}: {error}") from error
-                journal.damaged.append(where)
+    wanted = [JOURNAL.c.kind == "run", JOURNAL.c.time.is_(None), _between(since, until)]
+    chosen = select(JOURNAL.c.id, JOURNAL.c.body).where(JOURNAL.c.bot == bot, or_(*wanted))
+    with store.read() as connection:
+        rows = connection.execute(chosen.order_by(JOURNAL.c.id)).all()
+    if not rows:
+        raise DataError(
+            f"{store}: no journal of {bot!r}; a bot in dry-run or live trading writes it"
+        )
+    for position, body in rows:
+        where = f"{store} journal {position}"
+        try:
+            _take(json.loads(body), runs, journal, since, until, pairs)
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, DataError):
+                raise DataError(f"{where}: {error}") from error
+            journal.damaged.append(where)
     return journal
 
 
-def _lines(path: Path, damaged: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    content = path.read_bytes()
-    # Behind the last line break there is nothing, or a line still being written.
-    for number, text in enumerate(content.split(b"\n")[:-1], start=1):
-        where = f"{path}:{number}"
-        try:
-            line = json.loads(text)
-        except ValueError:
-            damaged.append(where)
-            continue
-        if isinstance(line, dict):
-            yield where, line
-        else:
-            damaged.append(where)
+def _between(since: int, until: int | None) -> ColumnElement[bool]:
+    begun = JOURNAL.c.time >= since
+    return begun if until is None else and_(begun, JOURNAL.c.time < until)
 
 
 def _take(

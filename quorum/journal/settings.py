@@ -11,7 +11,7 @@ class JournalSettings(Section):
     """The journal that ``quorum parity`` compares with a backtest."""
 
     enabled: bool = Field(True, description="whether a running bot journals its candles")
-    keep_days: int = Field(60, ge=1, le=3650, description="age of the oldest file kept [d]")
+    keep_days: int = Field(60, ge=1, le=3650, description="age of the oldest day kept [d]")
     max_megabytes: float = Field(
-        500.0, gt=0, le=1e6, description="size beyond which the oldest files go [MB]"
+        500.0, gt=0, le=1e6, description="size beyond which the oldest days go [MB]"
     )

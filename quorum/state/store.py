@@ -161,6 +161,8 @@ class Store:
         """
         if self._ready:
             return
+        if not self.readonly:
+            self._make_private()
         with self._engine.begin() as connection:
             found = versions(connection)
             current = is_current(found, self.kinds)
@@ -174,6 +176,13 @@ class Store:
         except StateError as error:
             raise StateError(f"{self}: {error}") from error
         self._ready = True
+
+    def _make_private(self) -> None:
+        """Make a new file so that others of the machine may not read what is kept."""
+        if self.is_local and self.url.database and not self.exists():
+            path = Path(self.url.database)
+            if path.parent.is_dir():
+                path.touch(mode=0o640)
 
     def _bring_up(self, *, is_new: bool) -> None:
         with self._writing() as connection:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
-from journaled_bots import PAIR, PEER, JournaledBot, frames
+from journaled_bots import BOT, PAIR, PEER, JournaledBot, frames
+from sqlalchemy import delete, insert
 from typer.testing import CliRunner
 
-from quorum.bot.candle_journal import FOLDER
 from quorum.bot.host import candle_file
 from quorum.bot.source import Series
 from quorum.cli import app
-from quorum.journal.files import day_files
+from quorum.journal.writing import journal_row
 from quorum.settings import load_settings
+from quorum.state import Store
+from quorum.state.kinds.journal import JOURNAL
 
 BEGIN = 1598
 FEW = range(BEGIN, BEGIN + 3)
@@ -36,6 +37,7 @@ class Place:
         content = {
             "user_data_dir": str(root),
             "datadir": str(self.datadir),
+            "db_url": f"sqlite:///{root / 'trades.sqlite'}",
             "trading_mode": "futures",
             "exchange": {"name": "binance", "pair_whitelist": [PAIR, PEER]},
         }
@@ -44,15 +46,14 @@ class Place:
     def store(self, series: Series, frame) -> None:
         frame.reset_index(drop=True).to_feather(candle_file(self.datadir, series))
 
-    def journal(self, name: str, settings: dict | None = None, **options) -> Path:
-        bot = JournaledBot(
-            self.root / FOLDER / name, self.stored, load_settings(settings), **options
-        )
+    def journal(self, name: str, settings: dict | None = None, **options) -> Store:
+        url = f"sqlite:///{self.root / 'trades.quorum.sqlite'}"
+        bot = JournaledBot(url, self.stored, load_settings(settings), bot=name, **options)
         for row in FEW:
             bot.close_candle(row, PAIR)
             bot.close_candle(row, PEER)
         bot.journal.close()
-        return bot.journal.folder
+        return bot.store
 
     def parity(self, *arguments: str | Path) -> tuple[int, str]:
         call = ["parity", "-c", str(self.config), *map(str, arguments)]
@@ -67,8 +68,8 @@ def place(tmp_path_factory) -> Place:
 
 
 @pytest.fixture(scope="module")
-def clean(place) -> Path:
-    return place.journal("tradesv3.dryrun")
+def clean(place) -> Store:
+    return place.journal(BOT)
 
 
 def test_a_clean_replay_has_no_difference(place, clean):
@@ -83,8 +84,8 @@ def test_a_clean_replay_has_no_difference(place, clean):
 
 def test_differences_end_it_with_status_1_and_name_column_candle_values_and_cause(place, clean):
     other = {"consensus": {"quorum": 1, "quorum_share": 0.01}}
-    folder = place.journal("other", other)
-    status, out = place.parity("--journal", folder)
+    place.journal("other", other)
+    status, out = place.parity("--bot", "other")
     assert status == 1
     assert re.search(
         rf"first difference {re.escape(PEER)} 2024-03-07 \d\d:00 UTC consensus \w+: \S+ live, "
@@ -92,7 +93,7 @@ def test_differences_end_it_with_status_1_and_name_column_candle_values_and_caus
         "replayed",
         out,
     ), out
-    status, out = place.parity("--journal", folder, "--as-run")
+    status, out = place.parity("--bot", "other", "--as-run")
     assert (status, "no difference" in out) == (0, True), out
 
 
@@ -110,7 +111,7 @@ def test_candles_that_differ_in_the_data_directory_are_told(place, clean):
 
 def test_what_cannot_be_compared_is_refused_with_a_reason(place, clean, tmp_path):
     for arguments, reason in (
-        (("--journal", tmp_path), f"{tmp_path}: no journal"),
+        (("--bot", "nobody"), "no journal of 'nobody'"),
         (("--since", "yesterday"), "--since 'yesterday': give a moment"),
         (("--since", "2030-01-01"), "no candle of these pairs and days"),
         (("--pair", "ADA/USDT:USDT"), "no candle of these pairs and days"),
@@ -139,27 +140,26 @@ def test_candles_newer_than_the_data_are_told_and_nothing_compared_is_no_parity(
     assert "no difference" not in out
 
 
-def test_the_only_journal_there_is_found_and_several_are_named(place, clean, tmp_path):
-    content = json.loads(place.config.read_text()) | {"user_data_dir": str(tmp_path)}
-    config = tmp_path / "config.json"
-    config.write_text(json.dumps(content))
-    status, out = place.parity("-c", config, "--pair", PEER)
+def test_the_only_journal_there_is_found_and_several_are_named(place, tmp_path):
+    own = Place(tmp_path)
+    status, out = own.parity("--pair", PEER)
     assert (status, "no journal" in out) == (1, True)
-    shutil.copytree(clean, tmp_path / FOLDER / "alpha")
-    assert place.parity("-c", config, "--pair", PEER)[0] == 0
-    shutil.copytree(clean, tmp_path / FOLDER / "beta")
-    status, out = place.parity("-c", config, "--pair", PEER)
+    assert not (tmp_path / "trades.quorum.sqlite").exists(), "looking makes nothing"
+    own.journal("alpha")
+    assert own.parity("--pair", PEER)[0] == 0
+    own.journal("beta")
+    status, out = own.parity("--pair", PEER)
     assert status == 1
-    assert "alpha" in out
-    assert "beta" in out
+    assert "alpha, beta" in out
 
 
 def test_a_damaged_line_is_named(place, clean):
-    (path,) = day_files(clean)
-    whole = path.read_bytes()
-    path.write_bytes(whole + b"damaged\n")
+    line = {"kind": "candle", "run": "none", "pair": PEER, "time": 0, "at": 0}
+    with clean.write() as connection:
+        row = journal_row(BOT, "2024-03-07", line)
+        (position,) = connection.execute(insert(JOURNAL).values(**row)).inserted_primary_key
     status, out = place.parity("--pair", PEER)
-    path.write_bytes(whole)
+    with clean.write() as connection:
+        connection.execute(delete(JOURNAL).where(JOURNAL.c.id == position))
     assert status == 0
-    number = whole.count(b"\n") + 1
-    assert f"{path.name}:{number}cannotberead" in out.replace(" ", "")
+    assert f"journal {position} cannot be read" in out

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
-from journaled_bots import PAIR, PEER, STARTUP, JournaledBot, frames
+from journaled_bots import BOT, PAIR, PEER, STARTUP, JournaledBot, frames
 from served import client
+from sqlalchemy import func, insert, update
 
 from quorum.dashboard.source import BotSource, Places
 from quorum.entry import Signal
 from quorum.guards import Ledger, Reason, SqlStore, State
+from quorum.journal.writing import journal_row
 from quorum.settings import Settings, load_settings
 from quorum.state import Store
+from quorum.state.kinds.journal import JOURNAL
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def stored():
 
 @pytest.fixture
 def bot(tmp_path, stored) -> JournaledBot:
-    return JournaledBot(tmp_path / "journal", stored)
+    return JournaledBot(f"sqlite:///{tmp_path / 'state.sqlite'}", stored)
 
 
 @pytest.fixture
@@ -31,8 +32,8 @@ def source(tmp_path, bot) -> BotSource:
     return BotSource(
         Places(
             database=f"sqlite:///{tmp_path / 'trades.sqlite'}",
-            journal=tmp_path / "journal",
-            guards=SqlStore(Store(state, readonly=True), "quorum"),
+            bot=BOT,
+            guards=SqlStore(Store(state, readonly=True), BOT),
             settings=Settings(),
             timeframe="1h",
             pairs=(PAIR, PEER),
@@ -67,10 +68,10 @@ def test_a_decision_is_what_the_bot_decided(source, bot):
         assert told[head]["available"] == table.votes.available[-1, h]
 
 
-def test_signals_have_every_field_of_the_record(source, stored):
+def test_signals_have_every_field_of_the_record(source, bot, stored):
     easy = {"quorum": 1, "quorum_share": 0.1, "min_confidence": 0.3, "gate": 0.3, "medium": 0.3}
     rows = range(STARTUP, STARTUP + 20)
-    JournaledBot(source.places.journal, stored, load_settings({"consensus": easy})).run(rows)
+    JournaledBot(bot.store.url, stored, load_settings({"consensus": easy})).run(rows)
     with client(source) as found:
         decisions = found.get(f"/api/v1/decisions?pair={PAIR}&limit=200").json()
     assert len(decisions) == len(rows)
@@ -116,22 +117,23 @@ def test_who_comes_back_to_a_new_server_is_told_what_was_missed(source, bot):
     missed = again.log.since(last)
     assert missed is not None
     assert [e.id for e in missed[-3:]] == [e.id for e in again.log.latest(3)[::-1]]
-    assert again.log.since("2020-01-01:0") is None
+    assert again.log.since("journal:0") is None
 
 
-def test_a_torn_line_is_passed_over_and_said(source, bot, tmp_path):
+def test_a_line_that_cannot_be_read_is_passed_over_and_said(source, bot):
     bot.run(range(STARTUP, STARTUP + 2))
     source.snapshot()
-    (file,) = (tmp_path / "journal").glob("*.jsonl")
-    with file.open("ab") as stream:
-        stream.write(b'{"kind": "candle"}\nnot json\n{"kind": "can')
+    row = journal_row(BOT, "2024-01-01", {"kind": "candle", "run": "none", "at": 0})
+    with bot.store.write() as connection:
+        for body in (row["body"], "not json"):
+            connection.execute(insert(JOURNAL).values({**row, "body": body}))
     snapshot = source.snapshot()
     assert any("2 lines of the journal cannot be read" in note for note in snapshot.notes)
     assert len(snapshot.decisions[PAIR]) == 2
 
 
 def test_a_halt_is_shown_and_ended_with_a_reason_from_the_page(source, bot):
-    store = SqlStore(Store(source.places.guards.store.url), "quorum")
+    store = SqlStore(Store(source.places.guards.store.url), BOT)
     store.load()
     store.save(
         Ledger(state=State.HALTED, reason=Reason.EMERGENCY_SHUTDOWN, equity=900.0, peak=1000.0,
@@ -151,11 +153,11 @@ def test_a_halt_is_shown_and_ended_with_a_reason_from_the_page(source, bot):
         assert found.post("/api/v1/guards/resume", json={"reason": "again"}).status_code == 409
 
 
-def test_another_format_of_the_journal_is_refused_by_name(source, bot, tmp_path):
+def test_another_format_of_the_journal_is_refused_by_name(source, bot):
     bot.run(range(STARTUP, STARTUP + 1))
-    (file,) = (tmp_path / "journal").glob("*.jsonl")
-    first = json.loads(file.read_text().splitlines()[0]) | {"format": 99}
-    file.write_text(json.dumps(first) + "\n")
+    with bot.store.write() as connection:
+        newer = func.replace(JOURNAL.c.body, '"format":1', '"format":99')
+        connection.execute(update(JOURNAL).values(body=newer))
     with client(source) as found:
         answer = found.get("/")
         assert answer.status_code == 503
