@@ -90,6 +90,13 @@ def migrate(connection: Connection, kinds: Sequence[Kind]) -> None:
             _note(connection, kind, number)
 
 
+def note_deed(connection: Connection, deed: str, subject: str, detail: str) -> None:
+    """Note what happened to the store as a whole."""
+    at = time.time_ns() // 1_000_000
+    row = {"deed": deed, "subject": subject, "detail": detail, "at": at}
+    connection.execute(insert(DEEDS).values(**row))
+
+
 def _note(connection: Connection, kind: Kind, number: int) -> None:
     values = {"kind": kind.name, "number": number, "at": time.time_ns() // 1_000_000}
     connection.execute(insert(MIGRATIONS).values(**values))

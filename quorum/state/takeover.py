@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from quorum.state.errors import StateError
 from quorum.state.kinds.guards import GUARD_EVENTS, GUARD_LEDGERS
-from quorum.state.migration import DEEDS
+from quorum.state.migration import DEEDS, note_deed
 
 TAKEN = "taken over"
 
@@ -50,9 +49,7 @@ def take_over(connection: Connection, takeovers: Iterable[Takeover]) -> list[str
     told = []
     for takeover in pending(connection, takeovers):
         what = takeover.copy(connection, takeover.source)
-        at = time.time_ns() // 1_000_000
-        row = {"deed": TAKEN, "subject": _subject(takeover), "detail": what, "at": at}
-        connection.execute(insert(DEEDS).values(**row))
+        note_deed(connection, TAKEN, _subject(takeover), what)
         told.append(f"{what} from {takeover.source}")
     return told
 
