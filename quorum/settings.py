@@ -222,6 +222,8 @@ def _members(node: Any) -> Mapping[str, Any]:
         return {**node.model_fields, **constants}
     if isinstance(node, Mapping):
         return node
+    if isinstance(node, Section):
+        return node.model_dump() | {name: getattr(node, name) for name in node.__class_vars__}
     return node._asdict() if hasattr(node, "_asdict") else {}
 
 

@@ -100,7 +100,7 @@ def test_a_setting_that_was_removed_is_refused_with_the_value_it_is_fixed_at():
 
 
 def test_settings_are_few():
-    assert len(dict(leaves(Settings().model_dump()))) <= 340
+    assert len(dict(leaves(Settings().model_dump()))) <= 250
 
 
 def test_every_bad_value_is_named_at_once():

@@ -36,12 +36,8 @@ class PhaseSettings(AdjusterSettings):
 
     days: ClassVar[int] = 30  # span of relative strength and trend [days]
     smooth: ClassVar[int] = 5  # both readings are means of their last days [days]
-    broad: float = Field(
-        0.6, gt=0.5, le=1, description="share of alts ahead of bitcoin that is broad strength"
-    )
-    narrow: float = Field(
-        0.4, ge=0, lt=0.5, description="share of alts ahead of bitcoin that is broad weakness"
-    )
+    broad: ClassVar[float] = 0.6  # share of alts ahead of bitcoin that is broad strength
+    narrow: ClassVar[float] = 0.4  # share of alts ahead of bitcoin that is broad weakness
     # move of ETH/BTC over the span from which it has a trend [standard deviations]
     eth_btc: ClassVar[float] = 0.25
     min_coins: ClassVar[int] = 5  # alts needed to know a phase [coins]

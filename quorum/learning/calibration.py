@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 
 from quorum.errors import DataError
 from quorum.learning.folds import PurgedKFold
-from quorum.learning.model_settings import CalibrationSettings
+from quorum.learning.model_settings import CalibrationConstants
 from quorum.learning.probabilities import SMALLEST, codes_of, log_loss, normalised
 from quorum.section import Section
 from quorum.typing import Floats, Ints
@@ -173,7 +173,7 @@ def fit_calibration(
     weight: Floats | None = None,
     *,
     classes: Sequence[int],
-    settings: CalibrationSettings | None = None,
+    settings: CalibrationConstants | None = None,
     time: Ints | None = None,
     end_time: Ints | None = None,
     embargo_ms: int = 0,
@@ -193,7 +193,7 @@ def fit_calibration(
     weight : ndarray of shape (n,), float64, optional
         True weights, not balanced by class: they decide the base rates.
     classes : sequence of int
-    settings : CalibrationSettings, optional
+    settings : CalibrationConstants, optional
     time, end_time : ndarray of shape (n,), int64, optional
         When each row and its label were known, in ms; row numbers by default.
     embargo_ms : int, default 0
@@ -203,7 +203,7 @@ def fit_calibration(
     DataError
         If shapes differ, or a probability is not finite.
     """
-    settings = settings or CalibrationSettings()
+    settings = settings or CalibrationConstants()
     codes = codes_of(y, classes, "calibration")
     n = len(codes)
     if p.shape != (n, len(classes)) or not np.isfinite(p).all():

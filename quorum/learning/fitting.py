@@ -21,7 +21,7 @@ from quorum.learning.folds import PurgedKFold
 from quorum.learning.forecast_metrics import forecast_metrics
 from quorum.learning.inputs import ModelRows, infinite_columns
 from quorum.learning.member import Member
-from quorum.learning.model_settings import FittingSettings
+from quorum.learning.model_settings import FittingSettings, MetaFittingSettings
 from quorum.learning.models import member_named
 from quorum.learning.probabilities import balanced, codes_of, log_loss, shares
 from quorum.typing import Floats, Ints
@@ -88,7 +88,7 @@ def fit_classifier(
     *,
     classes: Sequence[int],
     member: str,
-    settings: FittingSettings | None = None,
+    settings: FittingSettings | MetaFittingSettings | None = None,
     embargo_ms: int = 0,
     threads: int = 1,
     n_splits: int = 3,
@@ -217,7 +217,7 @@ def _best_trial(
     data: Any,
     rows: Rows,
     splits: Sequence[Split],
-    settings: FittingSettings,
+    settings: FittingSettings | MetaFittingSettings,
 ) -> Trial:
     """Return the best candidate's trial over all splits.
 
@@ -246,7 +246,7 @@ def _finished(
     trial: Trial,
     data: Any,
     rows: Rows,
-    settings: FittingSettings,
+    settings: FittingSettings | MetaFittingSettings,
     embargo_ms: int,
 ) -> FittedClassifier:
     """Calibrate, fit on all rows and say how good it is."""

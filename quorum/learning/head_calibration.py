@@ -8,33 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from quorum.errors import DataError
 from quorum.heads.base import DECIMALS
-from quorum.section import Section
 from quorum.typing import Bools, Floats
 
 
-class HeadCalibrationSettings(Section):
+class HeadCalibrationConstants(NamedTuple):
     """How much evidence changes what a head's confidence means."""
 
-    knots: int = Field(
-        8, ge=1, le=100, description="groups of votes behind a head's map, at most [groups]"
-    )
-    knot_votes: float = Field(
-        50.0, ge=1, le=1e6, description="votes that make a group [weighted votes]"
-    )
-    knot_prior: float = Field(
-        50.0, ge=0, le=1e6, description="votes at the head's mean hit rate mixed into each group"
-    )
-    prior: float = Field(
-        100.0, ge=0, le=1e6, description="votes at which half of a map is still as stated"
-    )
+    knots: int = 8  # groups of votes behind a head's map, at most [groups]
+    knot_votes: float = 50.0  # votes that make a group [weighted votes]
+    knot_prior: float = 50.0  # votes at the head's mean hit rate mixed into each group
+    prior: float = 100.0  # votes at which half of a map is still as stated
 
 
 @dataclass(frozen=True)
@@ -82,7 +72,7 @@ def fit_head_map(
     confidence: Floats,
     hit: Bools,
     weight: Floats | None = None,
-    settings: HeadCalibrationSettings | None = None,
+    constants: HeadCalibrationConstants | None = None,
 ) -> HeadMap:
     """Fit one head's map to its votes (isotonic regression: Zadrozny and Elkan 2002).
 
@@ -101,7 +91,7 @@ def fit_head_map(
         Whether the vote's direction was right.
     weight : ndarray of shape (n_votes,), optional
         Uniqueness of the labels: overlapping labels are one piece of evidence.
-    settings : HeadCalibrationSettings, default the defaults
+    constants : HeadCalibrationConstants, default the defaults
 
     Returns
     -------
@@ -113,7 +103,7 @@ def fit_head_map(
     DataError
         If the arrays differ in length or hold what is no confidence or weight.
     """
-    s = settings or HeadCalibrationSettings()
+    s = constants or HeadCalibrationConstants()
     x = np.asarray(confidence, dtype=np.float64)
     w = np.ones(len(x)) if weight is None else np.asarray(weight, dtype=np.float64)
     if not len(x) == len(hit) == len(w):
@@ -140,7 +130,7 @@ def fit_head_maps(
     confidence: Floats,
     right: NDArray[np.int8],
     weight: Floats | None = None,
-    settings: HeadCalibrationSettings | None = None,
+    constants: HeadCalibrationConstants | None = None,
 ) -> dict[str, HeadMap]:
     """Fit every head's map on the training rows of one vintage, all pairs together.
 
@@ -154,7 +144,7 @@ def fit_head_maps(
         Side that was right, the rows' label; rows of 0, neither, are left out.
     weight : ndarray of shape (n_rows,), optional
         Uniqueness of the labels.
-    settings : HeadCalibrationSettings, default the defaults
+    constants : HeadCalibrationConstants, default the defaults
     """
     maps = {}
     for column, head in enumerate(heads):
@@ -163,7 +153,7 @@ def fit_head_maps(
             confidence[rows, column],
             direction[rows, column] == right[rows],
             None if weight is None else weight[rows],
-            settings,
+            constants,
         )
     return maps
 
@@ -182,7 +172,7 @@ def apply_head_maps(
 
 
 def _groups(
-    x: Floats, hit: Floats, w: Floats, s: HeadCalibrationSettings
+    x: Floats, hit: Floats, w: Floats, s: HeadCalibrationConstants
 ) -> tuple[Floats, Floats, Floats]:
     """Return mean confidence, hit rate and weight of the groups, rising in confidence."""
     # Equal confidences first become one: a boundary between them would be chance.

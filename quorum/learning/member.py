@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from quorum.errors import DataError
 from quorum.learning.inputs import Rows, Windows
-from quorum.learning.model_settings import FittingSettings
+from quorum.learning.model_settings import FittingSettings, MetaFittingSettings
 from quorum.learning.probabilities import as_matrix, codes_of, normalised
 from quorum.typing import Floats, Ints
 
@@ -53,7 +53,7 @@ class Member(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
     @classmethod
     @abstractmethod
     def candidates(
-        cls, classes: Sequence[int], settings: FittingSettings, threads: int
+        cls, classes: Sequence[int], settings: FittingSettings | MetaFittingSettings, threads: int
     ) -> list[Self]:
         """Return one unfitted member per candidate set of parameters."""
 
@@ -181,7 +181,7 @@ ridge, max_bin, bin_sample, seed
 
     @classmethod
     def candidates(
-        cls, classes: Sequence[int], settings: FittingSettings, threads: int
+        cls, classes: Sequence[int], settings: FittingSettings | MetaFittingSettings, threads: int
     ) -> list[Self]:
         """Return one booster per number of leaves in the member's settings."""
         shared = getattr(settings, cls.name).model_dump(exclude={"leaves"})

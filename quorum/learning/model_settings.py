@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
@@ -31,23 +31,22 @@ class ModelSettings(Section):
     min_hessian: float = Field(
         20.0, ge=0, le=100_000, description="smallest leaf of XGBoost, by the sum of its hessian"
     )
-    ridge: float = Field(10.0, ge=0, le=1e6, description="L2 penalty of leaf values")
-    max_bin: int = Field(63, ge=3, le=255, description="bins of a feature's histogram")
-    bin_sample: int = Field(
-        5000, ge=100, le=10_000_000, description="rows LightGBM finds the bins on [rows]"
-    )
-    seed: int = Field(1, ge=0, le=2**31 - 1, description="seed of row and feature sampling")
+    ridge: ClassVar[float] = 10.0  # L2 penalty of leaf values
+    max_bin: ClassVar[int] = 63  # bins of a feature's histogram
+    bin_sample: ClassVar[int] = 5000  # rows LightGBM finds the bins on [rows]
+    seed: ClassVar[int] = 1  # seed of row and feature sampling
 
 
-class CalibrationSettings(Section):
+class CalibrationConstants(NamedTuple):
     """How raw probabilities become honest ones."""
 
-    methods: tuple[Literal["identity", "sigmoid", "isotonic"], ...] = Field(
-        ("identity", "sigmoid", "isotonic"),
-        min_length=1,
-        description="curves to choose from by log loss out of fold",
+    # curves to choose from by log loss out of fold
+    methods: tuple[Literal["identity", "sigmoid", "isotonic"], ...] = (
+        "identity",
+        "sigmoid",
+        "isotonic",
     )
-    splits: int = Field(3, ge=2, le=20, description="blocks of time of that choice [blocks]")
+    splits: int = 3  # blocks of time of that choice [blocks]
 
 
 class FittingSettings(Section):
@@ -57,12 +56,23 @@ class FittingSettings(Section):
     # Its rounds cost four times LightGBM's, and it loses least by fewer, larger steps.
     xgboost: ModelSettings = Field(ModelSettings(learning_rate=0.15), description="XGBoost's trees")
     min_rows: int = Field(300, ge=10, le=10_000_000, description="fewest rows to fit on [rows]")
-    prune: bool = Field(
-        True, description="choose among candidates on the newest inner split only, not on all"
+    # choose among candidates on the newest inner split only, not on all
+    prune: ClassVar[bool] = True
+    # how probabilities are made honest
+    calibration: ClassVar[CalibrationConstants] = CalibrationConstants()
+
+
+class MetaFittingSettings(Section):
+    """How the model of consensus signals is fitted; its trees are LightGBM's."""
+
+    lightgbm: ModelSettings = Field(
+        ModelSettings(learning_rate=0.05, feature_share=0.3, min_rows=60, row_share=0.6),
+        description="its trees",
     )
-    calibration: CalibrationSettings = Field(
-        CalibrationSettings(), description="how probabilities are made honest"
-    )
+    min_rows: int = Field(300, ge=10, le=10_000_000, description="fewest rows to fit on [rows]")
+    xgboost: ClassVar[ModelSettings] = ModelSettings(learning_rate=0.15)  # trained by nobody
+    prune: ClassVar[bool] = FittingSettings.prune
+    calibration: ClassVar[CalibrationConstants] = CalibrationConstants()
 
 
 class EnsembleSettings(Section):
@@ -75,12 +85,8 @@ class EnsembleSettings(Section):
         "stacking",
         description="joined by a regression on their log-odds, by weights, or by the plain mean",
     )
-    ridge: float = Field(
-        0.01, ge=1e-6, le=1e3, description="L2 penalty of the regression, per row of mean loss"
-    )
-    min_rows: int = Field(
-        300, ge=10, le=10_000_000, description="under so many rows the plain mean is used [rows]"
-    )
+    ridge: ClassVar[float] = 0.01  # L2 penalty of the regression, per row of mean loss
+    min_rows: ClassVar[int] = 300  # under so many rows the plain mean is used [rows]
 
     @field_validator("members")
     @classmethod

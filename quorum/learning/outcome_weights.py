@@ -8,32 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
 from quorum.candles import DAY_MS
 from quorum.errors import DataError, SettingsError
-from quorum.section import Section
 from quorum.typing import Bools, Floats, Ints
 
 
-class OutcomeWeightSettings(Section):
+class OutcomeWeightConstants(NamedTuple):
     """How fast weights follow outcomes, and how far."""
 
-    rate: float = Field(
-        0.03, gt=0, le=1, description="share of a day's outcomes in the average (C11) [per day]"
-    )
-    least: float = Field(0.05, ge=0, lt=1, description="smallest weight (C11) [share]")
-    most: float = Field(0.30, gt=0, le=1, description="largest weight (C11) [share]")
-
-    @model_validator(mode="after")
-    def _bounds_in_order(self) -> OutcomeWeightSettings:
-        if self.least > self.most:
-            raise ValueError(f"least {self.least} is more than most {self.most}")
-        return self
+    rate: float = 0.03  # share of a day's outcomes in the average (C11) [per day]
+    least: float = 0.05  # smallest weight (C11) [share]
+    most: float = 0.30  # largest weight (C11) [share]
 
 
 @dataclass(frozen=True)
@@ -100,7 +90,7 @@ def outcome_weights(
     votes: NDArray[np.int8],
     outcome: NDArray[np.int8],
     initial: Mapping[str, float],
-    settings: OutcomeWeightSettings | None = None,
+    constants: OutcomeWeightConstants | None = None,
 ) -> WeightTrack:
     """Follow the outcomes of consensus signals, all pairs together (spec C11).
 
@@ -122,7 +112,7 @@ def outcome_weights(
         Side that was right: +1 long, -1 short; 0 neither, which credits no one.
     initial : mapping of head name to weight
         In the order of the columns of ``votes``; any scale.
-    settings : OutcomeWeightSettings, default the defaults
+    constants : OutcomeWeightConstants, default the defaults
 
     Raises
     ------
@@ -131,7 +121,7 @@ def outcome_weights(
     SettingsError
         If no weights within the bounds sum to 1, or all initial weights are 0.
     """
-    s = settings or OutcomeWeightSettings()
+    s = constants or OutcomeWeightConstants()
     prior = _prior(initial, s)
     if votes.shape != (len(known_at), len(prior)) or outcome.shape != (len(known_at),):
         raise DataError(
@@ -157,7 +147,7 @@ def outcome_weights(
     return WeightTrack(tuple(initial), np.concatenate([start, dates]) * DAY_MS, np.array(rows))
 
 
-def _prior(initial: Mapping[str, float], s: OutcomeWeightSettings) -> Floats:
+def _prior(initial: Mapping[str, float], s: OutcomeWeightConstants) -> Floats:
     """Return the initial weights as shares; refuse what cannot be brought within the bounds."""
     weights = np.array(list(initial.values()), dtype=np.float64)
     n = int(np.count_nonzero(weights))
@@ -170,7 +160,7 @@ def _prior(initial: Mapping[str, float], s: OutcomeWeightSettings) -> Floats:
     return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 
-def _bounded(weights: Floats, counted: Bools, s: OutcomeWeightSettings) -> Floats:
+def _bounded(weights: Floats, counted: Bools, s: OutcomeWeightConstants) -> Floats:
     """Return the closest shares within the bounds; heads that do not count weigh 0."""
     out = np.zeros(len(weights))
     out[counted] = project(weights[counted], s.least, s.most)

@@ -8,18 +8,17 @@ features.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import bottleneck
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from quorum.candles import Candles, timeframe_ms
 from quorum.context.regime import REGIMES
 from quorum.errors import DataError
 from quorum.features.series import shifted, window_sum
 from quorum.features.volatility import GARMAN_KLASS
-from quorum.section import Section
 from quorum.typing import Bools, Floats
 
 #: Candles the labels are read from; other timeframes would need other spans.
@@ -28,46 +27,24 @@ UNKNOWN = -1
 _RANGES = (REGIMES.index("bull_range"), REGIMES.index("bear_range"))
 
 
-class RegimeLabelSettings(Section):
+class RegimeLabelConstants(NamedTuple):
     """What the regimes look like, in candles of 4h and in units of the usual volatility."""
 
-    window: int = Field(42, ge=2, le=500, description="candles seen on each side [candles]")
-    duration: float = Field(42.0, ge=2, le=1000, description="mean stay in a regime [candles]")
-    reference: int = Field(
-        1080, ge=50, le=5000, description="usual volatility, the past's median [candles]"
-    )
-    reference_min: int = Field(
-        180, ge=20, le=5000, description="candles needed to know the usual volatility [candles]"
-    )
-    volatility: int = Field(
-        6, ge=2, le=100, description="span of the current volatility, each side [candles]"
-    )
-    strong: float = Field(
-        0.25, gt=0, le=5, description="drift of a strong trend per candle [usual volatility]"
-    )
-    weak: float = Field(
-        0.10, gt=0, le=5, description="drift of a weak trend per candle [usual volatility]"
-    )
-    pull: float = Field(
-        0.15, ge=0, le=1, description="share of the way to its middle a range goes per candle"
-    )
-    middle: int = Field(
-        21, ge=2, le=500, description="past whose mean price is a range's middle [candles]"
-    )
-    strong_volatility: float = Field(
-        1.3, gt=0, le=10, description="volatility of a strong trend, over the usual [factor]"
-    )
-    weak_volatility: float = Field(
-        1.0, gt=0, le=10, description="volatility of a weak trend, over the usual [factor]"
-    )
-    range_volatility: float = Field(
-        0.85, gt=0, le=10, description="volatility of a range, over the usual [factor]"
-    )
-    high: float = Field(2.3, gt=1, le=20, description="high volatility, over the usual [factor]")
-    low: float = Field(0.42, gt=0, lt=1, description="low volatility, over the usual [factor]")
-    softness: float = Field(
-        0.35, gt=0, le=5, description="how far volatility strays within a regime [log volatility]"
-    )
+    window: int = 42  # candles seen on each side [candles]
+    duration: float = 42.0  # mean stay in a regime [candles]
+    reference: int = 1080  # usual volatility, the past's median [candles]
+    reference_min: int = 180  # candles needed to know the usual volatility [candles]
+    volatility: int = 6  # span of the current volatility, each side [candles]
+    strong: float = 0.25  # drift of a strong trend per candle [usual volatility]
+    weak: float = 0.10  # drift of a weak trend per candle [usual volatility]
+    pull: float = 0.15  # share of the way to its middle a range goes per candle
+    middle: int = 21  # past whose mean price is a range's middle [candles]
+    strong_volatility: float = 1.3  # volatility of a strong trend, over the usual [factor]
+    weak_volatility: float = 1.0  # volatility of a weak trend, over the usual [factor]
+    range_volatility: float = 0.85  # volatility of a range, over the usual [factor]
+    high: float = 2.3  # high volatility, over the usual [factor]
+    low: float = 0.42  # low volatility, over the usual [factor]
+    softness: float = 0.35  # how far volatility strays within a regime [log volatility]
 
 
 @dataclass(frozen=True)
@@ -89,8 +66,8 @@ class Profiles:
     pull: Floats
 
     @classmethod
-    def of(cls, s: RegimeLabelSettings) -> Profiles:
-        """Lay the settings out by regime."""
+    def of(cls, s: RegimeLabelConstants) -> Profiles:
+        """Lay the constants out by regime."""
         trend, slow, calm = s.strong_volatility, s.weak_volatility, s.range_volatility
         volatility = np.array([trend, slow, calm, calm, slow, trend, s.high, s.low])
         drift = np.array([s.strong, s.weak, 0.0, 0.0, -s.weak, -s.strong, 0.0, 0.0])
@@ -99,15 +76,15 @@ class Profiles:
         return cls(volatility, drift / volatility, pull)
 
 
-def regime_reach(settings: RegimeLabelSettings | None = None) -> int:
+def regime_reach(constants: RegimeLabelConstants | None = None) -> int:
     """Return how far into the future a label looks from its candle's close [ms]."""
-    s = settings or RegimeLabelSettings()
+    s = constants or RegimeLabelConstants()
     # The volatility around the window's last candle reaches beyond it.
     return (s.window + s.volatility) * timeframe_ms(TIMEFRAME)
 
 
 def regime_labels(
-    candles: Candles, settings: RegimeLabelSettings | None = None
+    candles: Candles, constants: RegimeLabelConstants | None = None
 ) -> NDArray[np.int8]:
     """Return the regime each candle lay in, by what came before and after it.
 
@@ -123,7 +100,7 @@ def regime_labels(
     ----------
     candles : Candles
         Of 4h.
-    settings : RegimeLabelSettings, default the defaults
+    constants : RegimeLabelConstants, default the defaults
 
     Returns
     -------
@@ -136,7 +113,7 @@ def regime_labels(
     DataError
         If the candles are of another timeframe.
     """
-    s = settings or RegimeLabelSettings()
+    s = constants or RegimeLabelConstants()
     if candles.timeframe != TIMEFRAME:
         raise DataError(f"regime labels: need {TIMEFRAME} candles, got {candles.timeframe}")
     n, w = len(candles), s.window
@@ -153,7 +130,7 @@ def regime_labels(
     return label
 
 
-def _evidence(c: Candles, s: RegimeLabelSettings) -> tuple[Floats, Bools]:
+def _evidence(c: Candles, s: RegimeLabelConstants) -> tuple[Floats, Bools]:
     """Return the likelihood of each candle under each regime, shape (n, 8), and where known."""
     price = np.log(c.close)
     spread, body = np.log(c.high / c.low), np.log(c.close / c.open)
@@ -184,7 +161,7 @@ def _centred(values: Floats, side: int) -> Floats:
     return out
 
 
-def _usual(variance: Floats, s: RegimeLabelSettings) -> Floats:
+def _usual(variance: Floats, s: RegimeLabelConstants) -> Floats:
     """Return the median of the past volatility, NaN where there is too little of it."""
     span = 2 * s.volatility
     mean = window_sum(variance, span) / span
@@ -196,7 +173,7 @@ def _usual(variance: Floats, s: RegimeLabelSettings) -> Floats:
     return median
 
 
-def _smoothed(likelihood: Floats, s: RegimeLabelSettings) -> Floats:
+def _smoothed(likelihood: Floats, s: RegimeLabelConstants) -> Floats:
     """Return the probabilities per candle that has a full window, shape (n - 2 window, 8)."""
     w, kinds = s.window, len(REGIMES)
     n = len(likelihood) - 2 * w

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field, model_validator
 
 from quorum.learning.folds import FoldSettings
-from quorum.learning.head_calibration import HeadCalibrationSettings
+from quorum.learning.head_calibration import HeadCalibrationConstants
 from quorum.learning.labels import LabelSettings
-from quorum.learning.model_settings import EnsembleSettings, FittingSettings, ModelSettings
-from quorum.learning.outcome_weights import OutcomeWeightSettings
+from quorum.learning.model_settings import EnsembleSettings, FittingSettings, MetaFittingSettings
+from quorum.learning.outcome_weights import OutcomeWeightConstants
 from quorum.learning.promotion import PromotionSettings
-from quorum.learning.regime_labels import RegimeLabelSettings
+from quorum.learning.regime_labels import RegimeLabelConstants
 from quorum.section import Section
 
 
@@ -34,15 +35,7 @@ class MetaSettings(Section):
     min_signals: int = Field(
         400, ge=50, le=1_000_000, description="ended signals needed for a model [signals]"
     )
-    fitting: FittingSettings = Field(
-        FittingSettings(
-            lightgbm=ModelSettings(
-                leaves=(4,), learning_rate=0.05, feature_share=0.3, min_rows=60, row_share=0.6
-            ),
-            min_rows=300,
-        ),
-        description="its trees",
-    )
+    fitting: MetaFittingSettings = Field(MetaFittingSettings(), description="its trees")
 
 
 class LearningSettings(Section):
@@ -67,9 +60,8 @@ class LearningSettings(Section):
         8, ge=1, le=1000, description="the same for regimes, which change slowly [candles]"
     )
     labels: LabelSettings = Field(LabelSettings(), description="barriers of the signal models")
-    regimes: RegimeLabelSettings = Field(
-        RegimeLabelSettings(), description="labels of the regime classifier"
-    )
+    # labels of the regime classifier
+    regimes: ClassVar[RegimeLabelConstants] = RegimeLabelConstants()
     regime_days: int = Field(
         365,
         ge=30,
@@ -80,12 +72,10 @@ class LearningSettings(Section):
     fitting: FittingSettings = Field(FittingSettings(), description="classifiers (M4 a-c)")
     ensemble: EnsembleSettings = Field(EnsembleSettings(), description="how they are joined")
     meta: MetaSettings = Field(MetaSettings(), description="the model of consensus signals")
-    head_calibration: HeadCalibrationSettings = Field(
-        HeadCalibrationSettings(), description="hit rates of the heads (consensus.calibrated)"
-    )
-    outcome_weights: OutcomeWeightSettings = Field(
-        OutcomeWeightSettings(), description="weights by outcome (consensus.weights)"
-    )
+    # hit rates of the heads (consensus.calibrated)
+    head_calibration: ClassVar[HeadCalibrationConstants] = HeadCalibrationConstants()
+    # weights by outcome (consensus.weights)
+    outcome_weights: ClassVar[OutcomeWeightConstants] = OutcomeWeightConstants()
     promotion: PromotionSettings = Field(
         PromotionSettings(), description="what a new vintage must show to be used (M8)"
     )
@@ -108,5 +98,5 @@ def label_settings(settings: LearningSettings) -> dict[str, object]:
     """Return the settings that decide what the models' classes mean."""
     return {
         "barriers": settings.labels.model_dump(mode="json"),
-        "regimes": settings.regimes.model_dump(mode="json"),
+        "regimes": settings.regimes._asdict(),
     }

@@ -125,7 +125,9 @@ class LoadedVintage:
         """What joins the members."""
         if STACK_FILE not in self._files:
             raise DataError(f"{self.manifest.key}: {STACK_FILE} is missing")
-        settings = EnsembleSettings.model_validate(self.manifest.models.get("ensemble"))
+        noted = self.manifest.models.get("ensemble")
+        members = noted.get("members") if isinstance(noted, dict) else None
+        settings = EnsembleSettings.model_validate({"members": members})
         return Stack.from_bytes(
             self._files[STACK_FILE], members=settings.members, classes=SIGNAL_CLASSES
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -12,37 +12,20 @@ from quorum.section import Section
 from quorum.sizing.base import Record, Size, SizeRequest, SizingMethod, factors_of, noted, refused
 
 
-class Profile(Section):
+class Profile(NamedTuple):
     """From which score a profile enters, and from which it adds."""
 
-    long_entry: float = Field(68.0, ge=50, le=100, description="score a long needs [points]")
-    short_entry: float = Field(35.0, ge=0, le=50, description="score a short must not exceed")
-    long_scaling: float = Field(
-        68.0, ge=50, le=100, description="score beyond which a long grows [points]"
-    )
-    short_scaling: float = Field(
-        35.0, ge=0, le=50, description="score below which a short grows [points]"
-    )
-    trailing_stop: float = Field(
-        2.0, gt=0, lt=100, description="distance of the trailing stop [% of the best price]"
-    )
+    long_entry: float = 68.0  # score a long needs [points]
+    short_entry: float = 35.0  # score a short must not exceed
+    long_scaling: float = 68.0  # score beyond which a long grows [points]
+    short_scaling: float = 35.0  # score below which a short grows [points]
+    trailing_stop: float = 2.0  # distance of the trailing stop [% of the best price]
 
 
-class ExecutorProfile(Profile):
-    """The profile that enters and adds at the same score."""
-
-
-class ManagerProfile(Profile):
-    """The profile that enters late and counts from a point before; shorts are 100 - longs."""
-
-    long_entry: float = Field(70.0, ge=50, le=100, description="score a long needs [points]")
-    short_entry: float = Field(30.0, ge=0, le=50, description="score a short must not exceed")
-    long_scaling: float = Field(
-        69.0, ge=50, le=100, description="score beyond which a long grows [points]"
-    )
-    short_scaling: float = Field(
-        31.0, ge=0, le=50, description="score below which a short grows [points]"
-    )
+#: Enters and adds at the same score.
+EXECUTOR = Profile()
+#: Enters late and counts from a point before; shorts are 100 - longs.
+MANAGER = Profile(long_entry=70.0, short_entry=30.0, long_scaling=69.0, short_scaling=31.0)
 
 
 class ConfluenceSettings(Section):
@@ -56,15 +39,11 @@ class ConfluenceSettings(Section):
         1.0, ge=0, le=100, description="size added per point beyond it [% of capital]"
     )
     largest: float = Field(10.0, gt=0, le=100, description="largest size [% of capital]")
-    initial_risk: float = Field(
-        1.0,
-        gt=0,
-        le=100,
-        description="loss at the stop of the initial size, which is only reported, at full "
-        "reliability [% of balance]",
-    )
-    executor: ExecutorProfile = Field(ExecutorProfile(), description="thresholds 68 and 35")
-    manager: ManagerProfile = Field(ManagerProfile(), description="thresholds 70 and 30")
+    # loss at the stop of the initial size, which is only reported, at full reliability [% of
+    # balance]
+    initial_risk: ClassVar[float] = 1.0
+    executor: ClassVar[Profile] = EXECUTOR
+    manager: ClassVar[Profile] = MANAGER
 
     @model_validator(mode="after")
     def _base_under_largest(self) -> ConfluenceSettings:

@@ -83,8 +83,8 @@ class EliteSettings(Section):
         le=10,
         description="expected return, times the regime's factor, that must be exceeded [R]",
     )
-    smallest: float = Field(0.4, gt=0, le=1, description="smallest product of all multipliers")
-    largest: float = Field(1.5, ge=1, le=10, description="largest product of all multipliers")
+    smallest: ClassVar[float] = 0.4  # smallest product of all multipliers
+    largest: ClassVar[float] = 1.5  # largest product of all multipliers
     tail: ClassVar[TailConstants] = TailConstants()  # what a unit can lose
     correlation: CorrelationSettings = Field(
         CorrelationSettings(), description="diversification against the open trades"

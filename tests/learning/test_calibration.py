@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from quorum.errors import DataError
 from quorum.evidence.forecasts import calibration_error
 from quorum.learning.calibration import Calibration, fit_calibration
-from quorum.learning.model_settings import CalibrationSettings
+from quorum.learning.model_settings import CalibrationConstants
 from quorum.learning.probabilities import log_loss
 
 CLASSES = (-1, 0, 1)
@@ -65,7 +65,7 @@ def test_a_step_is_found_by_the_staircase():
 
 def test_a_reversed_model_is_silenced_and_not_turned_round():
     p, codes = honest(classes=2)
-    only = CalibrationSettings(methods=("sigmoid",))
+    only = CalibrationConstants(methods=("sigmoid",))
     calibration = fit_calibration(p[:, ::-1], codes, classes=(0, 1), settings=only)[0]
     out = calibration(p[:, ::-1])
     np.testing.assert_allclose(out[:, 1], np.mean(codes), atol=1e-9)
@@ -75,7 +75,7 @@ def test_weights_decide_the_base_rates():
     p = np.full((400, 2), 0.5)
     y = np.tile([0, 1], 200)
     weight = np.where(y == 1, 3.0, 1.0)
-    only = CalibrationSettings(methods=("sigmoid",))
+    only = CalibrationConstants(methods=("sigmoid",))
     out = fit_calibration(p, y, weight, classes=(0, 1), settings=only)[0](p)
     np.testing.assert_allclose(out[:, 1], 0.75, atol=1e-6)
 
@@ -83,7 +83,7 @@ def test_weights_decide_the_base_rates():
 @pytest.mark.parametrize("method", ["identity", "sigmoid", "isotonic"])
 def test_it_is_saved_and_read_as_json(method):
     p, codes = honest(600)
-    only = CalibrationSettings(methods=(method,))
+    only = CalibrationConstants(methods=(method,))
     calibration = fit_calibration(sharpened(p, 2), codes - 1, classes=CLASSES, settings=only)[0]
     data = calibration.to_bytes()
     copy = Calibration.from_bytes(data, classes=CLASSES)
@@ -94,7 +94,7 @@ def test_it_is_saved_and_read_as_json(method):
 
 def test_the_block_a_row_lies_in_does_not_calibrate_it():
     p, codes = honest(600)
-    only = CalibrationSettings(methods=("isotonic",))
+    only = CalibrationConstants(methods=("isotonic",))
     wrong = sharpened(p, 2)
     _, one = fit_calibration(wrong, codes - 1, classes=CLASSES, settings=only)
     codes = codes.copy()
@@ -122,7 +122,7 @@ def test_whatever_comes_in_rows_sum_to_one_and_nothing_is_certain(
     if one_class:
         codes = np.zeros_like(codes)
     for method in ("sigmoid", "isotonic"):
-        only = CalibrationSettings(methods=(method,))
+        only = CalibrationConstants(methods=(method,))
         calibration = fit_calibration(p, codes - 1, classes=CLASSES, settings=only)[0]
         out = calibration(p)
         np.testing.assert_allclose(out.sum(axis=1), 1.0)
@@ -135,7 +135,7 @@ def test_whatever_comes_in_rows_sum_to_one_and_nothing_is_certain(
 
 def test_damaged_json_is_refused():
     p, codes = honest(300)
-    only = CalibrationSettings(methods=("isotonic",))
+    only = CalibrationConstants(methods=("isotonic",))
     data = fit_calibration(p, codes - 1, classes=CLASSES, settings=only)[0].to_bytes()
     document = json.loads(data)
     document["curves"][1]["y"][0] = 2.0

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from evaluations import varied
 
 from quorum.errors import DataError, SettingsError
 from quorum.learning.classifier import FittedClassifier
@@ -194,7 +195,11 @@ def test_candidates_are_chosen_on_the_newest_block_or_on_all(spy):
     assert [shift for shift, _, _ in spy.seen] == [0.5, 0.0, 0.3, 0.0, 0.0, 0.0]
     assert fitted.metrics["rounds"] == round(np.mean(fitted.metrics["rounds_by_split"]))
     spy.seen.clear()
-    fit(window(600), "spy", settings=SETTINGS.model_copy(update={"prune": False}))
+    fit(
+        window(600),
+        "spy",
+        settings=varied(FittingSettings, lightgbm=TREES, xgboost=TREES, min_rows=100, prune=False),
+    )
     assert [shift for shift, _, _ in spy.seen] == [0.5] * 3 + [0.0] * 3 + [0.3] * 3 + [0.0]
 
 

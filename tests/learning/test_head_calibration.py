@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from quorum.errors import DataError
 from quorum.learning.head_calibration import (
-    HeadCalibrationSettings,
+    HeadCalibrationConstants,
     HeadMap,
     apply_head_maps,
     fit_head_map,
@@ -88,8 +88,8 @@ def test_flat_votes_keep_their_confidence_of_nothing():
 def test_a_map_has_few_points():
     assert len(fit_head_map(*votes(20_000, lambda c: c)).confidence) == 8 + 2
     assert len(fit_head_map(*votes(120, lambda c: c)).confidence) == 2 + 2
-    few = HeadCalibrationSettings(knots=3)
-    assert len(fit_head_map(*votes(20_000, lambda c: c), settings=few).confidence) == 3 + 2
+    few = HeadCalibrationConstants(knots=3)
+    assert len(fit_head_map(*votes(20_000, lambda c: c), constants=few).confidence) == 3 + 2
 
 
 def test_equal_confidences_are_one_point():
@@ -105,7 +105,7 @@ vote = st.tuples(st.integers(0, 20), st.booleans(), st.integers(0, 3))
 @given(st.lists(vote, max_size=60))
 def test_any_votes_give_a_rising_map_between_nought_and_one_that_survives_json(rows):
     confidence = np.array([c / 20 for c, _, _ in rows])
-    rules = HeadCalibrationSettings(knot_votes=2, knot_prior=1, prior=1)
+    rules = HeadCalibrationConstants(knot_votes=2, knot_prior=1, prior=1)
     hit, weight = np.array([h for _, h, _ in rows], bool), np.array([w for *_, w in rows], float)
     found = fit_head_map(confidence, hit, weight, rules)
     mapped = found.apply(np.linspace(0.001, 1, 200))

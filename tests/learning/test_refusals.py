@@ -94,6 +94,12 @@ def with_atr(period: int) -> dict[str, Any]:
     return {"features": noted}
 
 
+def with_regime_window(candles: int) -> dict[str, Any]:
+    """Return what a version notes of its labels whose regimes are seen from elsewhere."""
+    noted = expected_models(Settings(), "1h", PAIRS).labels
+    return {**noted, "regimes": {**noted["regimes"], "window": candles}}
+
+
 DIFFERENCES = {
     "a feature constant of another version": (
         vintage("a", models=with_atr(15)),
@@ -103,8 +109,8 @@ DIFFERENCES = {
         vintage("a", section={"learning": {"labels": {"horizon": 7}}}),
         "quorum.learning.labels.horizon: trained with 7, configured",
     ),
-    "a regime label": (
-        vintage("a", section={"learning": {"regimes": {"window": 40}}}),
+    "a regime label of another version": (
+        vintage("a", labels=with_regime_window(40)),
         "quorum.learning.regimes.window: trained with 40, configured",
     ),
     "a head off in training": (

@@ -13,7 +13,7 @@ from regime_markets import SIGMA, frame_of, mirrored, swing, walk
 from quorum.candles import Candles, candles_from_frame, epoch_ms
 from quorum.context.regime import REGIMES
 from quorum.errors import DataError
-from quorum.learning.regime_labels import RegimeLabelSettings, regime_labels, regime_reach
+from quorum.learning.regime_labels import RegimeLabelConstants, regime_labels, regime_reach
 from quorum.replay.datadir import DataDirectory
 from quorum.replay.synthetic import TRUTH, SyntheticSettings, make_market
 from quorum.report.regime_accuracy import regime_accuracy
@@ -101,7 +101,7 @@ def test_the_future_does_count():
 
 
 def test_both_ends_of_the_data_are_unknown():
-    rules = RegimeLabelSettings(window=30)
+    rules = RegimeLabelConstants(window=30)
     labels = regime_labels(candles_from_frame(candle_frame(500, timeframe="4h"), "4h"), rules)
     known = np.flatnonzero(labels >= 0)
     # The usual volatility is known from 180 of its own windows of 12 candles on.

@@ -23,10 +23,11 @@ from quorum.simulation import (
     material_of,
     run_portfolio,
 )
+from quorum.sizing.confluence import ConfluenceSettings, Profile
 
 HOUR = 3_600_000
 OFF = {"guards": {"preset": "off"}}
-EVERY_SCORE = {"long_entry": 50, "long_scaling": 60, "short_entry": 50, "short_scaling": 40}
+EVERY_SCORE = Profile(long_entry=50, long_scaling=60, short_entry=50, short_scaling=40)
 #: Every kind of entry, and everything that moves a stop or takes a part out.
 CASES = {
     "guards off": OFF,
@@ -34,7 +35,7 @@ CASES = {
     "limits at the edge of equilibrium, trailing from the first candle": {
         **OFF,
         "context": {"zones": {"entry": "limit_order"}},
-        "sizing": {"method": "confluence", "confluence": {"executor": EVERY_SCORE}},
+        "sizing": {"method": "confluence"},
     },
 }
 
@@ -89,7 +90,8 @@ def simulated(datadir: Path, folder: Path, quorum):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_trades_are_those_of_the_host(case, datadir, tmp_path):
+def test_trades_are_those_of_the_host(case, datadir, tmp_path, monkeypatch):
+    monkeypatch.setattr(ConfluenceSettings, "executor", EVERY_SCORE)
     quorum = CASES[case]
     ours = simulated(datadir, tmp_path, quorum)
     found = compare_runs(ours, host_trades(run(datadir, tmp_path, quorum=quorum)), HOUR)
