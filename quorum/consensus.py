@@ -57,13 +57,9 @@ class ConsensusSettings(Section):
         description="count the agreeing heads as how many independent ones they are worth: "
         "k agreeing heads whose votes correlate count k^2 / (sum of their correlations) (C3)",
     )
-    effective_window: int = Field(
-        500,
-        ge=50,
-        le=1000,
-        description="votes that correlation is measured on; candles that a bot's history needs "
-        "on top of what the heads need [candles]",
-    )
+    # votes that correlation is measured on; candles that a bot's history needs on top of what the
+    # heads need [candles]
+    effective_window: ClassVar[int] = 500
     weights: Literal["fixed", "outcomes"] = Field(
         "fixed",
         description="heads weigh what the settings say, or what their past votes were worth "

@@ -71,7 +71,7 @@ WeightsSettings: type[Section] = create_model(
 #: Groups that were settings once and are constants now, beside the code that reads them.
 CONSTANTS: dict[str, Any] = {
     "features": {name: family.constants for name, family in FAMILIES.items()},
-    "heads": {head.name: head.constants for head in HEADS},
+    "heads": {head.name: head.constants or head.Settings for head in HEADS},
 }
 #: Settings that have a new path.
 MOVED = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from evaluations import varied
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -237,7 +238,7 @@ def test_without_correlation_the_effective_number_is_the_plain_count():
 def test_four_copies_of_one_opinion_are_no_quorum_of_independent_heads():
     votes = same_votes(60, LONGS)
     plain = tally(votes, WEIGHTS)
-    counted = tally(votes, WEIGHTS, ConsensusSettings(effective=True, effective_window=50))
+    counted = tally(votes, WEIGHTS, varied(ConsensusSettings, effective=True, effective_window=50))
     assert plain.direction.tolist() == [1] * 60
     # Until the window is full nothing is known of their correlation.
     assert counted.direction.tolist() == [1] * 49 + [0] * 11
@@ -250,7 +251,9 @@ def test_four_independent_heads_remain_a_quorum_of_a_little_less():
     rng = np.random.default_rng(3)
     history = [[(int(s), 0.8, 0.6) for s in rng.choice([-1, 1], 9)] for _ in range(400)]
     votes = table([*history, LONGS])
-    settings = ConsensusSettings(effective=True, effective_window=400, quorum=3, quorum_share=0.3)
+    settings = varied(
+        ConsensusSettings, effective=True, effective_window=400, quorum=3, quorum_share=0.3
+    )
     result = tally(votes, WEIGHTS, settings)
     assert result.direction[-1] == 1
     assert 3.0 < result.effective[-1] < 4.0
@@ -269,7 +272,7 @@ def test_two_independent_heads_outvote_three_copies():
     lenient = {"quorum": 1, "quorum_share": 0.1}
     plain = tally(votes, WEIGHTS, ConsensusSettings(**lenient))
     counted = tally(
-        votes, WEIGHTS, ConsensusSettings(effective=True, effective_window=200, **lenient)
+        votes, WEIGHTS, varied(ConsensusSettings, effective=True, effective_window=200, **lenient)
     )
     assert (plain.direction[-1], plain.agreeing[-1]) == (1, 3)
     assert (counted.direction[-1], counted.agreeing[-1]) == (-1, 2)

@@ -19,18 +19,10 @@ from quorum.typing import Floats
 class LeverageSettings(AdjusterSettings):
     """When leverage is crowded, and what that does to a signal."""
 
-    long_crowded: float = Field(
-        0.005,
-        gt=0,
-        le=0.2,
-        description="perpetual premium above which longs are crowded (D1) [fraction]",
-    )
-    short_crowded: float = Field(
-        -0.003,
-        ge=-0.2,
-        lt=0,
-        description="perpetual premium below which shorts are crowded (D1) [fraction]",
-    )
+    # perpetual premium above which longs are crowded (D1) [fraction]
+    long_crowded: ClassVar[float] = 0.005
+    # perpetual premium below which shorts are crowded (D1) [fraction]
+    short_crowded: ClassVar[float] = -0.003
     with_crowd: float = Field(
         0.5, ge=0, le=1, description="times the size of a signal with the crowd (D2) [factor]"
     )

@@ -46,13 +46,11 @@ class PhaseSettings(AdjusterSettings):
     )
     leaders: ClassVar[int] = 1  # coins that count as the leader in a rotation [coins]
     risk_on_size: float = Field(0.65, gt=0, le=2, description="size factor in risk-on")
-    risk_on_stop: float = Field(
-        0.8, gt=0, le=1, description="stop distance in risk-on: tighter stops [factor]"
-    )
+    risk_on_stop: ClassVar[float] = 0.8  # stop distance in risk-on: tighter stops [factor]
     risk_off_bitcoin_size: float = Field(
         0.45, gt=0, le=2, description="size factor of bitcoin in risk-off"
     )
-    rotation_size: float = Field(1.0, gt=0, le=2, description="size factor of a leader in rotation")
+    rotation_size: ClassVar[float] = 1.0  # size factor of a leader in rotation
     gate: bool = Field(
         False,
         description="refuse what the phase forbids; off, it is only sized down by ungated_size "

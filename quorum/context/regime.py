@@ -99,9 +99,7 @@ class RegimeSettings(AdjusterSettings):
     trend_size: float = Field(1.2, gt=0, le=2, description="size factor in a trending market")
     range_size: float = Field(0.7, gt=0, le=2, description="size factor in a ranging market")
     volatile_size: float = Field(0.7, gt=0, le=2, description="size factor in a volatile market")
-    sure: float = Field(
-        0.5, ge=0, le=1, description="largest probability under which the risk level is medium"
-    )
+    sure: ClassVar[float] = 0.5  # largest probability under which the risk level is medium
 
 
 @dataclass(frozen=True)

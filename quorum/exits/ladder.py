@@ -18,7 +18,7 @@ band's R:R).
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numba import njit
@@ -54,9 +54,7 @@ class LadderSettings(Section):
         description="pass a swing or level that pays less than min_first, and stand before the "
         "next that pays it; off: it refuses the trade",
     )
-    min_step: float = Field(
-        0.5, gt=0, le=10, description="a level nearer to the rung before is no rung [R]"
-    )
+    min_step: ClassVar[float] = 0.5  # a level nearer to the rung before is no rung [R]
 
     @model_validator(mode="after")
     def _consistent(self) -> LadderSettings:

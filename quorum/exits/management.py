@@ -6,6 +6,7 @@ The rules themselves are in :mod:`quorum.exits.rules`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -41,9 +42,8 @@ class ManagementSettings(Section):
     exit_on_reversal: bool = Field(
         True, description="leave when the 1d or 1w trend turns against the trade"
     )
-    exit_patience: float = Field(
-        10.0, gt=0, description="an exit order at the market is priced anew after this long [min]"
-    )
+    # an exit order at the market is priced anew after this long [min]
+    exit_patience: ClassVar[float] = 10.0
     time_stop: float = Field(
         168.0, gt=0, description="leave a trade that is older, whatever its result [h]"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -25,9 +25,7 @@ class StopSettings(Section):
     method: Literal["structure", "atr"] = Field(
         "structure", description="what the stop is placed by; structure falls back on atr"
     )
-    min_strength: float = Field(
-        0.6, ge=0, le=1, description="a level must be stronger than this to carry a stop [0-1]"
-    )
+    min_strength: ClassVar[float] = 0.6  # a level must be stronger than this to carry a stop [0-1]
     margin: float = Field(
         0.2, ge=0, le=10, description="how far beyond the level's zone the stop stands [%]"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -32,9 +33,7 @@ class PositionLimits(GuardTier):
         le=1,
         description="largest mean correlation with the open trades; 1 turns it off [1]",
     )
-    correlation_window: int = Field(
-        720, ge=30, le=1400, description="returns the correlation is measured on [candles]"
-    )
+    correlation_window: ClassVar[int] = 720  # returns the correlation is measured on [candles]
     cooldown_pair: float = Field(
         60.0, ge=0, description="after an entry or the end of a trade of the same pair [min]"
     )

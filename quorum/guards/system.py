@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import talib
 from pydantic import Field
@@ -49,12 +51,9 @@ class SystemLimits(GuardTier):
     swan_pause: float = Field(60.0, ge=0, description="no entries after a black swan [min]")
     flatten: bool = Field(False, description="whether a black swan closes every position")
     max_age: float = Field(3.0, ge=1, description="age at which data is stale [candles]")
-    max_untraded: int = Field(
-        2, ge=0, description="candles without trades in the window that are not yet missing data"
-    )
-    untraded_window: int = Field(
-        24, ge=1, le=1000, description="latest candles searched for missing ones [candles]"
-    )
+    # candles without trades in the window that are not yet missing data
+    max_untraded: ClassVar[int] = 2
+    untraded_window: ClassVar[int] = 24  # latest candles searched for missing ones [candles]
     max_jump: float = Field(
         3.0,
         gt=0,

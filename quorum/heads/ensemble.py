@@ -28,9 +28,7 @@ class EnsembleHeadSettings(HeadSettings):
     min_return: float = Field(
         0.0, ge=-1, le=5, description="expected result after costs needed to act [R]"
     )
-    disagreement: float = Field(
-        0.9, ge=0, le=1, description="times the confidence where members differ [factor]"
-    )
+    disagreement: ClassVar[float] = 0.9  # times the confidence where members differ [factor]
 
 
 class EnsembleHead(Head[EnsembleHeadSettings]):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -36,9 +37,7 @@ class FoldSettings(Section):
         description="pause between the last label trained on and the first candle predicted, "
         "on top of the purge; one day outlasts what most features remember [h]",
     )
-    inner_splits: int = Field(
-        3, ge=2, le=20, description="purged blocks within a fold's training rows [blocks]"
-    )
+    inner_splits: ClassVar[int] = 3  # purged blocks within a fold's training rows [blocks]
     min_rows: int = Field(
         2000, ge=1, le=10_000_000, description="training rows a fold needs, all pairs [rows]"
     )

@@ -26,9 +26,7 @@ class MetaSettings(Section):
         description="let bands and sizing read its probability, as at even odds, instead of the "
         "consensus confidence (C5)",
     )
-    horizon_days: float = Field(
-        21.0, gt=0, le=365, description="age at which every trade counts as ended [days]"
-    )
+    horizon_days: ClassVar[float] = 21.0  # age at which every trade counts as ended [days]
     window_days: int = Field(
         1095, ge=0, le=10_000, description="signals learned from, 0: all there are [days]"
     )
@@ -56,9 +54,7 @@ class LearningSettings(Section):
     thin: int = Field(
         2, ge=1, le=100, description="train on every n-th candle: labels overlap anyway [candles]"
     )
-    thin_regimes: int = Field(
-        8, ge=1, le=1000, description="the same for regimes, which change slowly [candles]"
-    )
+    thin_regimes: ClassVar[int] = 8  # the same for regimes, which change slowly [candles]
     labels: LabelSettings = Field(LabelSettings(), description="barriers of the signal models")
     # labels of the regime classifier
     regimes: ClassVar[RegimeLabelConstants] = RegimeLabelConstants()

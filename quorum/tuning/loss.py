@@ -44,9 +44,7 @@ class LossSettings(Section):
         4.0, ge=0, le=1000, description="trades under which results prove too little [1/month]"
     )
     trades_weight: ClassVar[float] = 1.0  # what too few trades cost
-    promise_weight: float = Field(
-        0.5, ge=0, le=10, description="what win rates under the bands' promise cost"
-    )
+    promise_weight: ClassVar[float] = 0.5  # what win rates under the bands' promise cost
     promise_prior: ClassVar[float] = 10.0  # trades that keep the promise, assumed per band [trades]
 
 

@@ -27,7 +27,7 @@ LEARNING = {
     "retrain": True,
     "download": False,
     "thin": 6,
-    "folds": {"refit_days": 60, "window_days": 90, "min_rows": 300, "inner_splits": 2},
+    "folds": {"refit_days": 60, "window_days": 90, "min_rows": 300},
     "fitting": {"lightgbm": {"rounds": 5}, "xgboost": {"rounds": 5}},
     "meta": {"enabled": False},
     "promotion": {"worse_than_prior": 1.0},

@@ -18,7 +18,7 @@ PAIRS = ["BTC/USDT:USDT", "ETH/USDT:USDT"]
 #: Few rows and rounds: what is tested is what the command does, not what is learned.
 LEARNING = {
     "thin": 6,
-    "folds": {"refit_days": 30, "window_days": 90, "min_rows": 300, "inner_splits": 2},
+    "folds": {"refit_days": 30, "window_days": 90, "min_rows": 300},
     "fitting": {"lightgbm": {"rounds": 5}, "xgboost": {"rounds": 5}},
     "promotion": {"worse_than_prior": 1.0, "worse_than_before": 1.0},
 }

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 from context_rows import columns_of, flat_market, row_of
+from evaluations import varied
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,8 +72,12 @@ def test_crowding_is_unknown_only_where_the_premium_is():
 
 
 def test_thresholds_and_factors_follow_the_settings():
-    settings = LeverageSettings(
-        long_crowded=0.001, short_crowded=-0.001, with_crowd=0.3, against_crowd=1.2
+    settings = varied(
+        LeverageSettings,
+        long_crowded=0.001,
+        short_crowded=-0.001,
+        with_crowd=0.3,
+        against_crowd=1.2,
     )
     assert effect_of(0.002, 1, settings).reasons == {"crowded_leverage": 0.3}
     assert effect_of(-0.002, -1, settings).reasons == {"crowded_leverage": 0.3}
