@@ -13,8 +13,19 @@ from types import FunctionType, MethodType
 
 from freqtrade.strategy import IStrategy
 
-#: Callbacks that are called for every candle of every open trade.
-CALLBACKS = ("custom_stoploss", "custom_roi", "custom_exit", "adjust_trade_position")
+#: Callbacks that are called for every candle of every open trade, or for every order: a trade
+#: that is added to and taken from for weeks has many, and each copy holds them all.
+CALLBACKS = (
+    "custom_stoploss",
+    "custom_roi",
+    "custom_exit",
+    "adjust_trade_position",
+    "custom_entry_price",
+    "custom_exit_price",
+    "check_entry_timeout",
+    "check_exit_timeout",
+    "order_filled",
+)
 
 
 def spare_trade_copies(strategy: IStrategy) -> None:

@@ -21,11 +21,13 @@ from quorum.bot.watch import Watch
 from quorum.context.liquidation import Liquidation, safe_leverage
 from quorum.playbooks import NOTHING, Lot, Place, Playbook, Wish
 
-#: The stop of every trade, under the average price of the playbook that holds most of it: no
-#: rule of a playbook, but what keeps isolated margin from liquidation.
+#: The stop of every trade, as a share under its average price: no rule of a playbook, but what
+#: keeps isolated margin from liquidation.
 CATASTROPHE = 0.30
 #: What the host adds at most to the exchange's minimum so that it can be sold at a loss.
 STOP_RESERVE = 1.5
+#: What rounding to the exchange's prices may move a stop by, as a share of it.
+ROUNDED_PRICE = 0.01
 #: The host cuts amounts to whole lots; more than a part must not become one lot less.
 ROUNDING = 1e-9
 
@@ -188,13 +190,13 @@ class PlaybookTrades:
     def stop(self, trade: Trade, at: datetime, *, after_fill: bool) -> float | None:
         """Return the stop price to put in force now, None to leave it where it is.
 
-        It is laid off anew after every fill, from the price of what the trade began with.
+        It is laid off once, from the first fill. From then on the host lays the same fraction
+        off from the average price of every later one, and never lowers the stop: a fraction of
+        another price, told here after a part was sold, would come nearer than meant.
         """
-        if not after_fill:
-            return None
-        lots = lots_of(trade, self._desk.step)
-        lot = lots.get(playbook_of(trade.enter_tag) or "") or next(iter(lots.values()), NOTHING)
-        return lot.price * (1.0 - CATASTROPHE) if lot.units else None
+        stop = trade.open_rate * (1.0 - CATASTROPHE)
+        unset = trade.stop_loss < stop * (1.0 - ROUNDED_PRICE)
+        return stop if unset and trade.amount > 0.0 else None
 
     def target(self, trade: Trade) -> float | None:
         """Return None: what a playbook holds has no target."""
@@ -205,14 +207,14 @@ class PlaybookTrades:
         return proposed
 
     def _wishes(self, trade: Trade, at: datetime) -> tuple[dict[str, Lot], list[Wish]]:
-        """Return the lots of a trade and what their playbooks want, sales first."""
+        """Return the lots of a trade and what their playbooks want, sales of whole lots first."""
         lots = lots_of(trade, self._desk.step)
         wishes = [
             wish
             for name in self._playbooks
             if (wish := self._wish(name, trade.pair, at, lots.get(name, NOTHING))) is not None
         ]
-        return lots, sorted(wishes, key=lambda wish: wish.units > 0.0)
+        return lots, sorted(wishes, key=lambda wish: (wish.units > 0.0, not _all(wish, lots)))
 
     def exit_reason(self, trade: Trade, at: datetime, rate: float) -> str | None:
         """Return why all of a trade must go now, None to keep it or a part of it."""

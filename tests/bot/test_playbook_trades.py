@@ -148,6 +148,18 @@ def test_the_weight_held_follows_the_target_within_its_buffer(both):
     assert set(steps[later]["at"].dt.hour % 4) == {0}
 
 
+def test_the_stop_stays_where_it_is_when_parts_are_taken_out(both):
+    """The host would lay the stop off anew from every price a part was sold at."""
+    for _, trade in both["trades"].iterrows():
+        units = paid = highest = 0.0
+        for order in trade["orders"]:
+            side = 1.0 if order["ft_is_entry"] else -1.0
+            price = order["safe_price"] if order["ft_is_entry"] else paid / units
+            units, paid = units + side * order["amount"], paid + side * order["amount"] * price
+            highest = max(highest, paid / units if units > 1e-9 else 0.0)
+        assert trade["stop_loss_abs"] == pytest.approx(0.7 * highest, rel=2e-3)
+
+
 def test_a_shallow_fall_leaves_the_bid_unfilled(washout):
     for pair in PAIRS:
         table = washout["tables"][pair]
