@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-import uvicorn
 from fastapi.testclient import TestClient
 from page_runs import made_run
 from published import agreeing, published, table_of
@@ -16,6 +15,7 @@ from quorum.dashboard.access import Access
 from quorum.dashboard.app import create_app
 from quorum.dashboard.decision import Decision, decision_at
 from quorum.dashboard.finished import BacktestSource
+from quorum.dashboard.server import AnnouncingServer
 from quorum.dashboard.source import Source
 from quorum.settings import Settings
 
@@ -58,15 +58,15 @@ def client(source: Source, *, delay: float = 0.0, token: bool = True) -> Iterato
 def server(source: Source) -> Iterator[str]:
     """Yield the address of a real server."""
     app = create_app(source, Access(TOKEN, 0.0))
-    config = uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=1)
-    running = uvicorn.Server(config)
+    told: list[str] = []
+    running = AnnouncingServer(app, "127.0.0.1", 0, told.append)
     thread = threading.Thread(target=running.run, daemon=True)
     thread.start()
     try:
-        while not running.started:
+        while not told:
             assert thread.is_alive(), "the server did not start"
             threading.Event().wait(0.02)
-        yield f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
+        yield told[0]
     finally:
         running.should_exit = True
         thread.join(10)

@@ -100,6 +100,7 @@ def bot_places(config: dict[str, Any]) -> Places:
         timeframe=timeframe,
         pairs=whitelist(config),
         capital=float(wallet) if isinstance(wallet, int | float) else None,
+        models=settings.learning.store(config.get("user_data_dir") or "user_data"),
         history=lambda pair: candles_on_disk(config, pair, timeframe),
     )
 
@@ -116,7 +117,8 @@ def _backtest(path: Path, config: list[Path], datadir: Path | None, user_data: P
     if folder is None:
         return BacktestSource(run, dict)
     run, own = as_it_ran(run, loaded, folder)
-    return BacktestSource(run, lambda: last_decisions(run, own))
+    models = load_settings(own["quorum"]).learning.store(own["user_data_dir"])
+    return BacktestSource(run, lambda: last_decisions(run, own), models)
 
 
 def last_decisions(run: Run, config: dict[str, Any]) -> Mapping[str, Sequence[Decision]]:

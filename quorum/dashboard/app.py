@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse,
 from starlette.middleware.gzip import GZipMiddleware
 
 from quorum import __version__
-from quorum.dashboard import stream
+from quorum.dashboard import metrics, stream
 from quorum.dashboard.access import COOKIE, Access, Gate, form_fields
 from quorum.dashboard.pages import PAGES
 from quorum.dashboard.render import environment
@@ -53,6 +53,7 @@ def create_app(source: Source, access: Access) -> FastAPI:
     for found in PAGES:
         app.include_router(found.router)
     app.include_router(stream.router)
+    app.include_router(metrics.router)
     _add_doors(app, access)
     app.add_exception_handler(QuorumError, _explained)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]

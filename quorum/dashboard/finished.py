@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from quorum.dashboard.decision import Decision, utc
 from quorum.dashboard.events import trade_events
@@ -24,12 +25,20 @@ class BacktestSource(Source):
         With its candles.
     decide : callable
         Returns the last decisions of every pair, oldest first; called at the first look.
+    models : Path, optional
+        Folder of the trained models.
     """
 
-    def __init__(self, run: Run, decide: Callable[[], Mapping[str, Sequence[Decision]]]) -> None:
+    def __init__(
+        self,
+        run: Run,
+        decide: Callable[[], Mapping[str, Sequence[Decision]]],
+        models: Path | None = None,
+    ) -> None:
         super().__init__()
         self._run = run
         self._decide = decide
+        self._models = models
 
     def stamp(self) -> Hashable:
         """Return the same always: what is finished does not change."""
@@ -47,6 +56,8 @@ class BacktestSource(Source):
             settings=run.settings,
             run=run,
             decisions=self._decide(),
+            answered={**(run.refused or {}), "accepted": len(run.trades)},
+            models=self._models,
             guards=GuardStand(problem="A backtest keeps no state of the guards."),
             notes=run.notes,
         )

@@ -47,6 +47,7 @@ def environment() -> Environment:
     made.filters["when"] = when
     made.filters["price"] = price
     made.filters["words"] = words
+    made.filters["fact"] = fact
     return made
 
 
@@ -103,3 +104,10 @@ def price(value: float | None) -> str:
 def words(code: str | None) -> str:
     """Write a code in words."""
     return "" if code is None else str(code).replace("_", " ")
+
+
+def fact(value: object) -> str:
+    """Write a fact of the context."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else words(str(value))

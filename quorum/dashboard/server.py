@@ -14,11 +14,16 @@ GRACE = 2
 
 
 class AnnouncingServer(uvicorn.Server):
-    """Says where it listens once it does."""
+    """Says where it listens once it does, and ends open streams when it stops."""
 
-    def __init__(self, config: uvicorn.Config, told: Callable[[str], None]) -> None:
+    def __init__(self, app: FastAPI, host: str, port: int, told: Callable[[str], None]) -> None:
+        config = uvicorn.Config(
+            app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
+            timeout_graceful_shutdown=GRACE,
+        )  # fmt: skip
         super().__init__(config)
         self._told = told
+        self._app = app
 
     async def startup(self, sockets: object = None) -> None:
         """Begin to listen."""
@@ -26,6 +31,11 @@ class AnnouncingServer(uvicorn.Server):
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             self._told(f"http://{host}:{port}")
+
+    async def shutdown(self, sockets: object = None) -> None:
+        """Stop; whoever follows the stream comes back to the next server."""
+        self._app.state.watcher.stop()
+        await super().shutdown(sockets)  # type: ignore[arg-type]
 
 
 def serve(app: FastAPI, host: str, port: int, told: Callable[[str], None]) -> None:
@@ -36,11 +46,7 @@ def serve(app: FastAPI, host: str, port: int, told: Callable[[str], None]) -> No
     DataError
         If the address cannot be listened on.
     """
-    config = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
-        timeout_graceful_shutdown=GRACE,
-    )  # fmt: skip
     try:
-        AnnouncingServer(config, told).run()
+        AnnouncingServer(app, host, port, told).run()
     except SystemExit as error:
         raise DataError(f"{host}:{port}: cannot listen there; give another --port") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from quorum.dashboard.decision import Decision
 from quorum.guards import Ledger, Limit
@@ -76,7 +77,11 @@ class Snapshot:
         Oldest first, the latest of each pair.
     answers : sequence of Answer
     faults : sequence of Fault
+    answered, failed : mapping of str to int
+        All answers so far, ``accepted`` or the reason of a refusal, and all faults by part.
     guards : GuardStand
+    models : Path or None
+        Folder of the trained models.
     version : str
         Of the Quorum that journaled, empty where nothing was journaled.
     notes : sequence of str
@@ -92,7 +97,10 @@ class Snapshot:
     decisions: Mapping[str, Sequence[Decision]] = field(default_factory=dict)
     answers: Sequence[Answer] = ()
     faults: Sequence[Fault] = ()
+    answered: Mapping[str, int] = field(default_factory=dict)
+    failed: Mapping[str, int] = field(default_factory=dict)
     guards: GuardStand = GuardStand()
+    models: Path | None = None
     version: str = ""
     notes: Sequence[str] = ()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -86,6 +86,8 @@ class Places:
         The whitelist.
     capital : float or None
         At the beginning, where the configuration tells.
+    models : Path
+        Folder of the trained models; it may not exist.
     history : callable
         Returns the candles of a pair from before the journal, None without any.
     """
@@ -97,6 +99,7 @@ class Places:
     timeframe: str
     pairs: Sequence[str]
     capital: float | None
+    models: Path
     history: Callable[[str], Candles | None]
 
 
@@ -115,6 +118,8 @@ class BotSource(Source):
         )
         self._answers: deque[Answer] = deque(maxlen=ANSWERS)
         self._faults: deque[Fault] = deque(maxlen=FAULTS)
+        self._answered: Counter[str] = Counter()
+        self._failed: Counter[str] = Counter()
         self._asked: dict[tuple[str, int], str] = {}
         self._decided: dict[tuple[str, int, str | None], Decision] = {}
         self._settings: dict[str, Settings] = {}
@@ -150,7 +155,10 @@ class BotSource(Source):
             },
             answers=tuple(self._answers),
             faults=tuple(self._faults),
+            answered=dict(self._answered),
+            failed=dict(self._failed),
             guards=guards,
+            models=self.places.models,
             version="" if self._start is None else self._start.version,
             notes=(*run.notes, *notes),
         )
@@ -184,6 +192,7 @@ class BotSource(Source):
         elif isinstance(item, JournaledEntry):
             told = item.refusal or "accepted"
             self._asked[item.pair, item.time] = told
+            self._answered[told] += 1
             self._answers.append(
                 Answer(
                     item.pair, utc(item.time), utc(item.at), item.refusal, item.price, item.stop,
@@ -191,6 +200,7 @@ class BotSource(Source):
                 )
             )  # fmt: skip
         elif isinstance(item, JournaledFault):
+            self._failed[item.part] += 1
             self._faults.append(Fault(utc(item.at), item.pair, item.part, item.error))
         else:
             self._start = item
@@ -238,13 +248,10 @@ class BotSource(Source):
         first, last = run.first, self._newest
         if self._rows:
             first = min(first, *(rows[0][0] for rows in self._rows.values() if rows))
-        refused: dict[str, int] = defaultdict(int)
-        for answer in self._answers:
-            if answer.refusal is not None:
-                refused[answer.refusal] += 1
+        refused = {told: n for told, n in self._answered.items() if told != "accepted"}
         return replace(
             run, pairs=pairs, candles=candles, first=first, last=max(last, first + 1),
-            timeframe=self.places.timeframe, refused=dict(refused),
+            timeframe=self.places.timeframe, refused=refused,
             settings=self._settings_of(self._start),
         )  # fmt: skip
 

@@ -31,6 +31,12 @@ class Watcher:
         self._changed = asyncio.Event()
         self._stamp: object = None
         self.problem = ""
+        self.stopped = False
+
+    def stop(self) -> None:
+        """Let every stream end."""
+        self.stopped = True
+        self._changed.set()
 
     async def run(self) -> None:
         """Look until cancelled; what cannot be read is said once and tried again."""
@@ -101,7 +107,7 @@ async def _told(watcher: Watcher, since: str | None) -> AsyncIterator[str]:
             yield "event: reset\ndata: {}\n\n"
         for event in missed or ():
             yield _line(event)
-    while True:
+    while not watcher.stopped:
         came = await watcher.wait()
         fresh, place = log.after(place), len(log)
         for event in fresh:

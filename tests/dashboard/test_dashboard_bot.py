@@ -38,6 +38,7 @@ def source(tmp_path, bot) -> BotSource:
             timeframe="1h",
             pairs=(PAIR, PEER),
             capital=1000.0,
+            models=tmp_path / "models",
             history=lambda pair: None,
         )
     )

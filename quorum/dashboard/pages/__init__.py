@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter
 
-from quorum.dashboard.pages import guards, health, now, performance, portfolio, trade
+from quorum.dashboard.pages import guards, health, models, now, performance, portfolio, trade
 
 
 @dataclass(frozen=True)
@@ -24,5 +24,6 @@ PAGES: tuple[Page, ...] = (
     Page("/portfolio", "portfolio", portfolio.router),
     Page("/guards", "guards", guards.router),
     Page("/performance", "performance", performance.router),
+    Page("/models", "models", models.router),
     Page("/health", "health", health.router),
 )

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
 
 from quorum.dashboard.events import TradeAlert, trade_alerts
-from quorum.dashboard.render import page, snapshot_of, when
+from quorum.dashboard.render import page, snapshot_of, when, words
 from quorum.dashboard.snapshot import Snapshot
-from quorum.report.page.blocks import Cell, Table, number, percent, tone
+from quorum.report.page.blocks import number
 from quorum.report.page.run import Run
 from quorum.report.trades import TradeRecord
 
@@ -65,30 +65,25 @@ def _found(snapshot: Snapshot, n: int) -> TradeRecord:
     return snapshot.run.trades[n - 1]
 
 
-def _facts(trade: TradeRecord) -> Table:
-    """Return what was known at the entry and what came of it."""
-    signal = trade.signal
-    rows: list[list[Cell | str]] = [
-        ["opened", when(trade.opened)],
-        ["closed", when(trade.closed) or "still open"],
-        ["result", Cell(f"{number(trade.profit, 2, sign=True)}", tone(trade.profit))],
-    ]
-    if trade.r_multiple is not None and trade.closed is not None:
-        rows.append(["in units of its risk", f"{number(trade.r_multiple, 2, sign=True)} R"])
-    if trade.closed is not None:
-        rows.append(["ended by", trade.exit_reason.replace("_", " ")])
+def _facts(trade: TradeRecord) -> list[tuple[str, str]]:
+    """Return what came of a trade, and what its consensus was."""
+    signal, facts = trade.signal, [("opened", f"{when(trade.opened)} UTC")]
+    if trade.closed is None:
+        facts.append(("closed", "still open"))
+    else:
+        facts += [("closed", f"{when(trade.closed)} UTC"), ("ended by", words(trade.exit_reason))]
+        if trade.r_multiple is not None:
+            facts.append(("in units of its risk", f"{number(trade.r_multiple, 2, sign=True)} R"))
+    facts.append(("result", number(trade.profit, 2, sign=True)))
     if signal is not None:
-        rows += [
-            ["promised", signal.promise],
-            ["consensus", f"{signal.agreeing_heads} of {signal.total_heads} heads, confidence "
-             f"{number(signal.consensus_confidence)} ({signal.confidence_band.replace('_', ' ')})"],
-            ["quality", signal.signal_quality],
-            ["size", f"{percent(signal.position_size_pct / 100, 2)} of capital, at risk "
-             f"{number(signal.risk_amount)} for {number(signal.reward_amount)}"],
-            ["stop", f"{signal.stop_kind}"],
-            ["reasons", ", ".join(signal.reasons) or "none"],
-        ]  # fmt: skip
-    return Table([("", ""), ("", "")], rows, words=frozenset({0, 1}))
+        facts.append(
+            (
+                "consensus",
+                f"{signal.agreeing_heads} of {signal.total_heads} heads, confidence "
+                f"{number(signal.consensus_confidence)} ({words(signal.confidence_band)})",
+            )
+        )
+    return facts
 
 
 def trade_chart(run: Run, trade: TradeRecord) -> dict[str, Any]:

@@ -61,8 +61,8 @@ const quorumCharts = (() => {
   }
 
   function draw(within = document) {
-    for (const box of within.querySelectorAll(".lines:not([data-drawn])")) drawn.push(lines(box));
-    for (const box of within.querySelectorAll(".candles:not([data-drawn])")) drawn.push(candles(box));
+    for (const box of within.querySelectorAll("[data-lines]:not([data-drawn])")) drawn.push(lines(box));
+    for (const box of within.querySelectorAll("[data-chart]:not([data-drawn])")) drawn.push(candles(box));
   }
 
   function forget(keep = () => false) {

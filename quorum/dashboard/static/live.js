@@ -11,21 +11,30 @@
     if (link) { link.dataset.link = state; link.textContent = text; }
   }
 
-  // Sections are exchanged one by one: what is the same keeps its charts, its focus, its open parts.
+  // What a page is made of, by id, or by kind and place.
+  function keyed(parent) {
+    const counts = {};
+    return new Map([...parent.children].map((node) => [node.id || `${node.tagName}:${(counts[node.tagName] = (counts[node.tagName] ?? 0) + 1)}`, node]));
+  }
+
+  const texts = new WeakMap();
+  for (const node of part.children) texts.set(node, node.outerHTML);
+
+  // Only what changed is exchanged: the rest keeps its charts, its focus, its open parts.
   function exchange(html) {
-    const fresh = new DOMParser().parseFromString(html, "text/html").body;
-    const open = new Set([...part.querySelectorAll("details[open]")].map((d) => d.closest("[aria-label]")?.getAttribute("aria-label")));
-    const typing = part.contains(document.activeElement) && document.activeElement.matches("input, textarea");
-    if (typing) return;
-    for (const now of [...fresh.children]) {
-      const before = now.id ? part.querySelector(`:scope > #${CSS.escape(now.id)}`) : null;
-      if (!before) continue;
-      if (before.dataset.text === now.outerHTML) continue;
-      const text = now.outerHTML;
-      before.replaceWith(now);
-      now.dataset.text = text;
-    }
-    for (const d of part.querySelectorAll("details")) if (open.has(d.closest("[aria-label]")?.getAttribute("aria-label"))) d.open = true;
+    if (part.contains(document.activeElement) && document.activeElement.matches("input, textarea")) return;
+    const before = keyed(part);
+    const named = (d) => d.closest("[aria-label]")?.getAttribute("aria-label");
+    const open = new Set([...part.querySelectorAll("details[open]")].map(named));
+    const wanted = [...keyed(new DOMParser().parseFromString(html, "text/html").body)].map(([key, node]) => {
+      const old = before.get(key);
+      if (old && texts.get(old) === node.outerHTML) return old;
+      texts.set(node, node.outerHTML);
+      return node;
+    });
+    for (const node of before.values()) if (!wanted.includes(node)) node.remove();
+    wanted.forEach((node, i) => { if (part.children[i] !== node) part.insertBefore(node, part.children[i] ?? null); });
+    for (const d of part.querySelectorAll("details")) if (open.has(named(d))) d.open = true;
     quorumCharts.forget((box) => document.contains(box));
     quorumCharts.draw(part);
   }
