@@ -9,6 +9,7 @@ from quorum.cli import (
     evidence,
     fills,
     guards,
+    health,
     init,
     inspect,
     models,
@@ -22,6 +23,7 @@ from quorum.cli import (
     trades,
     train,
     tune,
+    up,
 )
 from quorum.cli.app import app
 
@@ -33,6 +35,7 @@ __all__ = [
     "evidence",
     "fills",
     "guards",
+    "health",
     "init",
     "inspect",
     "models",
@@ -46,4 +49,5 @@ __all__ = [
     "trades",
     "train",
     "tune",
+    "up",
 ]

@@ -20,6 +20,12 @@ from quorum.replay.live.service import LiveExchange
 
 #: Time on the exchange's clock between two rounds of an accelerated bot.
 ROUND_SECONDS = 300
+#: Name of the configuration that leads a bot to the live exchange.
+OVERLAY = "live-exchange.json"
+#: Marks a folder as that of a replay.
+MARK = ".quorum-replay"
+#: What a kept replay leaves, and the next one removes: it would lie in its future.
+LEFT = ("trades.*sqlite*", OVERLAY)
 
 
 @dataclass(frozen=True)
@@ -36,12 +42,15 @@ class LiveOptions:
         Jump over the bot's sleeps.
     orders : bool
         Place orders on the test account instead of a dry run.
+    keep : Path or None
+        Where trades, journal and configuration are kept; by default nowhere.
     """
 
     start: str
     speed: float = 1.0
     jump: bool = False
     orders: bool = False
+    keep: Path | None = None
 
     @property
     def start_ms(self) -> int:
@@ -82,8 +91,10 @@ def serve_live(
             settings=LiveSettings(port=port),
         ) as exchange,
     ):
-        folder = Path(temporary)
-        overlay = write_live_overlay(folder, exchange, mode, orders=options.orders)
+        folder = Path(temporary) if options.keep is None else emptied(options.keep)
+        overlay = write_live_overlay(
+            folder, exchange, mode, orders=options.orders, kept=options.keep is not None
+        )
         layers: list[str] = []
         for layer in (*configs, overlay):
             layers += ["--config", str(layer)]
@@ -116,12 +127,31 @@ def _run(call: Sequence[str]) -> int:
                 console.print("ending")
 
 
+def emptied(folder: Path) -> Path:
+    """Return a folder without what an earlier replay left there.
+
+    Raises
+    ------
+    DataError
+        If it holds something, and not of a replay.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()) and not (folder / MARK).is_file():
+        raise DataError(f"--keep {folder}: holds something else than a replay; name another folder")
+    (folder / MARK).touch()
+    for pattern in LEFT:
+        for path in folder.glob(pattern):
+            path.unlink()
+    return folder
+
+
 def write_live_overlay(
-    folder: Path, exchange: LiveExchange, mode: TradingMode, *, orders: bool
+    folder: Path, exchange: LiveExchange, mode: TradingMode, *, orders: bool, kept: bool = False
 ) -> Path:
     """Write the configuration that leads a bot to the live exchange.
 
-    Its trades are kept in ``folder``: those of another replay would lie in this one's future.
+    Its trades are in ``folder``: those of another replay would lie in this one's future. With
+    ``kept`` everything else that the bot writes is there too.
     """
     overlay: dict[str, Any] = exchange.config_overlay(mode, orders=orders)
     overlay["initial_state"] = "running"
@@ -129,10 +159,12 @@ def write_live_overlay(
         # Rounds are what a replay spends its time on.
         overlay["internals"] = {"process_throttle_secs": ROUND_SECONDS}
     overlay["db_url"] = f"sqlite:///{folder / 'trades.sqlite'}"
+    if kept:
+        overlay["user_data_dir"] = str(folder)
     records = exchange.records_overlay(folder)
     if records:
         overlay["quorum"] = {"market": {"records": records}}
-    path = folder / "live-exchange.json"
+    path = folder / OVERLAY
     # It holds the test account's key.
     path.touch(mode=0o600)
     path.write_text(json.dumps(overlay, indent=1), encoding="utf-8")

@@ -98,6 +98,10 @@ def replay_command(
     orders: Annotated[
         bool, typer.Option("--orders", help="with --live: orders on the test account, no dry run")
     ] = False,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="with --live: keep trades and journal in this folder, emptied first"),
+    ] = None,
 ) -> None:
     """Serve candles on disk as a local exchange, for stock freqtrade to run offline.
 
@@ -109,10 +113,10 @@ def replay_command(
     if live:
         if start is None:
             raise DataError("--live needs --from, the day of the candles to begin at")
-        options = LiveOptions(start, speed, jump, orders)
+        options = LiveOptions(start, speed, jump, orders, keep)
         raise typer.Exit(serve_live(arguments or (), config, folder, mode, port, options))
-    if start is not None or speed != 1.0 or jump or orders:
-        raise DataError("--from, --speed, --jump and --orders need --live")
+    if start is not None or speed != 1.0 or jump or orders or keep is not None:
+        raise DataError("--from, --speed, --jump, --orders and --keep need --live")
     with ExchangeServer(folder, ExchangeSettings(port=port)) as exchange:
         if arguments:
             raise typer.Exit(run_freqtrade(arguments, config, folder, exchange, mode))

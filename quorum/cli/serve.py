@@ -60,7 +60,7 @@ def serve_command(
     if demo or result is not None:
         source = _backtest(result or latest_result(user_data), config, datadir, user_data)
     else:
-        source = _bot(config, db, datadir)
+        source = bot_source(config, db, datadir, user_data)
     with console.status("reading"):
         # What cannot be read is said now, and the first page finds everything at hand.
         source.snapshot()
@@ -73,7 +73,8 @@ def serve_command(
     serve(app, host, port, told)
 
 
-def _bot(config: list[Path], db: str | None, datadir: Path | None) -> Source:
+def bot_source(config: list[Path], db: str | None, datadir: Path | None, user_data: Path) -> Source:
+    """Return what the bot of a configuration left behind."""
     from quorum.dashboard.source import BotSource
 
     loaded = load_files(config)
@@ -81,10 +82,10 @@ def _bot(config: list[Path], db: str | None, datadir: Path | None) -> Source:
         loaded["db_url"] = db
     if datadir is not None:
         loaded["datadir"] = datadir
-    return BotSource(bot_places(loaded))
+    return BotSource(bot_places(loaded, user_data))
 
 
-def bot_places(config: dict[str, Any]) -> Places:
+def bot_places(config: dict[str, Any], user_data: Path) -> Places:
     """Return where the bot of a configuration leaves what it does."""
     from quorum.dashboard.source import Places
 
@@ -101,6 +102,7 @@ def bot_places(config: dict[str, Any]) -> Places:
         pairs=whitelist(config),
         capital=float(wallet) if isinstance(wallet, int | float) else None,
         models=settings.learning.store(config.get("user_data_dir") or "user_data"),
+        user_data=user_data,
         history=lambda pair: candles_on_disk(config, pair, timeframe),
     )
 

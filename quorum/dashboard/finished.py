@@ -52,6 +52,7 @@ class BacktestSource(Source):
             name=run.name,
             kind=run.kind,
             at=utc(run.last),
+            written=utc(run.last),
             live=False,
             settings=run.settings,
             run=run,

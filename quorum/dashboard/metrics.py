@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
@@ -137,7 +136,7 @@ def _guards(snapshot: Snapshot) -> Iterator[Metric]:
 
 
 def _candles(snapshot: Snapshot) -> Iterator[Metric]:
-    health, now = health_of(snapshot), datetime.now(UTC).timestamp()
+    health, now = health_of(snapshot), snapshot.now().timestamp()
     step = timeframe_ms(snapshot.run.timeframe) / 1000
     ages = {
         p.pair: max(0.0, now - p.last_candle.timestamp() - step)

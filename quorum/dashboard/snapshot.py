@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from quorum.dashboard.decision import Decision
@@ -67,7 +67,9 @@ class Snapshot:
     name, kind : str
         What it was read from; ``backtest``, ``dry run`` or ``live run``.
     at : datetime
-        Of the newest of it.
+        Of the newest of it, on the clock of the bot.
+    written : datetime
+        When that was written, on the clock of this machine: a replay's clock is another.
     live : bool
         Whether more may come.
     settings : Settings
@@ -82,6 +84,8 @@ class Snapshot:
     guards : GuardStand
     models : Path or None
         Folder of the trained models.
+    supervised : Path
+        Folder in which a supervisor says how its processes are.
     version : str
         Of the Quorum that journaled, empty where nothing was journaled.
     notes : sequence of str
@@ -91,6 +95,7 @@ class Snapshot:
     name: str
     kind: str
     at: datetime
+    written: datetime
     live: bool
     settings: Settings
     run: Run
@@ -101,8 +106,15 @@ class Snapshot:
     failed: Mapping[str, int] = field(default_factory=dict)
     guards: GuardStand = GuardStand()
     models: Path | None = None
+    supervised: Path = Path("user_data")
     version: str = ""
     notes: Sequence[str] = ()
+
+    def now(self) -> datetime:
+        """Return the time on the bot's clock; of a backtest the end."""
+        if not self.live:
+            return self.at
+        return self.at + max(timedelta(), datetime.now(UTC) - self.written)
 
     def latest(self) -> list[Decision]:
         """Return the newest decision of every pair."""

@@ -21,6 +21,7 @@ from quorum.dashboard.snapshot import Answer, Fault, GuardStand, Snapshot
 from quorum.errors import DataError, QuorumError
 from quorum.guards import Guards, SqlStore, rearm
 from quorum.guards.base import Transition
+from quorum.journal.files import day_files
 from quorum.journal.following import JournalTail
 from quorum.journal.reading import Item, JournaledCandle, JournaledEntry, JournaledFault
 from quorum.journal.reading import Run as Start
@@ -88,6 +89,8 @@ class Places:
         At the beginning, where the configuration tells.
     models : Path
         Folder of the trained models; it may not exist.
+    user_data : Path
+        Where a supervisor says how its processes are.
     history : callable
         Returns the candles of a pair from before the journal, None without any.
     """
@@ -100,6 +103,7 @@ class Places:
     pairs: Sequence[str]
     capital: float | None
     models: Path
+    user_data: Path
     history: Callable[[str], Candles | None]
 
 
@@ -142,10 +146,12 @@ class BotSource(Source):
             notes.append(f"{self._tail.damaged} lines of the journal cannot be read.")
         self.log.add([*map(guard_event, guards.changes), *trade_events(run)])
         capital = guards.ledger.equity if guards.ledger and guards.ledger.equity else run.capital
+        at, written = self._clock(guards)
         return Snapshot(
             name=run.name,
             kind=run.kind,
-            at=utc(self._newest) if self._newest else datetime.now(UTC),
+            at=at,
+            written=written,
             live=True,
             settings=self._settings_of(self._start),
             run=run,
@@ -159,6 +165,7 @@ class BotSource(Source):
             failed=dict(self._failed),
             guards=guards,
             models=self.places.models,
+            supervised=self.places.user_data,
             version="" if self._start is None else self._start.version,
             notes=(*run.notes, *notes),
         )
@@ -170,6 +177,25 @@ class BotSource(Source):
             raise StateError("no state of the guards is kept")
         # What pages are made from is opened for reading only.
         return rearm(SqlStore(Store(guards.store.url), guards.bot), reason)
+
+    def _clock(self, guards: GuardStand) -> tuple[datetime, datetime]:
+        """Return when the bot last wrote, on its own clock and on this machine's."""
+        now = datetime.now(UTC)
+        seen = 0.0 if guards.ledger is None else guards.ledger.last_at or 0.0
+        at = max(self._newest / 1000, seen)
+        if not at:
+            return now, now
+        files = [stamp[0] for stamp in self._file_stamps()]
+        written = max(files, default=0) / 1e9
+        return utc(1000 * at), utc(1000 * written) if written else utc(1000 * at)
+
+    def _file_stamps(self) -> list[tuple[int, int]]:
+        """Return change and size of the files that the bot writes."""
+        found = [_file_stamp(path) for path in day_files(self.places.journal)[-1:]]
+        guards = self.places.guards
+        if guards is not None and guards.store.is_local:
+            found += _database_files(guards.store.url)
+        return found
 
     # Journal ------------------------------------------------------------------------------
 
@@ -294,7 +320,11 @@ _PRICES = ("open", "high", "low", "close", "volume")
 def _database_stamp(parsed: URL) -> Hashable:
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
         return int(time())
-    return tuple(_file_stamp(Path(f"{parsed.database}{end}")) for end in ("", "-wal"))
+    return tuple(_database_files(parsed))
+
+
+def _database_files(url: URL) -> list[tuple[int, int]]:
+    return [_file_stamp(Path(f"{url.database}{end}")) for end in ("", "-wal")]
 
 
 def _file_stamp(path: Path) -> tuple[int, int]:

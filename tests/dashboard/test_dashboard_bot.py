@@ -39,6 +39,7 @@ def source(tmp_path, bot) -> BotSource:
             pairs=(PAIR, PEER),
             capital=1000.0,
             models=tmp_path / "models",
+            user_data=tmp_path,
             history=lambda pair: None,
         )
     )

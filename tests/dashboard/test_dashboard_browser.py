@@ -153,7 +153,7 @@ def test_a_new_candle_appears_by_itself(opened, tmp_path, width):
         Places(
             database=f"sqlite:///{tmp_path / 'none.sqlite'}", journal=tmp_path / "journal",
             guards=None, settings=Settings(), timeframe="1h", pairs=(PAIR, PEER), capital=1000.0,
-            models=tmp_path / "models", history=lambda pair: None,
+            models=tmp_path / "models", user_data=tmp_path, history=lambda pair: None,
         )
     )  # fmt: skip
     with server(source) as url:

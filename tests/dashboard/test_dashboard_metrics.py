@@ -51,6 +51,7 @@ def source(tmp_path_factory) -> BotSource:
             database=f"sqlite:///{folder / 'trades.sqlite'}", journal=folder / "journal",
             guards=SqlStore(Store(url, readonly=True), "quorum"), settings=Settings(),
             timeframe="1h", pairs=(PAIR, PEER), capital=1000.0, models=folder / "models",
+            user_data=folder,
             history=lambda pair: None,
         )
     )  # fmt: skip

@@ -16,8 +16,11 @@ from quorum.dashboard.decision import Decision
 from quorum.dashboard.render import sections_page, snapshot_of, when
 from quorum.dashboard.snapshot import Snapshot
 from quorum.report.page.blocks import Block, Cell, Points, Section, Table, Text, number
+from quorum.supervision.supervisor import read_status
 
 router = APIRouter(tags=["health"])
+#: Candles that may be missing.
+LATE = 2
 Now = Annotated[Snapshot, Depends(snapshot_of)]
 
 
@@ -44,8 +47,23 @@ class FaultRecord(BaseModel):
     error: str
 
 
+class ProcessRecord(BaseModel):
+    """A process of ``quorum up``; ``pid`` is null while it does not run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    pid: int | None
+    restarts: int
+    last_status: int | None
+
+
 class Health(BaseModel):
-    """Whether everything is alive; ``healthy`` if no pair is more than two candles behind."""
+    """Whether everything is alive.
+
+    ``healthy`` if no pair is more than two candles behind the others, and of a bot, if its newest
+    candle closed less than two candles ago. ``age_seconds`` is since then, on the bot's clock.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -53,8 +71,10 @@ class Health(BaseModel):
     source: str
     kind: str
     newest: datetime
+    age_seconds: float | None
     version: str
     pairs: tuple[PairHealth, ...]
+    processes: tuple[ProcessRecord, ...]
     faults: tuple[FaultRecord, ...]
     notes: tuple[str, ...]
 
@@ -67,13 +87,17 @@ def health_of(snapshot: Snapshot) -> Health:
     pairs = tuple(
         _pair(pair, snapshot.decisions.get(pair, ()), newest, step) for pair in snapshot.run.pairs
     )
+    age = None if newest is None else (snapshot.now() - newest).total_seconds()
+    fresh = age is not None and (not snapshot.live or age <= LATE * step)
     return Health(
-        healthy=bool(latest) and all((p.behind_candles or 0) <= 2 for p in pairs),
+        healthy=fresh and all((p.behind_candles or 0) <= LATE for p in pairs),
+        age_seconds=age,
         source=snapshot.name,
         kind=snapshot.kind,
         newest=snapshot.at,
         version=snapshot.version,
         pairs=pairs,
+        processes=tuple(map(ProcessRecord.model_validate, read_status(snapshot.supervised))),
         faults=tuple(FaultRecord(**vars(fault)) for fault in list(snapshot.faults)[::-1][:50]),
         notes=tuple(snapshot.notes),
     )
@@ -108,13 +132,15 @@ def health(request: Request, snapshot: Now) -> HTMLResponse:
     if found.notes:
         blocks.append(Points(found.notes))
     sections = [Section("feeds", title, blocks), Section("faults", "What failed", [_faults(found)])]
+    if found.processes:
+        sections.insert(1, Section("processes", "Processes", [_processes(found)]))
     return sections_page(request, snapshot, "Health", sections)
 
 
 def _feeds(found: Health) -> Table:
     rows: list[list[Cell | str]] = []
     for p in found.pairs:
-        late = p.behind_candles is None or p.behind_candles > 2
+        late = p.behind_candles is None or p.behind_candles > LATE
         behind = "none seen" if p.behind_candles is None else f"{p.behind_candles}"
         lag, usual = (
             "" if value is None else f"{number(value, 1)} s"
@@ -128,6 +154,20 @@ def _feeds(found: Health) -> Table:
     ]  # fmt: skip
     sentence = f"{found.source}, {found.kind}; newest {when(found.newest)} UTC."
     return Table(headings, rows, sentence)
+
+
+def _processes(found: Health) -> Table:
+    rows: list[list[Cell | str]] = [
+        [
+            p.name,
+            Cell("runs", "good") if p.pid is not None else Cell("is down", "bad"),
+            number(p.restarts, 0),
+            "" if p.last_status is None else f"{p.last_status}",
+        ]
+        for p in found.processes
+    ]
+    headings = [("process", ""), ("", ""), ("started again", "times"), ("last status", "")]
+    return Table(headings, rows, "Of quorum up.", words=frozenset({0, 1}))
 
 
 def _faults(found: Health) -> Block:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 import numpy as np
@@ -98,7 +99,8 @@ def trade_chart(run: Run, trade: TradeRecord) -> dict[str, Any]:
             {"price": level, "label": f"level {n}", "tone": "good"}
             for n, level in enumerate(signal.ladder, 1)
         ]
-    if trade.stop is not None and (signal is None or trade.stop != signal.stop_loss):
+    moved = signal is None or not math.isclose(trade.stop or 0.0, signal.stop_loss, rel_tol=1e-4)
+    if trade.stop is not None and moved:
         lines.append({"price": trade.stop, "label": "stop now", "tone": "bad"})
     chart["lines"] = lines
     chart["marks"] = _marks(run, trade)

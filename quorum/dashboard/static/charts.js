@@ -4,6 +4,14 @@ const quorumCharts = (() => {
   const drawn = [];
   const css = quorum.css;
 
+  // How uPlot writes times, by the step between two marks: hours go to 24.
+  const STAMPS = [
+    [31536000, "{YYYY}", null, null, null, null, null, null, 1],
+    [2419200, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+    [86400, "{D} {MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+    [60, "{HH}:{mm}", "\n{D} {MMM} {YYYY}", null, "\n{D} {MMM}", null, null, null, 1],
+  ];
+
   function lines(box) {
     const data = JSON.parse(box.dataset.lines);
     const font = `11px ${css("--sans")}`;
@@ -18,7 +26,7 @@ const quorumCharts = (() => {
       width: box.clientWidth,
       height: Math.max(120, data.height - 34),
       series: [{ value: (_, t) => (t ? new Date(t * 1000).toISOString().slice(0, 16).replace("T", " ") : "–") }, ...series],
-      axes: [axis, { ...axis, size: 58, values: (_, ticks) => ticks.map((t) => `${+t.toFixed(6)}${data.suffix}`) }],
+      axes: [{ ...axis, values: STAMPS, space: 64 }, { ...axis, size: 66, values: (_, ticks) => ticks.map((t) => `${+t.toFixed(6)}${data.suffix}`) }],
       bands: data.band ? [{ series: [1, 2], fill: `color-mix(in srgb, ${css("--good")} 14%, transparent)` }] : [],
       cursor: { drag: { x: false, y: false } },
       tzDate: (t) => uPlot.tzDate(new Date(t * 1000), "UTC"),
