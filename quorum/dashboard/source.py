@@ -21,7 +21,6 @@ from quorum.dashboard.snapshot import Answer, Fault, GuardStand, Snapshot
 from quorum.errors import DataError, QuorumError
 from quorum.guards import Guards, SqlStore, rearm
 from quorum.guards.base import Transition
-from quorum.journal.files import day_files
 from quorum.journal.following import JournalTail
 from quorum.journal.reading import Item, JournaledCandle, JournaledEntry, JournaledFault
 from quorum.journal.reading import Run as Start
@@ -185,17 +184,11 @@ class BotSource(Source):
         at = max(self._newest / 1000, seen)
         if not at:
             return now, now
-        files = [stamp[0] for stamp in self._file_stamps()]
-        written = max(files, default=0) / 1e9
-        return utc(1000 * at), utc(1000 * written) if written else utc(1000 * at)
-
-    def _file_stamps(self) -> list[tuple[int, int]]:
-        """Return change and size of the files that the bot writes."""
-        found = [_file_stamp(path) for path in day_files(self.places.journal)[-1:]]
-        guards = self.places.guards
-        if guards is not None and guards.store.is_local:
-            found += _database_files(guards.store.url)
-        return found
+        store = None if self.places.guards is None else self.places.guards.store
+        if store is None or not store.is_local:
+            return utc(1000 * at), utc(1000 * at)
+        written = max(changed for changed, _ in _database_files(store.url))
+        return utc(1000 * at), utc(written / 1e6)
 
     # Journal ------------------------------------------------------------------------------
 

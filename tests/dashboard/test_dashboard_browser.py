@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from journaled_bots import PAIR, PEER, STARTUP, JournaledBot, frames
+from journaled_bots import BOT, PAIR, PEER, STARTUP, JournaledBot, frames
 from served import TOKEN, backtest_source, server
 
 from quorum.dashboard.source import BotSource, Places
+from quorum.guards import SqlStore
 from quorum.settings import Settings
+from quorum.state import Store
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="needs the dev extra: pip install playwright"
@@ -147,12 +149,14 @@ def test_light_and_dark_change_with_the_button_and_are_remembered(opened, finish
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_new_candle_appears_by_itself(opened, tmp_path, width):
-    bot = JournaledBot(tmp_path / "journal", frames())
+    state = f"sqlite:///{tmp_path / 'state.sqlite'}"
+    bot = JournaledBot(state, frames())
     bot.close_candle(STARTUP)
     source = BotSource(
         Places(
-            database=f"sqlite:///{tmp_path / 'none.sqlite'}", journal=tmp_path / "journal",
-            guards=None, settings=Settings(), timeframe="1h", pairs=(PAIR, PEER), capital=1000.0,
+            database=f"sqlite:///{tmp_path / 'none.sqlite'}", bot=BOT,
+            guards=SqlStore(Store(state, readonly=True), BOT), settings=Settings(),
+            timeframe="1h", pairs=(PAIR, PEER), capital=1000.0,
             models=tmp_path / "models", user_data=tmp_path, history=lambda pair: None,
         )
     )  # fmt: skip

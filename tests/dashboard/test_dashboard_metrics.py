@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from journaled_bots import PAIR, PEER, STARTUP, JournaledBot, frames
+from journaled_bots import BOT, PAIR, PEER, STARTUP, JournaledBot, frames
 from served import TOKEN, backtest_source, client, server
 
 from quorum.dashboard.metrics import LABELS, bounded
@@ -33,23 +33,23 @@ OF_MODELS = {"quorum_model_age_seconds", "quorum_model_drift_ratio"}
 def source(tmp_path_factory) -> BotSource:
     """A bot that has journaled two pairs, refused an entry and written its guards."""
     folder = tmp_path_factory.mktemp("measured")
-    bot = JournaledBot(folder / "journal", frames())
+    url = f"sqlite:///{folder / 'state.sqlite'}"
+    bot = JournaledBot(url, frames())
     for pair in (PAIR, PEER):
         for row in range(STARTUP, STARTUP + 2):
             bot.close_candle(row, pair)
     bot.journal.entry(PAIR, None, "loss_streak")
     bot.journal.entry(PEER, None, None)
     bot.journal.close()
-    url = f"sqlite:///{folder / 'state.sqlite'}"
-    ledgers = SqlStore(Store(url), "quorum")
+    ledgers = SqlStore(Store(url), BOT)
     ledgers.load()
     ledgers.save(
         Ledger(equity=990.0, peak=1000.0, initial=1000.0, day_open=1000.0, last_at=time.time())
     )
     return BotSource(
         Places(
-            database=f"sqlite:///{folder / 'trades.sqlite'}", journal=folder / "journal",
-            guards=SqlStore(Store(url, readonly=True), "quorum"), settings=Settings(),
+            database=f"sqlite:///{folder / 'trades.sqlite'}", bot=BOT,
+            guards=SqlStore(Store(url, readonly=True), BOT), settings=Settings(),
             timeframe="1h", pairs=(PAIR, PEER), capital=1000.0, models=folder / "models",
             user_data=folder,
             history=lambda pair: None,
