@@ -68,6 +68,9 @@ class AccountState:
     open : tuple of OpenPosition
     closed : tuple of ClosedPosition
         In order of closing, oldest first.
+    worst : float or None
+        Equity at the worst prices of the last closed candle, None where it is not known: live,
+        where equity itself is seen all the time (spec G5).
     """
 
     at: datetime
@@ -76,3 +79,4 @@ class AccountState:
     equity: float
     open: tuple[OpenPosition, ...] = ()
     closed: tuple[ClosedPosition, ...] = ()
+    worst: float | None = None

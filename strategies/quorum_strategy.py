@@ -325,6 +325,7 @@ class Quorum(IStrategy):
         **kwargs: Any,
     ) -> str | None:
         """End what the guards close (spec G3), then what a reversal or time ends (spec P4)."""
+        self.watch.saw(pair, current_time, current_rate)
         closing = self.watch.must_close(trade)
         return closing or self.manager(trade).exit_reason(trade, current_time, current_rate)
 

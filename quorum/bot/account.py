@@ -1,7 +1,7 @@
 """The account as sizing and guards see it, the same in backtest, dry-run and live.
 
 Equity is the realised balance plus what every open trade would bring if it were closed at the
-close of the last closed candle, after fees and the funding that is not yet realised.
+price it is marked at (:mod:`quorum.bot.marks`), after fees and the funding not yet realised.
 """
 
 from __future__ import annotations
@@ -18,62 +18,10 @@ from sqlalchemy import func, select
 
 from quorum.account import AccountState, ClosedPosition, OpenPosition
 from quorum.bot.lots import NAMES
-from quorum.signals import SignalTable
 
 Prices = Callable[[str, datetime], float]
-
-
-class LastCloses:
-    """The last closed candle of every analysed pair, found without a search.
-
-    Parameters
-    ----------
-    tables : mapping of pair to SignalTable
-        Tables may be replaced at any time.
-    step : int
-        Length of a candle, milliseconds.
-    """
-
-    def __init__(self, tables: Mapping[str, SignalTable], step: int) -> None:
-        self.tables = tables
-        self.step = step
-        self._grid: dict[str, tuple[SignalTable, int, int, bool]] = {}
-        self._at: datetime | None = None
-        self._opened = 0
-
-    def row(self, pair: str, at: datetime) -> tuple[SignalTable, int] | None:
-        """Return the table of a pair and the row of its last candle that had closed ``at``."""
-        table = self.tables.get(pair)
-        if table is None:
-            return None
-        grid = self._grid.get(pair)
-        if grid is None or grid[0] is not table:
-            n = len(table.time)
-            first = int(table.time[0]) if n else 0
-            regular = n > 0 and int(table.time[-1]) - first == (n - 1) * self.step
-            grid = self._grid[pair] = (table, first, n, regular)
-        _, first, n, regular = grid
-        if at is not self._at:
-            # Many pairs are asked for at the same moment.
-            self._at, self._opened = at, int(at.timestamp() * 1000) - self.step
-        opened = self._opened
-        if regular:
-            row = min((opened - first) // self.step, n - 1)
-        else:
-            row = int(table.time.searchsorted(opened, side="right")) - 1
-        return None if row < 0 else (table, row)
-
-    def __call__(self, pair: str, at: datetime) -> float:
-        """Return the last known close, NaN where there is none."""
-        found = self.row(pair, at)
-        return math.nan if found is None else float(found[0].columns["close"][found[1]])
-
-    def age(self, pair: str, at: datetime) -> float:
-        """Return how long ago the last known candle has closed, in candles; inf without one."""
-        found = self.row(pair, at)
-        if found is None:
-            return math.inf
-        return (self._opened - int(found[0].time[found[1]])) / self.step
+#: The worst price of a position with a stop within the last closed candle.
+WorstPrice = Callable[[OpenPosition, float, datetime], float]
 
 
 class AccountReader:
@@ -88,13 +36,20 @@ class AccountReader:
         is then not known either.
     config : dict
         freqtrade configuration.
+    worst : callable, optional
+        Returns the worst price of a trade; without it the worst equity is not known.
     """
 
     def __init__(
-        self, wallets: Callable[[], Wallets], prices: Prices, config: Mapping[str, Any]
+        self,
+        wallets: Callable[[], Wallets],
+        prices: Prices,
+        config: Mapping[str, Any],
+        worst: WorstPrice | None = None,
     ) -> None:
         self._wallets = wallets
         self.prices = prices
+        self._worst = worst
         self._currency = str(config.get("stake_currency", ""))
         self._futures = config.get("trading_mode", "spot") == TradingMode.FUTURES
         live = not config.get("dry_run", True) or config.get("runmode") == RunMode.LIVE
@@ -119,8 +74,19 @@ class AccountReader:
             realised += LocalTrade.bt_total_profit
         live = self._start is None
         balance = self._live_balance(trades) if live else (self._start or 0.0) + realised
-        floating = sum([p.floating for p in positions])
-        return AccountState(at, balance - realised, balance, balance + floating, positions, closed)
+        equity = balance + sum([p.floating for p in positions])
+        worst = balance + sum(self._at_worst(at, trades, positions)) if self._worst else None
+        return AccountState(at, balance - realised, balance, equity, positions, closed, worst)
+
+    def _at_worst(
+        self, at: datetime, trades: list[LocalTrade], positions: tuple[OpenPosition, ...]
+    ) -> list[float]:
+        """Return what every open trade floats at its worst price."""
+        assert self._worst is not None
+        return [
+            _floating(trade, self._worst(position, trade.stop_loss or 0.0, at))
+            for trade, position in zip(trades, positions, strict=True)
+        ]
 
     def _live_balance(self, trades: list[LocalTrade]) -> float:
         """Return the realised balance at the exchange; coins bought count at their cost.
@@ -176,29 +142,34 @@ def _closing_time(trade: LocalTrade) -> tuple[datetime, int]:
 
 
 def _open_position(trade: LocalTrade, price: float) -> OpenPosition:
-    """Return one open trade; an entry that has not filled yet floats nothing.
-
-    The host's own calculation works with decimal strings, too slow for every candle; this is
-    the same in floats, without the funding that earlier partial exits have realised.
-    """
-    amount = trade.amount or 0.0
-    floating = 0.0
-    if amount > 0:
-        value = amount * price
-        fee = value * (trade.fee_close or 0.0)
-        opened = trade.open_trade_value
-        gross = opened - value - fee if trade.is_short else value - fee - opened
-        floating = gross + _open_funding(trade)
+    """Return one open trade, marked at a price."""
     return OpenPosition(
         trade.pair,
         -1 if trade.is_short else 1,
         trade.open_date_utc,
         trade.open_rate,
         price,
-        amount * trade.open_rate,
-        floating,
+        (trade.amount or 0.0) * trade.open_rate,
+        _floating(trade, price),
         trade.enter_tag not in NAMES,
     )
+
+
+def _floating(trade: LocalTrade, price: float) -> float:
+    """Return what closing a trade at a price would bring, after fees and open funding.
+
+    An entry that has not filled yet floats nothing. The host's own calculation works with decimal
+    strings, too slow for every candle; this is the same in floats, without the funding that
+    earlier partial exits have realised.
+    """
+    amount = trade.amount or 0.0
+    if amount <= 0:
+        return 0.0
+    value = amount * price
+    fee = value * (trade.fee_close or 0.0)
+    opened = trade.open_trade_value
+    gross = opened - value - fee if trade.is_short else value - fee - opened
+    return gross + _open_funding(trade)
 
 
 def _open_funding(trade: LocalTrade) -> float:

@@ -17,10 +17,11 @@ from freqtrade.persistence import Order, Trade
 from freqtrade.strategy import IStrategy
 
 from quorum.account import AccountState, OpenPosition
-from quorum.bot.account import AccountReader, LastCloses
+from quorum.bot.account import AccountReader
 from quorum.bot.desk import Desk
 from quorum.bot.host import compares_trades
 from quorum.bot.keeper import anchor_stops
+from quorum.bot.marks import LastCloses, Marks, prices_of
 from quorum.bot.notices import say
 from quorum.bot.state_store import guard_ledger
 from quorum.bot.strays import Strays
@@ -41,9 +42,7 @@ from quorum.guards import (
 from quorum.guards.base import QUIET
 from quorum.guards.position import signed_correlation
 from quorum.guards.system import ReferenceMarket, crossed_candles, reference_candles
-from quorum.signals import SignalTable
 from quorum.sizing.risk_measures import correlation, recent_returns
-from quorum.typing import Floats
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +75,9 @@ class Watch:
         self.settings: GuardSettings = desk.settings.guards
         self.simulated = strategy.dp.runmode not in (RunMode.LIVE, RunMode.DRY_RUN)
         self.closes = LastCloses(desk.tables, desk.step)
-        self.account = AccountReader(lambda: strategy.wallets, self.closes, strategy.config)
+        self.marks = Marks(self.closes)
+        worst = self.marks.worst if self.simulated else None
+        self.account = AccountReader(lambda: strategy.wallets, self.marks, strategy.config, worst)
         # Only for a bot: an optimiser sends the strategy to its workers, a log handler stays.
         self.errors: ErrorTally | None = None
         self.strays: Strays | None = None
@@ -173,7 +174,7 @@ class Watch:
             return self._known[1]
         market = None
         if traded is not None:
-            prices, atr = _prices(traded), traded.columns["atr"]
+            prices, atr = prices_of(traded), traded.columns["atr"]
             market = ReferenceMarket(traded.time, prices, atr, self.closes.step, limits)
         elif candles is not None:
             market = reference_candles(candles, limits)
@@ -187,7 +188,7 @@ class Watch:
             return MarketFlags(stale=True)
         table, row = found
         s, columns = self.settings.system, table.columns
-        high, low, close = (p[row : row + 1] for p in _prices(table))
+        high, low, close = (p[row : row + 1] for p in prices_of(table))
         crossed = bool(crossed_candles(high, low, close)[0])
         stale = self.closes.age(pair, at) >= s.max_age
         latest = columns["volume"][: row + 1][-s.untraded_window :] if "volume" in columns else ()
@@ -376,6 +377,11 @@ class Watch:
             self._fail(error)
             return Account(math.nan, min_order)
 
+    def saw(self, pair: str, at: datetime, rate: float) -> None:
+        """Take note of the rate of an open trade, as the host hands it over (spec G5)."""
+        if not self.simulated:
+            self.marks.saw(pair, at, rate)
+
     def must_close(self, trade: Trade) -> str | None:
         """Return why a trade must be closed now, None to keep it; for ``custom_exit``.
 
@@ -394,9 +400,3 @@ class Watch:
         if order.ft_order_side == trade.entry_side:
             return not self.guards.lets_enter(unguarded) or self._closing is not None
         return self._closing is not None and (order.ft_order_tag or "").startswith(LADDER_TAG)
-
-
-def _prices(table: SignalTable) -> tuple[Floats, Floats, Floats]:
-    """Return high, low and close; where only closes were published they stand for all three."""
-    close = table.columns["close"]
-    return table.columns.get("high", close), table.columns.get("low", close), close

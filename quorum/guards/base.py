@@ -78,9 +78,11 @@ class Ledger:
         Where the machine stands, why, since when.
     arms : int
         How often a person has re-armed the guards.
-    last_at, equity, initial, peak
-        The last observation, the balance the account began with, the highest equity since the
-        guards were armed.
+    last_at, equity, worst, initial, peak
+        The last observation, its equity and the worst seen with it, the balance the account began
+        with, the highest equity since the guards were armed.
+    drawdown
+        What is lost from the peak, at the worst seen [%].
     funded, flow
         The money in the account that is not from trading, at the last observation; the product
         of the factors by which what was paid in or out has moved the account since the first.
@@ -102,8 +104,10 @@ class Ledger:
     arms: int = 0
     last_at: float | None = None
     equity: float | None = None
+    worst: float | None = None
     initial: float | None = None
     peak: float | None = None
+    drawdown: float | None = None
     funded: float | None = None
     flow: float = 1.0
     day_start: float | None = None

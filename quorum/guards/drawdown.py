@@ -48,21 +48,27 @@ class DrawdownGuard(Guard[DrawdownRules]):
         stated = self.settings.initial_balance
         return ledger.initial if stated is None else stated * ledger.flow
 
-    def _left(self, ledger: Ledger) -> tuple[float, float, float, float] | None:
+    def _used(
+        self, ledger: Ledger, equity: float | None
+    ) -> tuple[float, float, float, float] | None:
         """Return loss of the day, its allowance, loss at all, its allowance; quote currency."""
-        s, initial, equity = self.settings, self._initial(ledger), ledger.equity
-        if initial is None or equity is None or ledger.day_open is None:
+        s, initial, now = self.settings, self._initial(ledger), ledger.equity
+        if initial is None or equity is None or now is None or ledger.day_open is None:
             return None
-        day = max(0.0, ledger.day_open - equity)
-        total = max(0.0, initial - equity)
+        # What was seen up to the moment in which a day begins belongs to the day before.
+        today = now if ledger.last_at == ledger.day_start else equity
+        day, total = max(0.0, ledger.day_open - today), max(0.0, initial - equity)
         return day, s.daily / 100 * initial, total, s.total / 100 * initial
+
+    def _at_worst(self, ledger: Ledger) -> tuple[float, float, float, float] | None:
+        return self._used(ledger, ledger.equity if ledger.worst is None else ledger.worst)
 
     def observe(self, moment: Moment) -> Reason | None:
         """Check the used part of both allowances; entries return when equity does."""
-        left = self._left(moment.ledger)
-        if left is None:
+        used = self._at_worst(moment.ledger)
+        if used is None:
             return None
-        day, daily, total, whole = left
+        day, daily, total, whole = used
         if reached(total, self.settings.total_stop / 100 * whole):
             return Reason.DRAWDOWN_TOTAL
         stopped = reached(day, self.settings.daily_stop / 100 * daily)
@@ -70,26 +76,26 @@ class DrawdownGuard(Guard[DrawdownRules]):
 
     def size_factor(self, ledger: Ledger) -> float:
         """Return what is left of the scarcer allowance, 0-1: sizes shrink linearly with it."""
-        left = self._left(ledger)
-        if left is None:
+        used = self._used(ledger, ledger.equity)
+        if used is None:
             return 1.0
-        day, daily, total, whole = left
+        day, daily, total, whole = used
         return max(0.0, 1.0 - max(day / daily, total / whole))
 
     def headroom(self, ledger: Ledger) -> float:
         """Return what may still be lost before a rule is broken, quote currency."""
-        left = self._left(ledger)
-        if left is None:
+        used = self._used(ledger, ledger.equity)
+        if used is None:
             return math.inf
-        day, daily, total, whole = left
+        day, daily, total, whole = used
         return max(0.0, min(daily - day, whole - total))
 
     def limits(self, ledger: Ledger) -> tuple[Limit, ...]:
         """Return both allowances in percent of the initial balance, with where entries end."""
-        s, left, initial = self.settings, self._left(ledger), self._initial(ledger)
+        s, used, initial = self.settings, self._at_worst(ledger), self._initial(ledger)
         day = total = None
-        if left is not None and initial:
-            day, total = 100 * left[0] / initial, 100 * left[2] / initial
+        if used is not None and initial:
+            day, total = 100 * used[0] / initial, 100 * used[2] / initial
         return (
             Limit(self.name, "entries end, day", day, s.daily * s.daily_stop / 100, "% of initial"),
             Limit(self.name, "allowance of the day", day, s.daily, "% of initial"),

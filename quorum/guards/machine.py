@@ -25,6 +25,7 @@ from quorum.guards.base import (
     Reason,
     State,
     Transition,
+    loss_percent,
     move_with_funds,
 )
 from quorum.guards.calendar import Calendar
@@ -75,6 +76,7 @@ class Guards:
         self.guards = tuple(guard for guard in tiers if guard.settings.enabled)
         self.ledger = Ledger()
         self.fault: tuple[Reason, str] | None = None
+        self._peak_before: float | None = None
         self._loaded = self._committed = False
         self._unsaved: list[Transition] = []
         self._told: set[str] = set()
@@ -195,13 +197,27 @@ class Guards:
             ledger.week_start, ledger.week_stopped = week, False
             ledger.week_peak = equity if now == week else known
         ledger.week_peak = equity if ledger.week_peak is None else max(ledger.week_peak, equity)
-        ledger.peak = equity if ledger.peak is None else max(ledger.peak, equity)
+        self._fall(account, begins=last is None or now > last)
         if ledger.initial is None and math.isfinite(account.initial) and account.initial > 0:
             ledger.initial = account.initial
         ledger.last_at, ledger.equity = now, equity
         ledger.open_trades = len(account.open)
         ledger.day_trades = _opened_since(account, day)
         return Moment(now, account, ledger, flags)
+
+    def _fall(self, account: AccountState, *, begins: bool) -> None:
+        """Raise the peak, and note what is lost from it at the worst that was seen (spec G5).
+
+        The worst price of a candle came before its close: it is held against the peak before.
+        """
+        ledger, equity, worst = self.ledger, account.equity, account.worst
+        if begins:
+            self._peak_before = ledger.peak
+        known = worst is not None and math.isfinite(worst) and self.settings.system.worst_price
+        ledger.worst = min(equity, worst) if known and worst is not None else equity
+        ledger.peak = equity if ledger.peak is None else max(ledger.peak, equity)
+        before = loss_percent(self._peak_before, ledger.worst) or 0.0
+        ledger.drawdown = max(before, loss_percent(ledger.peak, equity) or 0.0)
 
     def _ask(self, moment: Moment) -> Reason | None:
         first: Reason | None = None

@@ -21,7 +21,7 @@ HEARTBEAT = 60.0
 #: How often a re-arming is tried while the bot writes at the same time.
 REARM_ATTEMPTS = 5
 #: What changes with every observation and is worth no write of its own.
-VOLATILE = frozenset({"last_at", "equity"})
+VOLATILE = frozenset({"last_at", "equity", "worst", "drawdown"})
 
 
 class ConflictError(StateError):
@@ -212,6 +212,6 @@ def _rearm(store: LedgerStore, reason: str) -> Transition:
     change = Transition(now, State.HALTED, State.ACTIVE, Reason.REARMED, reason)
     ledger.state, ledger.reason, ledger.since = State.ACTIVE, None, now.timestamp()
     ledger.arms += 1
-    ledger.peak = ledger.last_at = None
+    ledger.peak = ledger.drawdown = ledger.last_at = None
     store.save(ledger, (change,))
     return change

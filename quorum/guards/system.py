@@ -17,7 +17,6 @@ from quorum.guards.base import (
     MarketFlags,
     Moment,
     Reason,
-    loss_percent,
     reached,
 )
 from quorum.market import HOUR_MS
@@ -37,6 +36,11 @@ class SystemLimits(GuardTier):
         le=100,
         description="drawdown from peak equity at which all positions are closed and the guards "
         "halt until they are re-armed [%]",
+    )
+    worst_price: bool = Field(
+        True,
+        description="whether, in a backtest, open trades count at the worst price of the last "
+        "closed candle for the shutdown and the drawdown rules, as a running bot sees it",
     )
     reference: str = Field(
         "BTC",
@@ -72,7 +76,7 @@ class SystemGuard(Guard[SystemLimits]):
     def observe(self, moment: Moment) -> Reason | None:
         """Check the drawdown first: it ends everything."""
         s, ledger, flags = self.settings, moment.ledger, moment.flags
-        drawdown = loss_percent(ledger.peak, ledger.equity)
+        drawdown = ledger.drawdown
         if flags.black_swan:
             ledger.swan_until = max(ledger.swan_until, moment.now + 60 * s.swan_pause)
         if drawdown is not None and reached(drawdown, s.max_drawdown):
@@ -87,8 +91,8 @@ class SystemGuard(Guard[SystemLimits]):
 
     def limits(self, ledger: Ledger) -> tuple[Limit, ...]:
         """Return the limit on drawdown."""
-        used = loss_percent(ledger.peak, ledger.equity)
-        return (Limit(self.name, "drawdown from peak", used, self.settings.max_drawdown, "%"),)
+        most = self.settings.max_drawdown
+        return (Limit(self.name, "drawdown from peak", ledger.drawdown, most, "%"),)
 
 
 class ReferenceMarket:

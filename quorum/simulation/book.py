@@ -107,9 +107,10 @@ class Book:
         return outcomes(asked, found, self.venue, self.context.take(one))
 
     def worth(self, entry: int, notional: float) -> Floats:
-        """Return what one trade is worth at every close, fraction of its position value.
+        """Return what one trade is worth at every close and at its worst price in every candle.
 
-        NaN before it began and after it ended.
+        Shape (2, n_candles), fraction of its position value; NaN before it began and after it
+        ended (``follow_worth``).
         """
         asked = self._in_lots(entry, notional)
         worth = follow.follow_worth(self.market, asked.matrix()[0], self._terms)

@@ -20,80 +20,58 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from quorum.exits.rules import (
-    EXPIRED,
-    HALF,
-    LAST_TARGET,
-    NOTHING,
-    OPEN,
-    OPPOSITE,
-    STOP_LOSS,
-    TRAILING_STOP,
-    Candle,
-    Rules,
-    Standing,
-    at_last_rung,
-    better,
-    exit_now,
-    first_counted,
-    is_tighter,
-    order_expired,
-    part_now,
-    passes_stop,
-    rung_share,
-    stop_now,
-)
+from quorum.exits import rules
+from quorum.exits.rules import Candle, Rules, Standing, better
 from quorum.market import HOUR_MS
-from quorum.typing import Floats
-
-#: Rows of the matrix of what candles say.
-(
-    PRICE_OPEN,
-    PRICE_HIGH,
-    PRICE_LOW,
-    PRICE_CLOSE,
+from quorum.simulation.matrices import (
+    AT_CLOSE,
+    AT_WORST,
+    AWAY,
+    BEST,
+    BEST_SEEN,
     CHANDELIER_LONG,
     CHANDELIER_SHORT,
-    NEAR_TURN,
-    FAR_TURN,
-    DIVERGENCE,
-    SIGNAL,
-    FUNDING,
-) = range(11)
-#: Columns of the matrix of what is asked for each entry.
-ROW, DIRECTION, LIMIT, WAITS, STOP, RUNGS, TRAILING, LOTS, TARGET = range(9)
-SHARE = TARGET + 3
-#: Columns of the result.
-(
-    FILL_ROW,
-    EXIT_ROW,
-    REASON,
-    EXIT_PRICE,
-    PROFIT,
-    BEST,
-    WORST,
-    FILLED_RUNGS,
-    ORDER_END,
-) = range(9)
-RESULTS = 9
-#: What is kept of a trade between candles: its stop, whether that was moved and as which fraction
-#: of a price it was set, what is left of the position, profit and funding so far, and what the
-#: closed candles said.
-(
-    STOP_NOW,
-    MOVED,
-    AWAY,
-    LEFT,
-    GAIN,
-    PAID_TO,
-    RUNGS_NOW,
-    RUNGS_BEFORE,
-    RESTING,
-    HALVED_NOW,
-    BEST_SEEN,
     CLOSE,
-) = range(12)
-STANDING = 12
+    DIRECTION,
+    DIVERGENCE,
+    EXIT_PRICE,
+    EXIT_ROW,
+    FAR_TURN,
+    FILL_ROW,
+    FILLED_RUNGS,
+    FUNDING,
+    GAIN,
+    HALVED_NOW,
+    LEFT,
+    LIMIT,
+    LOTS,
+    MOVED,
+    NEAR_TURN,
+    ORDER_END,
+    PAID_TO,
+    PRICE_CLOSE,
+    PRICE_HIGH,
+    PRICE_LOW,
+    PRICE_OPEN,
+    PROFIT,
+    REASON,
+    RESTING,
+    RESULTS,
+    ROW,
+    RUNGS,
+    RUNGS_BEFORE,
+    RUNGS_NOW,
+    SHARE,
+    SIGNAL,
+    STANDING,
+    STOP,
+    STOP_NOW,
+    TARGET,
+    TRAILING,
+    WAITS,
+    WORST,
+)
+from quorum.typing import Floats
 
 
 class Terms(NamedTuple):
@@ -154,7 +132,7 @@ def _fill_row(market: Floats, ask: Floats, expiry: int) -> tuple[int, int]:
     """Return the candle an entry fills in (-1: none) and the last one its order stands in."""
     first, n, waits = int(ask[ROW]) + 1, market.shape[1], ask[WAITS] != 0
     for k in range(first, n + 1):
-        if order_expired(waits, k - first, expiry):
+        if rules.order_expired(waits, k - first, expiry):
             return -1, k - 1
         if k < n and (not waits or market[PRICE_LOW, k] <= ask[LIMIT] <= market[PRICE_HIGH, k]):
             return k, k
@@ -164,7 +142,7 @@ def _fill_row(market: Floats, ask: Floats, expiry: int) -> tuple[int, int]:
 @njit(cache=True)
 def _part(ask: Floats, s: Floats) -> float:
     """Return the part of the position that the next rung takes out of what is left."""
-    share = rung_share(ask[SHARE : SHARE + int(ask[RUNGS])], int(s[RUNGS_NOW]))
+    share = rules.rung_share(ask[SHARE : SHARE + int(ask[RUNGS])], int(s[RUNGS_NOW]))
     return _in_lots(s[LEFT] * share, ask[LOTS])
 
 
@@ -211,10 +189,10 @@ def _adjust(market: Floats, ask: Floats, terms: Terms, k: int, s: Floats) -> boo
     """Take half out or place the next rung at the opening; return whether an order was placed."""
     d, low, high = ask[DIRECTION], market[PRICE_LOW, k], market[PRICE_HIGH, k]
     standing, candle = _standing(ask, s, s[RUNGS_NOW]), _candle_before(market, ask, k)
-    due = part_now(standing, candle, int(ask[RUNGS]), s[RESTING] != 0, terms.rules)
-    if due == NOTHING:
+    due = rules.part_now(standing, candle, int(ask[RUNGS]), s[RESTING] != 0, terms.rules)
+    if due == rules.NOTHING:
         return False
-    if due == HALF:
+    if due == rules.HALF:
         part = _in_lots(s[LEFT] * terms.rules.reversal_share, ask[LOTS])
         if part > 0:
             s[HALVED_NOW], s[RESTING] = 1.0, 0.0
@@ -249,15 +227,15 @@ def _tighten(market: Floats, ask: Floats, terms: Terms, k: int, s: Floats) -> bo
     d, high, low = ask[DIRECTION], market[PRICE_HIGH, k], market[PRICE_LOW, k]
     ahead, behind = (high, low) if d > 0 else (low, high)
     standing, candle = _standing(ask, s, s[RUNGS_BEFORE]), _candle_before(market, ask, k)
-    stop, wanted = standing.stop, stop_now(standing, candle, terms.rules)
-    if not is_tighter(d, stop, wanted):
+    stop, wanted = standing.stop, rules.stop_now(standing, candle, terms.rules)
+    if not rules.is_tighter(d, stop, wanted):
         return False
-    passed = passes_stop(d, stop, wanted, standing.close)
+    passed = rules.passes_stop(d, stop, wanted, standing.close)
     if not passed and d * (behind - stop) > 0 and d * (ahead - wanted) > 0:
         s[STOP_NOW], s[MOVED] = _on_tick(wanted, d, terms.tick), 1.0
         s[AWAY] = abs(1.0 - wanted / ahead)
         return False
-    return passed or passes_stop(d, stop, wanted, market[PRICE_OPEN, k])
+    return passed or rules.passes_stop(d, stop, wanted, market[PRICE_OPEN, k])
 
 
 @njit(cache=True)
@@ -266,7 +244,7 @@ def _reached(market: Floats, ask: Floats, k: int, s: Floats) -> bool:
     d, count = ask[DIRECTION], int(ask[RUNGS])
     target = ask[TARGET + count - 1]
     ahead = market[PRICE_HIGH if d > 0 else PRICE_LOW, k]
-    if not at_last_rung(int(s[RUNGS_NOW]), count) or d * (ahead - target) <= 0:
+    if not rules.at_last_rung(int(s[RUNGS_NOW]), count) or d * (ahead - target) <= 0:
         return False
     if k > ask[ROW] + 1 or ask[WAITS] == 0:
         return True
@@ -278,20 +256,22 @@ def _reached(market: Floats, ask: Floats, k: int, s: Floats) -> bool:
 
 @njit(cache=True)
 def _why(market: Floats, ask: Floats, terms: Terms, k: int, s: Floats, passed: bool) -> int:
-    """Return why a trade ends in candle ``k``, OPEN if it does not."""
+    """Return why a trade ends in candle ``k``, ``OPEN`` if it does not."""
     d, first = ask[DIRECTION], int(ask[ROW]) + 1
     if terms.opposite and k > first and market[SIGNAL, k - 1] == -d:
-        return OPPOSITE
+        return rules.OPPOSITE
     standing, candle = _standing(ask, s, s[RUNGS_NOW]), _candle_before(market, ask, k)
-    reason = exit_now(standing, candle, (k - first) * terms.step / HOUR_MS, passed, terms.rules)
-    if reason != OPEN:
+    reason = rules.exit_now(
+        standing, candle, (k - first) * terms.step / HOUR_MS, passed, terms.rules
+    )
+    if reason != rules.OPEN:
         return reason
     hit = d * (s[STOP_NOW] - market[PRICE_LOW if d > 0 else PRICE_HIGH, k]) >= 0
     if hit and s[MOVED] == 0:
-        return STOP_LOSS
+        return rules.STOP_LOSS
     if _reached(market, ask, k, s):
-        return LAST_TARGET
-    return TRAILING_STOP if hit else OPEN
+        return rules.LAST_TARGET
+    return rules.TRAILING_STOP if hit else rules.OPEN
 
 
 @njit(cache=True)
@@ -299,10 +279,10 @@ def _price_of_end(market: Floats, ask: Floats, k: int, s: Floats, reason: int) -
     """Return the price at which a trade ends."""
     d, opened = ask[DIRECTION], market[PRICE_OPEN, k]
     high, low = market[PRICE_HIGH, k], market[PRICE_LOW, k]
-    if reason in (STOP_LOSS, TRAILING_STOP):
+    if reason in (rules.STOP_LOSS, rules.TRAILING_STOP):
         beyond = d * (s[STOP_NOW] - (high if d > 0 else low)) > 0
         return float(opened if beyond else s[STOP_NOW])
-    if reason == LAST_TARGET:
+    if reason == rules.LAST_TARGET:
         target = ask[TARGET + int(ask[RUNGS]) - 1]
         if k > ask[ROW] + 1 and d * (opened - target) > 0:
             target = opened
@@ -316,7 +296,7 @@ def _opened(ask: Floats, terms: Terms, begin: int) -> Floats:
     entry, s = ask[LIMIT], np.zeros(STANDING)
     s[LEFT], s[PAID_TO], s[BEST_SEEN], s[CLOSE] = 1.0, begin - 1, entry, entry
     s[STOP_NOW] = ask[STOP]
-    stop = stop_now(_standing(ask, s, 0.0), Candle(np.nan, 0.0, 0.0, 0.0), terms.rules)
+    stop = rules.stop_now(_standing(ask, s, 0.0), Candle(np.nan, 0.0, 0.0, 0.0), terms.rules)
     s[STOP_NOW] = _on_tick(stop, ask[DIRECTION], terms.tick)
     s[AWAY] = abs(1.0 - s[STOP_NOW] / entry)
     s[GAIN] = -(terms.market if ask[WAITS] == 0 else terms.resting) * entry
@@ -324,17 +304,26 @@ def _opened(ask: Floats, terms: Terms, begin: int) -> Floats:
 
 
 @njit(cache=True)
+def _worth(market: Floats, ask: Floats, terms: Terms, k: int, s: Floats, price: float) -> float:
+    """Return the profit so far if what is left were sold at a price in candle ``k``."""
+    if s[LEFT] <= 0:
+        return float(s[GAIN])
+    gain = s[LEFT] * (ask[DIRECTION] * (price - ask[LIMIT]) - terms.market * price)
+    return float(s[GAIN] + gain - _owed(market, ask, k, s))
+
+
+@njit(cache=True)
 def _follow(market: Floats, ask: Floats, terms: Terms, out: Floats, worth: Floats) -> None:
-    """Follow one trade to its end; ``worth`` (if not empty) is its profit per unit by candle."""
+    """Follow one trade to its end; ``worth`` (if not empty): see :func:`follow_worth`."""
     d = ask[DIRECTION]
-    out[EXIT_ROW], out[REASON] = -1.0, OPEN
+    out[EXIT_ROW], out[REASON] = -1.0, rules.OPEN
     begin, out[ORDER_END] = _fill_row(market, ask, terms.expiry)
     out[FILL_ROW] = begin
     if begin < 0:
-        out[REASON] = EXPIRED if out[ORDER_END] >= 0 else OPEN
+        out[REASON] = rules.EXPIRED if out[ORDER_END] >= 0 else rules.OPEN
         return
     s = _opened(ask, terms, begin)
-    counts_from = first_counted(begin, ask[WAITS] != 0)
+    counts_from = rules.first_counted(begin, ask[WAITS] != 0)
     highest, lowest = ask[LIMIT], ask[LIMIT]
     for k in range(begin, market.shape[1]):
         high, low = market[PRICE_HIGH, k], market[PRICE_LOW, k]
@@ -347,9 +336,9 @@ def _follow(market: Floats, ask: Floats, terms: Terms, out: Floats, worth: Float
         highest, lowest = max(highest, high), min(lowest, low)
         passed = _tighten(market, ask, terms, k, s)
         reason = _why(market, ask, terms, k, s, passed)
-        if reason != OPEN:
+        if reason != rules.OPEN:
             price = _price_of_end(market, ask, k, s, reason)
-            cost = terms.resting if reason == LAST_TARGET else terms.market
+            cost = terms.resting if reason == rules.LAST_TARGET else terms.market
             _sell(market, ask, k, s, s[LEFT], price, cost)
             out[EXIT_ROW], out[REASON], out[EXIT_PRICE] = k, reason, price
         elif s[RESTING] == 1 and not placed:
@@ -358,9 +347,10 @@ def _follow(market: Floats, ask: Floats, terms: Terms, out: Floats, worth: Float
                 _take_rung(market, ask, terms, k, s, rung)
         if len(worth) > 0:
             shut = market[PRICE_CLOSE, k]
-            open_part = s[LEFT] * (d * (shut - ask[LIMIT]) - terms.market * shut)
-            worth[k] = s[GAIN] + open_part - (_owed(market, ask, k, s) if s[LEFT] > 0 else 0.0)
-        if reason != OPEN:
+            worst = better(-d, better(d, low if d > 0 else high, s[STOP_NOW]), shut)
+            worth[AT_CLOSE, k] = _worth(market, ask, terms, k, s, shut)
+            worth[AT_WORST, k] = _worth(market, ask, terms, k, s, worst)
+        if reason != rules.OPEN:
             break
     out[PROFIT], out[FILLED_RUNGS] = s[GAIN], s[RUNGS_NOW]
     out[BEST], out[WORST] = (highest, lowest) if d > 0 else (lowest, highest)
@@ -383,7 +373,7 @@ def follow_all(market: Floats, asks: Floats, terms: Terms) -> Floats:
         NaN and -1 where the candles end first.
     """
     out = np.full((len(asks), RESULTS), np.nan)
-    nothing = np.empty(0)
+    nothing = np.empty((0, 0))
     for i in range(len(asks)):
         _follow(market, asks[i], terms, out[i], nothing)
     return out
@@ -391,8 +381,16 @@ def follow_all(market: Floats, asks: Floats, terms: Terms) -> Floats:
 
 @njit(cache=True)
 def follow_worth(market: Floats, ask: Floats, terms: Terms) -> Floats:
-    """Return what one trade is worth at every close, profit per unit; NaN before and after it."""
-    worth = np.full(market.shape[1], np.nan)
+    """Return what one trade is worth at every close and at its worst price in every candle.
+
+    The worst price is no worse than the stop in force (spec G5).
+
+    Returns
+    -------
+    ndarray of shape (2, n_candles), float64
+        Profit per unit; NaN before and after the trade.
+    """
+    worth = np.full((2, market.shape[1]), np.nan)
     out = np.full(RESULTS, np.nan)
     _follow(market, ask, terms, out, worth)
     return worth

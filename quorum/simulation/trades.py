@@ -18,7 +18,7 @@ from quorum.exits import FIRST_TARGET_UNDER_MIN_RR, ExitPlans, plan_many
 from quorum.exits.rules import EXPIRED
 from quorum.settings import Settings
 from quorum.signals import SignalTable
-from quorum.simulation import follow
+from quorum.simulation import follow, matrices
 from quorum.simulation.context import STRATEGIES, Context, read_context
 from quorum.simulation.inputs import market_matrix, terms_of
 from quorum.simulation.rungs import merge_small
@@ -320,28 +320,28 @@ def outcomes(asked: Asked, found: Floats, venue: Venue, context: Context) -> Out
     sides = asked.directions.astype(np.float64)
     plans = asked.plans
     risk = np.abs(asked.prices - plans.stop)
-    exit_row = found[:, follow.EXIT_ROW].astype(np.int64)
-    reason = found[:, follow.REASON].astype(np.int8)
-    ended, rungs = exit_row >= 0, found[:, follow.FILLED_RUNGS]
-    profit = np.where(ended, found[:, follow.PROFIT], np.nan)
+    exit_row = found[:, matrices.EXIT_ROW].astype(np.int64)
+    reason = found[:, matrices.REASON].astype(np.int8)
+    ended, rungs = exit_row >= 0, found[:, matrices.FILLED_RUNGS]
+    profit = np.where(ended, found[:, matrices.PROFIT], np.nan)
     # The host holds profit against what the entry has cost with its fee.
     invested = asked.prices * (1 + sides * venue.fee)
-    best = sides * (found[:, follow.BEST] - asked.prices) / risk
-    worst = sides * (asked.prices - found[:, follow.WORST]) / risk
-    known = np.where(reason == EXPIRED, found[:, follow.ORDER_END].astype(np.int64), exit_row)
+    best = sides * (found[:, matrices.BEST] - asked.prices) / risk
+    worst = sides * (asked.prices - found[:, matrices.WORST]) / risk
+    known = np.where(reason == EXPIRED, found[:, matrices.ORDER_END].astype(np.int64), exit_row)
     vetoes = (*context.vetoes, FIRST_TARGET_UNDER_MIN_RR)
     veto = context.first_veto()
     veto = np.where((veto == 0) & plans.too_near, len(vetoes) - 1, veto).astype(np.int16)
     return Outcomes(
         row=asked.rows,
         direction=asked.directions,
-        entry_row=found[:, follow.FILL_ROW].astype(np.int64),
+        entry_row=found[:, matrices.FILL_ROW].astype(np.int64),
         entry_price=asked.prices,
         stop=plans.stop,
         target=plans.targets[:, 0],
         risk_reward=plans.risk_reward,
         exit_row=exit_row,
-        exit_price=found[:, follow.EXIT_PRICE],
+        exit_price=found[:, matrices.EXIT_PRICE],
         reason=reason,
         rungs=np.where(np.isnan(rungs), 0.0, rungs).astype(np.int64),
         r=profit / risk,

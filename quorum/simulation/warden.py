@@ -16,6 +16,7 @@ from quorum.guards.system import ReferenceMarket, crossed_candles, reference_can
 from quorum.market import HOUR_MS
 from quorum.settings import Settings
 from quorum.simulation.book import Book
+from quorum.simulation.matrices import AT_CLOSE, AT_WORST
 from quorum.sizing import SizeRequest
 from quorum.sizing.risk_measures import correlation, recent_returns
 
@@ -72,22 +73,17 @@ class Warden:
 
     def account(self, at: int, held: Iterable[Held], profit: float) -> AccountState:
         """Return the account when a candle opens."""
-        moment = _moment(at)
+        moment, held = _moment(at), tuple(held)
         positions = tuple([self._position(h, at) for h in held])
-        balance = self.wallet + profit
-        floating = sum([p.floating for p in positions])
-        return AccountState(
-            moment, self.wallet, balance, balance + floating, positions, tuple(self._closed)
-        )
+        balance, closed = self.wallet + profit, tuple(self._closed)
+        equity = balance + sum([p.floating for p in positions])
+        worst = balance + sum([self._floating(h, at, AT_WORST) for h in held])
+        return AccountState(moment, self.wallet, balance, equity, positions, closed, worst)
 
     def _position(self, held: Held, at: int) -> OpenPosition:
         book, o = held.book, held.book.outcomes
         row = book.table.row_at(at - self._step)
         price = float(book.candles.close[row]) if row is not None else float("nan")
-        floating = 0.0
-        if held.filled < at and row is not None and held.worth is not None:
-            worth = float(held.worth[row])
-            floating = 0.0 if math.isnan(worth) else worth * held.notional
         return OpenPosition(
             book.pair,
             int(o.direction[held.entry]),
@@ -95,8 +91,16 @@ class Warden:
             float(o.entry_price[held.entry]),
             price,
             held.notional,
-            floating,
+            self._floating(held, at, AT_CLOSE),
         )
+
+    def _floating(self, held: Held, at: int, price: int) -> float:
+        """Return what a position floats at the last close, or the worst price of its candle."""
+        row = held.book.table.row_at(at - self._step)
+        if held.filled >= at or row is None or held.worth is None:
+            return 0.0
+        worth = float(held.worth[price, row])
+        return 0.0 if math.isnan(worth) else worth * held.notional
 
     def opened(self, held: Held) -> None:
         """Take note of a trade or an order."""
@@ -122,7 +126,7 @@ class Warden:
 
         book, o, entry = held.book, held.book.outcomes, held.entry
         row = book.table.row_at(at - self._step)
-        worth = 0.0 if row is None or held.worth is None else float(held.worth[row])
+        worth = self._floating(held, at, AT_CLOSE) / held.notional
         price, stop = float(o.entry_price[entry]), float(o.stop[entry])
         side = int(o.direction[entry])
         invested = 1 + side * book.venue.fee

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from freqtrade.enums import TradingMode
-from test_guards_watch import BEGIN, HOUR, SOL, kept_in, table, watch_on
+from host_trades import BEGIN, HOUR, SOL, kept_in, table
+from test_guards_watch import watch_on
 
 from quorum.bot.account import AccountReader
 from quorum.guards import Permission, Reason

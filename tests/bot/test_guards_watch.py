@@ -1,10 +1,8 @@
-"""Watch: the guards behind the host's callbacks, and the account they see."""
+"""Watch: the guards behind the host's callbacks."""
 
 from __future__ import annotations
 
 import logging
-import math
-import time
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -12,29 +10,14 @@ import numpy as np
 import pytest
 from freqtrade.enums import RunMode, TradingMode
 from freqtrade.exceptions import OperationalException
-from freqtrade.persistence import LocalTrade, Order, Trade, init_db
-from freqtrade.persistence.usedb_context import disable_database_use, enable_database_use
-from markets import START
+from freqtrade.persistence import Trade
+from host_trades import BEGIN, BTC, HOUR, SOL, STEP, close_trade, kept_in, open_trade, order, table
 
-from quorum.bot.account import AccountReader, LastCloses, read_account
 from quorum.bot.state_store import state_url
 from quorum.bot.watch import ErrorTally, Watch
 from quorum.candles import Candles
 from quorum.guards import Reason, SqlStore, State, rearm
 from quorum.settings import load_settings
-
-STEP = 3_600_000
-HOUR = timedelta(hours=1)
-BEGIN = START.to_pydatetime()
-BTC, SOL = "BTC/USDT:USDT", "SOL/USDT:USDT"
-
-
-def table(close, *, start=BEGIN, step=STEP, **columns):
-    """Return what a signal table shows of a pair; candles are flat but for what is given."""
-    close = np.asarray(close, dtype=float)
-    first = int(start.timestamp() * 1000)
-    own = {"high": close, "low": close, "close": close, "atr": np.full(len(close), 1.0), **columns}
-    return SimpleNamespace(time=first + step * np.arange(len(close)), columns=own)
 
 
 class Messages:
@@ -88,157 +71,6 @@ def memory():
     yield from kept_in("memory")
 
 
-def kept_in(kind):
-    """Keep trades as a backtest does (memory), or as a bot does (database)."""
-    init_db("sqlite://")
-    if kind == "memory":
-        disable_database_use("1h")
-        Trade.reset_trades()
-    yield kind
-    if kind == "memory":
-        Trade.reset_trades()
-        enable_database_use()
-
-
-def open_trade(pair=SOL, rate=100.0, amount=10.0, *, short=False, opened=BEGIN, fee=0.0, **more):
-    trade = (Trade if Trade.use_db else LocalTrade)(
-        pair=pair, stake_amount=rate * amount, amount=amount, open_rate=rate, open_date=opened,
-        fee_open=fee, fee_close=fee, exchange="binance", is_open=True, is_short=short,
-        leverage=1.0, trading_mode=TradingMode.FUTURES, stake_currency="USDT", **more,
-    )  # fmt: skip
-    trade.recalc_open_trade_value()
-    if Trade.use_db:
-        Trade.session.add(trade)
-        Trade.commit()
-    else:
-        trade.id = len(LocalTrade.bt_trades) + len(LocalTrade.bt_trades_open) + 1
-        Trade.add_bt_trade(trade)
-    return trade
-
-
-def order(trade, side, amount, price, at=BEGIN, *, funding=0.0, filled=True, tag=None):
-    made = Order(
-        order_id=f"{side}{len(trade.orders)}", ft_pair=trade.pair, symbol=trade.pair,
-        ft_order_side=side, side=side, ft_is_open=not filled, ft_amount=amount, ft_price=price,
-        price=price, average=price, filled=amount if filled else 0.0, remaining=0.0,
-        status="closed" if filled else "open", order_date=at, order_filled_date=at,
-        funding_fee=funding, amount=amount, ft_order_tag=tag,
-    )  # fmt: skip
-    trade.orders.append(made)
-    return made
-
-
-def close_trade(trade, profit, at, reason="stop_loss"):
-    trade.close_date, trade.is_open, trade.exit_reason = at, False, reason
-    trade.close_profit_abs, trade.close_profit = profit, profit / trade.stake_amount
-    if Trade.use_db:
-        Trade.commit()
-    else:
-        Trade.close_bt_trade(trade)
-
-
-def reader(prices):
-    config = {"stake_currency": "USDT", "dry_run_wallet": {"USDT": 100_000.0}, "dry_run": True}
-    return AccountReader(lambda: None, lambda pair, at: prices[pair], config)
-
-
-# The account ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("short", [False, True])
-def test_floating_profit_is_what_the_host_says_after_fees_and_funding(storage, short):
-    trade = open_trade(short=short, fee=0.0005, funding_fees=-3.0, funding_fee_running=-3.0)
-    state = reader({SOL: 107.0}).read(BEGIN)
-    assert state.open[0].floating == pytest.approx(trade.calc_profit(107.0), abs=1e-6)
-    assert state.equity == pytest.approx(100_000 + trade.calc_profit(107.0), abs=1e-6)
-    assert (state.initial, state.balance) == (100_000.0, 100_000.0)
-    assert state.open[0].direction == (-1 if short else 1)
-    assert state.open[0].notional == 1000.0
-
-
-def test_funding_that_a_partial_exit_has_realised_floats_no_more(storage):
-    trade = open_trade(fee=0.0)
-    order(trade, "buy", 10.0, 100.0)
-    order(trade, "sell", 4.0, 110.0, BEGIN + HOUR, funding=-2.0)
-    trade.recalc_trade_from_orders()
-    trade.set_funding_fees(-1.5)
-    state = reader({SOL: 105.0}).read(BEGIN + 2 * HOUR)
-    assert trade.realized_profit == pytest.approx(40.0 - 2.0)
-    assert state.balance == pytest.approx(100_038.0)
-    assert state.open[0].floating == pytest.approx(6 * 5.0 - 1.5)
-
-
-def test_an_entry_that_has_not_filled_is_open_but_floats_nothing(storage):
-    open_trade(amount=0.0)
-    state = reader({SOL: 50.0}).read(BEGIN)
-    assert (len(state.open), state.open[0].floating, state.equity) == (1, 0.0, 100_000.0)
-
-
-def test_closed_trades_come_in_order_of_closing_with_all_they_brought(storage):
-    reading = reader({SOL: 100.0, BTC: 100.0})
-    first, second = open_trade(), open_trade(pair=BTC, short=True)
-    close_trade(second, 50.0, BEGIN + HOUR, "roi")
-    once = reading.read(BEGIN + HOUR)
-    close_trade(first, -20.0, BEGIN + 2 * HOUR)
-    state = reading.read(BEGIN + 2 * HOUR)
-    assert once.closed == state.closed[:1]
-    told = [(c.pair, c.direction, c.profit, c.reason) for c in state.closed]
-    assert told == [(BTC, -1, 50.0, "roi"), (SOL, 1, -20.0, "stop_loss")]
-    assert (state.balance, state.equity, state.initial) == (100_030.0, 100_030.0, 100_000.0)
-    assert read_account(None, lambda *_: 1.0, state.at, {"dry_run_wallet": 7.0}).balance == 37.0
-
-
-def test_live_the_balance_is_what_the_exchange_says(storage):
-    open_trade()
-    wallets = SimpleNamespace(get_total=lambda c: 5000.0, get_free=lambda c: 4000.0)
-    config = {"stake_currency": "USDT", "dry_run": False, "runmode": RunMode.LIVE}
-
-    def prices(*_):
-        return 101.0
-
-    futures = read_account(wallets, prices, BEGIN, {**config, "trading_mode": "futures"})
-    assert (futures.balance, futures.equity, futures.initial) == (5000.0, 5010.0, 5000.0)
-    spot = read_account(wallets, prices, BEGIN, {**config, "trading_mode": "spot"})
-    assert spot.balance == 5000.0, "free, and a position at its cost"
-    share = read_account(wallets, prices, BEGIN, {**config, "available_capital": 800.0})
-    assert share.equity == 810.0
-
-
-def test_live_funding_that_the_exchange_has_settled_counts_once(storage):
-    # 5,000 before it; 12 of funding are out of the wallet and still float in the trade.
-    open_trade(fee=0.0, funding_fees=-12.0, funding_fee_running=-12.0)
-    wallets = SimpleNamespace(get_total=lambda c: 4988.0, get_free=lambda c: 4000.0)
-    config = {
-        "stake_currency": "USDT",
-        "dry_run": False,
-        "runmode": RunMode.LIVE,
-        "trading_mode": "futures",
-    }
-    state = read_account(wallets, lambda *_: 100.0, BEGIN, config)
-    assert (state.initial, state.balance, state.equity) == (5000.0, 5000.0, 4988.0)
-
-
-def test_a_price_that_is_not_known_leaves_the_equity_unknown(storage):
-    open_trade()
-    assert math.isnan(reader({SOL: math.nan}).read(BEGIN).equity)
-
-
-@pytest.mark.parametrize("missing", [False, True])
-def test_the_last_close_is_that_of_the_last_closed_candle(missing):
-    times = np.array([0, 1, 2, 3, 5, 6] if missing else range(7)) * STEP
-    start = int(BEGIN.timestamp() * 1000)
-    rows = SimpleNamespace(time=start + times, columns={"close": np.arange(len(times)) + 100.0})
-    closes = LastCloses({SOL: rows}, STEP)
-    expected = {0.9: math.nan, 1: 100, 1.9: 100, 4: 103, 5: 103 if missing else 104}
-    expected |= {6: 104 if missing else 105, 7: 105 if missing else 106}
-    expected |= {30: expected[7]}
-    for hours, value in expected.items():
-        assert closes(SOL, BEGIN + hours * HOUR) == pytest.approx(value, nan_ok=True), hours
-    assert math.isnan(closes(BTC, BEGIN))
-    assert closes.age(SOL, BEGIN + 9.5 * HOUR) == pytest.approx(2.5)
-    assert closes.age(BTC, BEGIN) == math.inf
-
-
 # The watch --------------------------------------------------------------------------------
 
 
@@ -261,6 +93,24 @@ def test_a_floating_loss_halts_and_closes_all_trades(memory):
     assert ask(watch, BEGIN + 21 * HOUR).reason is Reason.EMERGENCY_SHUTDOWN
     assert [t.after for t in watch.transitions] == [State.HALTED]
     assert watch.refused == {"emergency_shutdown": 1}
+
+
+@pytest.mark.parametrize("runmode", [RunMode.BACKTEST, RunMode.DRY_RUN])
+def test_a_fall_within_a_candle_halts_by_its_low_or_while_it_is_seen(runmode, storage, tmp_path):
+    low = np.full(50, 100.0)
+    low[20] = 90.0
+    tables = {SOL: table(np.full(50, 100.0), low=low), BTC: table(np.full(50, 9.0))}
+    watch = watch_on(tables, runmode=runmode, folder=tmp_path)
+    trade, opened = open_trade(amount=600.0), BEGIN + 20 * HOUR
+    watch.on_candle(opened)
+    for minute in range(1, 4):
+        # The host hands over rates in a backtest too: those of a candle that is not closed yet.
+        watch.saw(SOL, opened + timedelta(minutes=minute), 90.0)
+        watch.on_candle(opened + timedelta(minutes=minute + 0.5))
+        live = runmode is RunMode.DRY_RUN and minute > 1
+        assert watch.must_close(trade) == ("emergency_shutdown" if live else None)
+    watch.on_candle(opened + HOUR)
+    assert watch.must_close(trade) == "emergency_shutdown"
 
 
 def test_every_run_of_an_optimiser_starts_clean(memory):
@@ -382,24 +232,6 @@ def test_resting_entries_are_withdrawn_when_entries_end_and_rungs_when_all_is_cl
     watch.guards.ledger.peak = 200_000.0
     watch.on_candle(BEGIN + 12 * HOUR)
     assert [watch.withdraws(trade, o) for o in orders] == [True, True, False]
-
-
-def test_an_observation_with_open_trades_takes_microseconds(memory):
-    rng = np.random.default_rng(0)
-    path = 100 * np.exp(np.cumsum(rng.normal(0, 1e-4, 3000)))
-    watch = watch_on({SOL: table(path), BTC: table(path)})
-    for pair in (SOL, BTC, SOL):
-        open_trade(pair=pair)
-    for _ in range(300):
-        close_trade(open_trade(), 1.0, BEGIN)
-    moments = [BEGIN + i * HOUR for i in range(100, 2100)]
-    begun = time.perf_counter()
-    for at in moments:
-        watch.on_candle(at)
-    spent = (time.perf_counter() - begun) / len(moments)
-    assert watch.guards.state is State.ACTIVE
-    # The budget is 50 us; the rest is for a busy machine.
-    assert spent < 200e-6
 
 
 # A bot ------------------------------------------------------------------------------------
