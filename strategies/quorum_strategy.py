@@ -31,6 +31,7 @@ from quorum.bot.host import (
 )
 from quorum.bot.journal import keep_journal
 from quorum.bot.keeper import Keeper
+from quorum.bot.log_secrets import hide_secrets
 from quorum.bot.models import bot_models
 from quorum.bot.notices import Notices
 from quorum.bot.playbook_trades import PlaybookTrades
@@ -105,6 +106,7 @@ class Quorum(IStrategy):
     }
 
     def __init__(self, config: dict[str, Any]) -> None:
+        hide_secrets(config)
         settings = settings_from_config(config, config.get("timeframe", self.timeframe))
         timeframe = config.get("timeframe", self.timeframe)
         self.models = bot_models(config, settings, timeframe)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import time
+from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from published import agreeing, published, table_of
 
+from quorum.bot import log_secrets
 from quorum.bot.desk import Desk
 from quorum.bot.host import load_files
 from quorum.bot.notices import LONGEST, Notices, plain, say
@@ -257,14 +260,34 @@ def test_new_models_are_told_once(monkeypatch):
     ]
 
 
-def test_the_websocket_carries_strategy_messages(monkeypatch):
-    from websockets.sync.client import connect
-
+def test_the_websocket_carries_strategy_messages_and_its_token_is_not_logged(monkeypatch, caplog):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     config = configured("websocket", monkeypatch)
     config["api_server"]["listen_port"] = port
+    monkeypatch.setattr(log_secrets, "_hidden", set())
+    init_db("sqlite://")
+    with logging_restored(), caplog.at_level(logging.INFO):
+        log_secrets.hide_secrets(config)
+        _listen(config, port)
+    assert "/api/v1/message/ws?token=***" in caplog.text
+    assert "ws-token-1" not in caplog.text
+
+
+@contextmanager
+def logging_restored():
+    """Give the process its way of making records back."""
+    factory = logging.getLogRecordFactory()
+    try:
+        yield
+    finally:
+        logging.setLogRecordFactory(factory)
+
+
+def _listen(config, port):
+    from websockets.sync.client import connect
+
     rpc, dp = channels(config)
     try:
         address = f"ws://127.0.0.1:{port}/api/v1/message/ws?token=ws-token-1"
