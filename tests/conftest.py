@@ -8,11 +8,16 @@ from pathlib import Path
 
 import postgres
 import pytest
+from hypothesis import settings
 from markets import full_market
 from sqlalchemy import create_engine, text
 
 from quorum import faults
 from quorum.market import Market
+
+# A busy machine is no failure: how long a test takes is not what it is about.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True, scope="module")

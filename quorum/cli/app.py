@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from quorum.cli.ending import orderly_ending
 from quorum.errors import QuorumError
 
 app = typer.Typer(
@@ -47,7 +48,8 @@ def command(
         def run(*args: Any, **kwargs: Any) -> Any:
             logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
             try:
-                return function(*args, **kwargs)
+                with orderly_ending():
+                    return function(*args, **kwargs)
             except (QuorumError, OSError) as error:
                 error_console.print(f"[bold red]error[/] {escape(str(error))}")
                 raise typer.Exit(1) from error

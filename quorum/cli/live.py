@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from quorum.cli.app import console
+from quorum.cli.ending import run_child
 from quorum.errors import DataError
 from quorum.replay.datadir import TradingMode
 from quorum.replay.live.exchange import LiveSettings
@@ -101,7 +101,7 @@ def serve_live(
         if arguments:
             command, *rest = arguments
             exchange.hold_until_candles()
-            return _run(exchange.command(command, *rest, *layers))
+            return run_child(exchange.command(command, *rest, *layers))
         now = datetime.fromtimestamp(exchange.exchange.clock.now() / 1000, UTC)
         console.print(
             f"serving {datadir} at {exchange.url}, {now:%Y-%m-%d %H:%M} on its clock, "
@@ -115,16 +115,6 @@ def serve_live(
         except KeyboardInterrupt:
             console.print("stopped")
         return 0
-
-
-def _run(call: Sequence[str]) -> int:
-    """Run a command to its end, which it finds itself when Ctrl-C reaches it too."""
-    with subprocess.Popen(call) as process:
-        while True:
-            try:
-                return process.wait()
-            except KeyboardInterrupt:
-                console.print("ending")
 
 
 def emptied(folder: Path) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 import threading
@@ -21,6 +20,7 @@ from quorum.cli.app import (
     command,
     console,
 )
+from quorum.cli.ending import run_child
 from quorum.cli.live import LiveOptions, serve_live
 from quorum.errors import DataError
 from quorum.replay.datadir import TradingMode
@@ -185,8 +185,7 @@ def run_freqtrade(
         for layer in (*configs, overlay):
             call += ["--config", str(layer)]
         if log is None:
-            return subprocess.run(call, check=False).returncode
+            return run_child(call)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w", encoding="utf-8") as stream:
-            output = None if shown else stream
-            return subprocess.run(call, check=False, stdout=output, stderr=stream).returncode
+            return run_child(call, stdout=None if shown else stream, stderr=stream)
