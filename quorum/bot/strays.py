@@ -20,7 +20,7 @@ from freqtrade.persistence import Order, Trade
 from freqtrade.strategy import IStrategy
 
 from quorum.bot.desk import Desk
-from quorum.bot.troubles import OrderTrouble
+from quorum.bot.troubles import OrderTrouble, listen
 from quorum.exits.management import LADDER_TAG, REVERSAL_TAG
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Strays:
         self._strategy = strategy
         self._desk = desk
         self._trouble = OrderTrouble()
-        self._trouble.listen()
+        listen(self._exchange, self._trouble.hear)
         self._since = None if alive is None else alive - LOOK_BACK
         self._until = None if alive is None else alive + AFTER_LIFE
         self.unsettled: str | None = None if alive is None else "not compared since the start"

@@ -1,35 +1,104 @@
-"""What the host tells of errors in its log, and strategies in no other way."""
+"""Calls to the exchange that failed, heard from the host's exchange object itself.
+
+The host tells strategies of errors in no way but its log, whose words may change. So the methods
+that call the exchange are wrapped on the object: what one of them raises, after the host's own
+retries, is passed on to those who listen and raised as before.
+"""
 
 from __future__ import annotations
 
-import logging
+import inspect
 import time
 from collections import deque
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any
 
-#: Where the host reports a call to the exchange that has failed for good.
-ERROR_LOGGERS = ("freqtrade.exchange.common", "freqtrade.worker")
-ERROR_SIGNS = ("Giving up", "retrying in")
-#: Where, and how, the host tells of an order that failed.
-TROUBLE_LOGGERS = ("freqtrade.freqtradebot", "freqtrade.worker")
-TROUBLE_SIGNS = ("Unable to", "retrying in")
+from freqtrade.exceptions import FreqtradeException, RetryableOrderError, TemporaryError
+
+#: Told the method and what it raised.
+Hear = Callable[[str, Exception], None]
+#: Methods that place, change or ask for one order.
+ORDER_METHODS = (
+    "create_order",
+    "create_stoploss",
+    "cancel_order",
+    "cancel_order_with_result",
+    "cancel_stoploss_order",
+    "cancel_stoploss_order_with_result",
+    "fetch_order",
+    "fetch_stoploss_order",
+)
+#: Set on an error that has been counted: methods call each other.
+COUNTED = "_counted_by_quorum"
 
 
-class ErrorTally(logging.Handler):
-    """Counts the exchange errors the host logs; it tells strategies of them in no other way."""
+def listen(exchange: Any, hear: Hear) -> None:
+    """Have every failed call of an exchange object told, until the object is gone."""
+    for name in _calls(exchange):
+        method = getattr(exchange, name)
+        wrapper = _heard_later if inspect.iscoroutinefunction(method) else _heard
+        setattr(exchange, name, wrapper(name, method, hear))
+
+
+def _calls(exchange: Any) -> Iterator[str]:
+    """Yield the methods that call the exchange: those for orders and those the host retries."""
+    for name in dir(type(exchange)):
+        function = inspect.getattr_static(type(exchange), name)
+        retried = hasattr(function, "__wrapped__") or "retrier_async" in getattr(
+            function, "__qualname__", ""
+        )
+        if inspect.isfunction(function) and (retried or name in ORDER_METHODS):
+            yield name
+
+
+def _heard(name: str, method: Callable[..., Any], hear: Hear) -> Callable[..., Any]:
+    @wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(*args, **kwargs)
+        except FreqtradeException as error:
+            hear(name, error)
+            raise
+
+    return call
+
+
+def _heard_later(name: str, method: Callable[..., Any], hear: Hear) -> Callable[..., Any]:
+    @wraps(method)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await method(*args, **kwargs)
+        except FreqtradeException as error:
+            hear(name, error)
+            raise
+
+    return call
+
+
+class ErrorTally:
+    """Counts the calls to the exchange that failed for good.
+
+    Parameters
+    ----------
+    window : float
+        Minutes an error counts.
+    """
 
     def __init__(self, window: float) -> None:
-        super().__init__(logging.WARNING)
         self.window = 60 * window
         self._times: deque[float] = deque(maxlen=1000)
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Count a record that tells of an exchange error."""
-        if any(sign in record.getMessage() for sign in ERROR_SIGNS):
-            self.add()
+    def hear(self, method: str, error: Exception) -> None:
+        """Count a call that the exchange did not answer; an order it refuses is an answer."""
+        if isinstance(error, TemporaryError | RetryableOrderError):
+            self.add(error)
 
-    def add(self) -> None:
-        """Count one error."""
-        self._times.append(time.monotonic())
+    def add(self, error: Exception) -> None:
+        """Count an error, once."""
+        if not hasattr(error, COUNTED):
+            setattr(error, COUNTED, True)
+            self._times.append(time.monotonic())
 
     def count(self) -> int:
         """Return the errors within the window."""
@@ -38,31 +107,14 @@ class ErrorTally(logging.Handler):
             self._times.popleft()
         return len(self._times)
 
-    def listen(self) -> None:
-        """Begin to count, in place of an earlier tally of this process."""
-        for name in ERROR_LOGGERS:
-            source = logging.getLogger(name)
-            for handler in [h for h in source.handlers if isinstance(h, ErrorTally)]:
-                source.removeHandler(handler)
-            source.addHandler(self)
 
-
-class OrderTrouble(logging.Handler):
-    """Notes that the host has logged a failed order."""
+class OrderTrouble:
+    """Notes that an order could not be placed, withdrawn or asked for."""
 
     def __init__(self) -> None:
-        super().__init__(logging.WARNING)
         self.seen = False
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Note a record that tells of a failed order."""
-        if any(sign in record.getMessage() for sign in TROUBLE_SIGNS):
+    def hear(self, method: str, error: Exception) -> None:
+        """Note a failed call for an order."""
+        if method in ORDER_METHODS:
             self.seen = True
-
-    def listen(self) -> None:
-        """Begin to note, in place of an earlier one of this process."""
-        for name in TROUBLE_LOGGERS:
-            source = logging.getLogger(name)
-            for handler in [h for h in source.handlers if isinstance(h, OrderTrouble)]:
-                source.removeHandler(handler)
-            source.addHandler(self)

@@ -25,7 +25,7 @@ from quorum.bot.marks import LastCloses, Marks, prices_of
 from quorum.bot.notices import say
 from quorum.bot.state_store import guard_ledger
 from quorum.bot.strays import Strays
-from quorum.bot.troubles import ErrorTally
+from quorum.bot.troubles import ErrorTally, listen
 from quorum.entry import Account, Signal
 from quorum.exits.management import LADDER_TAG
 from quorum.guards import (
@@ -78,7 +78,7 @@ class Watch:
         self.marks = Marks(self.closes)
         worst = self.marks.worst if self.simulated else None
         self.account = AccountReader(lambda: strategy.wallets, self.marks, strategy.config, worst)
-        # Only for a bot: an optimiser sends the strategy to its workers, a log handler stays.
+        # Only for a bot: an optimiser sends the strategy to its workers.
         self.errors: ErrorTally | None = None
         self.strays: Strays | None = None
         self._known: tuple[object, ReferenceMarket | None] | None = None
@@ -86,7 +86,7 @@ class Watch:
         store: LedgerStore = MemoryStore()
         if not self.simulated:
             self.errors = ErrorTally(self.settings.system.error_window)
-            self.errors.listen()
+            listen(strategy.dp._exchange, self.errors.hear)
             store = guard_ledger(strategy.config, desk.settings)
             desk.vetoes.durable = True
         self._begin(store)
@@ -209,7 +209,7 @@ class Watch:
             book = self._strategy.dp.orderbook(pair, 1)
             return bool(book["bids"][0][0] > book["asks"][0][0])
         except Exception as error:
-            self.errors.add()
+            self.errors.add(error)
             logger.info("No order book of %s: %s", pair, error)
             return False
 

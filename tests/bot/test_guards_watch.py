@@ -14,7 +14,7 @@ from freqtrade.persistence import Trade
 from host_trades import BEGIN, BTC, HOUR, SOL, STEP, close_trade, kept_in, open_trade, order, table
 
 from quorum.bot.state_store import state_url
-from quorum.bot.watch import ErrorTally, Watch
+from quorum.bot.watch import Watch
 from quorum.candles import Candles
 from quorum.guards import Reason, SqlStore, State, rearm
 from quorum.settings import load_settings
@@ -25,6 +25,7 @@ class Messages:
 
     def __init__(self, runmode):
         self.runmode, self.sent = runmode, []
+        self._exchange = SimpleNamespace()
         self.book = {"bids": [[99.0, 1.0]], "asks": [[99.1, 1.0]]}
 
     def send_msg(self, text, *, always_send=False):
@@ -288,25 +289,6 @@ def test_a_crossed_order_book_and_repeated_exchange_errors_refuse_entries(databa
     provider.book = None
     answers = [ask(watch, at).reason for _ in range(6)]
     assert answers == [None] * 5 + [Reason.EXCHANGE_ERRORS]
-
-
-def test_errors_the_host_logs_are_counted_within_their_window(monkeypatch):
-    clock = [1000.0]
-    monkeypatch.setattr("quorum.bot.troubles.time.monotonic", lambda: clock[0])
-    tally = ErrorTally(15.0)
-    tally.listen()
-    ErrorTally(15.0).listen()
-    tally.listen()
-    log = logging.getLogger("freqtrade.exchange.common")
-    log.warning('fetch_ticker() returned exception: "timeout". Retrying still for 3 times.')
-    log.warning('fetch_ticker() returned exception: "timeout". Giving up.')
-    logging.getLogger("freqtrade.worker").warning("Error: timeout, retrying in 30 seconds...")
-    logging.getLogger("freqtrade.worker").warning("something else")
-    assert tally.count() == 2
-    clock[0] += 15 * 60 + 1
-    assert tally.count() == 0
-    log.removeHandler(tally)
-    logging.getLogger("freqtrade.worker").removeHandler(tally)
 
 
 @pytest.mark.parametrize(

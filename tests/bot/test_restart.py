@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from freqtrade.exceptions import TemporaryError
 from freqtrade.persistence import Order, Trade, init_db
 from test_desk import CLOSED, PAIR, ROW, desk_with, enter, open_trade
 
@@ -66,6 +67,9 @@ class Exchange:
         self.stops: list[dict[str, Any]] = []
         self.cancelled: list[str] = []
         self.down = False
+
+    def create_order(self, *, pair: str) -> None:
+        raise TemporaryError(f"no answer to an order of {pair}")
 
     def _fetch_orders(self, pair: str, since: datetime, params: Any = None) -> list[Any]:
         if self.down:
@@ -335,14 +339,12 @@ def test_until_the_exchange_answers_nothing_is_settled(caplog):
 
 
 def test_a_failed_order_is_reason_to_look():
-    import logging
-
     exchange = Exchange()
     strays = bot(exchange, alive=None)
     strays.look(NOW)
     exchange.plain = [order("1", "buy")]
     assert strays.look(NOW + 2 * MINUTE) == []
-    host = logging.getLogger("freqtrade.freqtradebot")
-    host.warning("Unable to create trade for %s: %s", SOL, "no answer")
+    with pytest.raises(TemporaryError):
+        exchange.create_order(pair=SOL)
     assert len(strays.look(NOW + 3 * MINUTE)) == 1
     assert Order.order_by_id("1") is not None
