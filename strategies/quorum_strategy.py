@@ -18,6 +18,7 @@ from freqtrade.strategy import (
 )
 from pandas import DataFrame
 
+from quorum.bot.advice import WriterProcess, fact_notes
 from quorum.bot.annotations import draw_annotations, trades_drawn
 from quorum.bot.candle_journal import candle_journal
 from quorum.bot.desk import Desk
@@ -134,6 +135,8 @@ class Quorum(IStrategy):
         self.keeper.levels_rest = not stop_holds_coins(self)
         self.notices = Notices(self.dp, self.desk)
         self.trainer = Trainer(self.config, self.desk.settings, self.models)
+        self.desk.facts = fact_notes(self.config, self.desk.settings)
+        self.advisors = WriterProcess(self.config, self.desk.settings)
         keep_journal(self.desk, self.config)
         self.desk.journal = candle_journal(
             self.config, self.desk.settings, self.startup_candle_count, self.models

@@ -179,35 +179,50 @@ def safe_label(pair: str) -> str:
     return re.sub(r"[^A-Za-z0-9/:._-]", "", pair)[:24] or "unnamed"
 
 
-def facts_at(result: Evaluation, row: int, quotes: Sequence[Quote] = ()) -> Facts:
-    """Return the facts of one candle.
+class FactReader:
+    """Reads the facts of an evaluation's candles.
 
     Parameters
     ----------
     result : Evaluation
-    row : int
-        Of the candle at whose close the facts are known.
-    quotes : sequence of Quote
-        Texts known by then; later ones are left out.
     """
-    market = result.market
-    row = range(len(market))[row]
-    columns: dict[str, Floats] = {**publish(result), **result.features}
-    plain: dict[str, dict[str, float]] = {"returns": _returns(market, row)}
-    prices: dict[str, dict[str, float]] = {}
-    for fact in FACTS:
-        column = columns.get(fact.column)
-        value = math.nan if column is None else float(column[row])
-        if math.isfinite(value):
-            place = prices if fact.price else plain
-            place.setdefault(fact.section, {})[fact.name] = float(f"{value:.{DIGITS + 4}g}")
-    stress = _stress(market, row)
-    if math.isfinite(stress):
-        plain.setdefault("volatility", {})["two_days_over_usual"] = stress
-    candle = int(market.close_time[row])
-    known = tuple(q for q in quotes if q.known_at <= candle)
-    close = float(market.candles.close[row])
-    return Facts(market.pair, candle, close, plain, prices, known, market.candles.timeframe)
+
+    def __init__(self, result: Evaluation) -> None:
+        self.market = result.market
+        self._columns: dict[str, Floats] = {**publish(result), **result.features}
+
+    def at(self, row: int, quotes: Sequence[Quote] = ()) -> Facts:
+        """Return the facts that were known at the close of one candle.
+
+        Parameters
+        ----------
+        row : int
+        quotes : sequence of Quote
+            Texts known by then; later ones are left out.
+        """
+        market = self.market
+        row = range(len(market))[row]
+        plain: dict[str, dict[str, float]] = {"returns": _returns(market, row)}
+        prices: dict[str, dict[str, float]] = {}
+        for fact in FACTS:
+            column = self._columns.get(fact.column)
+            value = math.nan if column is None else float(column[row])
+            if math.isfinite(value):
+                place = prices if fact.price else plain
+                place.setdefault(fact.section, {})[fact.name] = float(f"{value:.{DIGITS + 4}g}")
+        stress = _stress(market, row)
+        if math.isfinite(stress):
+            plain.setdefault("volatility", {})["two_days_over_usual"] = stress
+        candle = int(market.close_time[row])
+        known = tuple(q for q in quotes if q.known_at <= candle)
+        close = float(market.candles.close[row])
+        timeframe = market.candles.timeframe
+        return Facts(market.pair, candle, close, plain, prices, known, timeframe)
+
+
+def facts_at(result: Evaluation, row: int, quotes: Sequence[Quote] = ()) -> Facts:
+    """Return the facts of one candle; see :class:`FactReader`."""
+    return FactReader(result).at(row, quotes)
 
 
 def _returns(market: Market, row: int) -> dict[str, float]:

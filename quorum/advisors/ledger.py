@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 from sqlalchemy import Text, cast, delete, func, insert, select
@@ -97,6 +98,8 @@ class Ledger:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        # Threads of one writer take turns; they need not wait for the database to say so.
+        self._writing = Lock()
 
     # Reading ------------------------------------------------------------------------------
 
@@ -199,7 +202,7 @@ class Ledger:
         detail : str
             What is needed to say that the question was lost.
         """
-        with self.store.write() as connection:
+        with self._writing, self.store.write() as connection:
             where = select(RESERVED.c.question).where(RESERVED.c.question == question)
             if connection.execute(where).first():
                 return Reservation.UNDER_WAY
@@ -219,7 +222,7 @@ class Ledger:
         int or None
             Its number; None where the same question has been answered before: the first stands.
         """
-        with self.store.write() as connection:
+        with self._writing, self.store.write() as connection:
             connection.execute(delete(RESERVED).where(RESERVED.c.question == record.question))
             if record.status in FINAL and _stands(connection, record):
                 return None
@@ -227,7 +230,7 @@ class Ledger:
 
     def release(self, question: str) -> None:
         """Give back what was reserved for a question that was not asked."""
-        with self.store.write() as connection:
+        with self._writing, self.store.write() as connection:
             connection.execute(delete(RESERVED).where(RESERVED.c.question == question))
 
     def under_way(self, before: int) -> dict[str, str]:
@@ -259,7 +262,7 @@ class Ledger:
             raise DataError(f"{path}: no such file")
         self.rows()
         added = 0
-        with path.open(encoding="utf-8") as stream, self.store.write() as connection:
+        with path.open(encoding="utf-8") as stream, self._writing, self.store.write() as connection:
             for number, line in enumerate(stream, start=1):
                 try:
                     record = Record.model_validate_json(line)

@@ -21,6 +21,7 @@ from freqtrade.exchange import amount_to_contract_precision
 from freqtrade.persistence import Order, Trade
 
 from quorum.account import AccountState
+from quorum.bot.advice import FactNotes
 from quorum.bot.candle_journal import CandleJournal
 from quorum.bot.models import BotModels
 from quorum.bot.source import FrameSource
@@ -80,6 +81,7 @@ class Desk:
         self.settings = settings
         self.models = models
         self.journal: CandleJournal | None = None
+        self.facts: FactNotes | None = None
         self.step = timeframe_ms(timeframe)
         self.heads = tuple(head.name for head in settings.enabled_heads())
         self.tables: dict[str, SignalTable] = {}
@@ -101,7 +103,10 @@ class Desk:
         self.reference = market.context.get(self.settings.guards.system.reference)
         if self.journal is not None:
             self.journal.saw(market)
-        columns = publish(evaluate(market, self.settings, self.models))
+        result = evaluate(market, self.settings, self.models)
+        if self.facts is not None:
+            self.facts.note(result)
+        columns = publish(result)
         return pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis=1)
 
     def enter(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from quorum.cli import (
     ablation,
+    advise,
+    advisors,
     demo,
     doctor,
     evidence,
@@ -29,6 +31,8 @@ from quorum.cli.app import app
 
 __all__ = [
     "ablation",
+    "advise",
+    "advisors",
     "app",
     "demo",
     "doctor",

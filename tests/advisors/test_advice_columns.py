@@ -286,7 +286,7 @@ def test_shares_stay_shares_whatever_is_answered(seed):
 
 @pytest.fixture
 def ledger(tmp_path):
-    store = Store(f"sqlite:///{tmp_path / 'state.sqlite'}")
+    store = Store(f"sqlite:///{tmp_path / 'state.sqlite'}", patience=60)
     yield Ledger(store)
     store.close()
 

@@ -20,7 +20,7 @@ DAY = 24 * HOUR
 
 @pytest.fixture
 def ledger(tmp_path):
-    store = Store(f"sqlite:///{tmp_path / 'state.sqlite'}")
+    store = Store(f"sqlite:///{tmp_path / 'state.sqlite'}", patience=60)
     yield Ledger(store)
     store.close()
 

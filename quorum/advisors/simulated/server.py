@@ -16,6 +16,7 @@ from enum import StrEnum
 from threading import Event, Lock
 from typing import Any, Self
 
+from quorum.advisors.prompts import estimated_tokens
 from quorum.advisors.simulated.analyst import SIMULATED, Analyst
 from quorum.advisors.simulated.wire import FORMATS, Asked, Format, Said
 from quorum.replay.server import HTTPError, LocalServer, Reply, Request, Service
@@ -169,7 +170,9 @@ class ProviderServer(Service):
             model = f"{SIMULATED}another-model"
         elif fault is Fault.ENDLESS:
             text = json.dumps({"reasoning": "word " * 1_000_000})
-        said = Said(text, model, end, _tokens(asked.system + asked.user), _tokens(text))
+        said = Said(
+            text, model, end, estimated_tokens(asked.system + asked.user), estimated_tokens(text)
+        )
         if fault is Fault.BROKEN_OFF:
             return Reply(spoken.write(said), kept=0.5, breaks=True)
         return Reply(spoken.write(said))
@@ -179,8 +182,3 @@ class ProviderServer(Service):
             return self.answers(asked)
         answer: dict[str, Any] = self.analyst.answer(asked.user, asked.schema, asked.model)
         return json.dumps(answer)
-
-
-def _tokens(text: str) -> int:
-    """Return about what a tokenizer would count: a word or a few digits or signs each."""
-    return len(re.findall(r"[A-Za-z]{1,6}|\d{1,3}|[^\sA-Za-z\d]", text))

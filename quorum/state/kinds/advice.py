@@ -58,4 +58,12 @@ RESERVED = Table(
     Column("cost", BigInteger, nullable=False),
     Column("detail", Text, nullable=False),
 )
-ADVICE_LEDGER = Kind("advice", (ADVICE, TEXTS, RESERVED))
+#: What the bot measured at the candles that questions are asked at; the newest only.
+FACTS = Table(
+    "quorum_advice_facts",
+    METADATA,
+    Column("pair", String(64), primary_key=True),
+    Column("candle", BigInteger, primary_key=True, autoincrement=False),
+    Column("facts", Text, nullable=False),
+)
+ADVICE_LEDGER = Kind("advice", (ADVICE, TEXTS, RESERVED, FACTS))
