@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from quorum.context.base import Adjuster, Effect
+from quorum.context.hybrid import Hybrid
 from quorum.context.leverage import Leverage
 from quorum.context.liquidation import Liquidation
 from quorum.context.phase import Phase
@@ -24,4 +25,5 @@ ADJUSTERS: tuple[type[Adjuster[Any]], ...] = (
     Timeframes,
     Regime,
     Phase,
+    Hybrid,
 )
