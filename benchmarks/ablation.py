@@ -17,7 +17,8 @@ from figures import Figure
 from processes import answer, call_script
 
 from quorum.bot.host import load_market
-from quorum.cli.ablation import account_of, load_materials, read_timerange
+from quorum.cli.ablation import account_of, load_materials
+from quorum.cli.spans import read_timerange
 from quorum.pipeline import evaluate
 from quorum.signals import signal_table
 from quorum.simulation import ablate, books_of, random_entries, run_portfolio, simulate

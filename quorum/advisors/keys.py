@@ -59,5 +59,5 @@ def make_clients(
         variable = member.key_variable or provider.key_variable
         key = "simulated" if address else key_of(variable, member.provider, config)
         base_url = address or member.base_url or provider.base_url
-        clients[member.name] = Client(provider, key, base_url, timeout=settings.timeout)
+        clients[member.name] = Client(provider, key, base_url)
     return clients

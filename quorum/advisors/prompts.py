@@ -16,6 +16,8 @@ from quorum.advisors.providers import Prompt
 from quorum.advisors.questions import Asked, Question
 from quorum.errors import DataError
 
+#: Largest answer, thoughts included [tokens].
+MAX_OUTPUT = 3000
 #: Version of the rules and roles.
 RULES = 1
 _PIECE = re.compile(r"[A-Za-z]{1,6}|\d{1,3}|[^\sA-Za-z\d]")
@@ -69,7 +71,6 @@ def render(
     facts: Sequence[Facts],
     *,
     anonymous: bool,
-    max_output: int,
 ) -> Rendered:
     """Write a question out.
 
@@ -82,8 +83,6 @@ def render(
         Of one pair, or of every pair for a question about all of them, at the same candle.
     anonymous : bool
         Without names and dates, prices as percent of the last close.
-    max_output : int
-        Largest answer [tokens].
 
     Raises
     ------
@@ -117,7 +116,7 @@ def render(
     inputs = [(f"facts:{f.pair}", f.candle) for f in facts]
     inputs += [(q.id, q.known_at) for f in facts for q in f.quotes]
     return Rendered(
-        Prompt(system, user, question.kind, schema, max_output),
+        Prompt(system, user, question.kind, schema, MAX_OUTPUT),
         Asked(100.0 if anonymous else first.close, labels),
         first.pair if question.per_pair else "",
         first.candle,

@@ -59,10 +59,6 @@ class AdvisorSettings(Section):
     money_per_day: float = Field(
         5.0, ge=0, le=10_000, description="budget of a UTC day (A4) [US dollars]"
     )
-    max_output: int = Field(
-        3000, ge=200, le=32_000, description="largest answer, thoughts included [tokens]"
-    )
-    timeout: float = Field(30.0, gt=0, le=600, description="of one call (A6) [s]")
     anonymous: Literal["retrospective", "always", "never"] = Field(
         "retrospective",
         description="which questions name neither pair nor date nor price (A3)",

@@ -253,7 +253,6 @@ def probe(writer: Writer, facts: Sequence[Facts]) -> list[Probed]:
                 member.role,
                 [one],
                 anonymous=anonymous,
-                max_output=writer.settings.max_output,
             )
             due[member.name, way, i] = Due(member, question, rendered)
     writer.ask(due.values())

@@ -68,7 +68,6 @@ def due_at(settings: AdvisorSettings, facts: Sequence[Facts], *, anonymous: bool
                     member.role,
                     group,
                     anonymous=anonymous,
-                    max_output=settings.max_output,
                 )
                 yield Due(member, question, rendered)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,8 +15,8 @@ from quorum.bot.host import is_futures, load_market
 from quorum.bot.models import fitting_models
 from quorum.bot.results import load_backtest
 from quorum.cli.app import DEFAULT_CONFIG, ConfigOption, DatadirOption, command, console
-from quorum.cli.demo import read_days
 from quorum.cli.inspect import PairsOption, chosen_pairs, open_config
+from quorum.cli.spans import Span, read_timerange
 from quorum.errors import DataError
 from quorum.pipeline import evaluate
 from quorum.replay.datadir import DataDirectory
@@ -91,23 +90,6 @@ def ablation_command(
     if json_file is not None:
         json_file.write_text(to_json(rows), encoding="utf-8")
         console.print(f"rows in {json_file}")
-
-
-@dataclass(frozen=True)
-class Span:
-    """Opening times of the first and the last candle, milliseconds since the epoch."""
-
-    start: int | None = None
-    end: int | None = None
-
-
-def read_timerange(text: str | None) -> Span:
-    """Read a time range of two days, either of which may be left open."""
-    first, last = read_days(text)
-    return Span(
-        None if first is None else int(first.timestamp() * 1000),
-        None if last is None else int(last.timestamp() * 1000),
-    )
 
 
 def _result_span(result: Path) -> Span:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,8 +13,11 @@ import pandas as pd
 import typer
 from rich.table import Table
 
-from quorum.bot.host import load_files, whitelist
+from quorum.bot.host import load_config, load_files, read_settings, whitelist
 from quorum.bot.results import latest_result, load_backtest
+from quorum.candles import DAY_MS
+from quorum.cli.ablation import load_materials
+from quorum.cli.advise import ask_past
 from quorum.cli.app import (
     DEFAULT_CONFIG,
     ConfigOption,
@@ -23,14 +26,17 @@ from quorum.cli.app import (
     console,
     error_console,
 )
+from quorum.cli.hybrid import show_evidence
 from quorum.cli.report import report_command
 from quorum.cli.run import RECORDED, SYNTHETIC, USER_DATA, run_freqtrade, write_market
+from quorum.cli.spans import Span, read_days
 from quorum.cli.train import train_once
 from quorum.errors import DataError
 from quorum.replay.datadir import DataDirectory
 from quorum.replay.exchange import ExchangeServer
 from quorum.replay.link import link_datadir
 from quorum.report.trades import Results, TradeRecord
+from quorum.simulation.hybrid_evidence import hybrid_evidence
 
 #: Spans that leave the start-up history before them.
 SYNTHETIC_TIMERANGE = "20230301-20250101"
@@ -38,6 +44,9 @@ RECORDED_TIMERANGE = "20230101-20250430"
 #: Folds of the embedded market's models: few, so that a demo stays short.
 SMALL_FOLDS = {"refit_days": 120}
 SMALL_AGE = 130
+#: Days at the end of the demo that advisors are asked about, and how often they follow the facts.
+ADVISED_DAYS = 14
+ADVISED_SKILL = 0.8
 
 
 @dataclass(frozen=True)
@@ -82,21 +91,6 @@ def demo_data(datadir: Path | None, timerange: str | None, config: dict[str, Any
     return DemoData(RECORDED, pairs, timerange)
 
 
-def read_days(timerange: str | None) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
-    """Read a time range of two days, either of which may be left open."""
-    start, dash, end = (timerange or "-").partition("-")
-    try:
-        days = [
-            pd.Timestamp(datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC)) if text else None
-            for text in (start, end)
-        ]
-    except ValueError:
-        days = []
-    if not dash or not days:
-        raise DataError(f"--timerange {timerange!r}: give two days like 20230101-20250430")
-    return days[0], days[1]
-
-
 def _failure(status: int, log: Path) -> str | None:
     """Return what a host's log says of its failure, None if it succeeded.
 
@@ -121,6 +115,10 @@ def demo_command(
     models: Annotated[
         bool, typer.Option("--models/--no-models", help="train models, and compare with none")
     ] = True,
+    advisors: Annotated[
+        bool,
+        typer.Option("--advisors/--no-advisors", help="ask simulated advisors, with the models"),
+    ] = True,
     report: Annotated[bool, typer.Option("--report/--no-report", help="write the page")] = True,
 ) -> None:
     """Train, backtest and report Quorum offline: on the embedded market, or recorded candles."""
@@ -137,23 +135,55 @@ def demo_command(
     console.rule("backtest")
     result = backtest(data, layered, USER_DATA / "logs" / "demo.log")
     if models:
-        console.rule("with and without models")
+        runs = {"with models": result}
+        if advisors and data.datadir == SYNTHETIC:
+            console.rule("advisors")
+            runs["with simulated advisors too"] = advised(data, config)
+        console.rule("with and without")
         without = [*config, write_layer(data, models=False)]
         plain = backtest(data, without, USER_DATA / "logs" / "demo-without.log", shown=False)
-        console.print(comparison({"with models": result, "without": plain}))
+        console.print(comparison({**runs, "without models": plain}))
     if report:
         console.rule("report")
         report_command(result=result, config=layered, datadir=data.datadir, user_data=USER_DATA)
 
 
-def write_layer(data: DemoData, *, models: bool) -> Path:
-    """Write the configuration that keeps a demo's models to itself."""
+def advised(data: DemoData, config: Sequence[Path]) -> Path:
+    """Ask a scripted analyst about the last days, backtest with its answers, show what they add.
+
+    The answers are labelled as simulated and were asked, by the market's clock, as the candles
+    closed; nothing leaves the machine. Returns the result file.
+    """
+    layered = [*config, write_layer(data, models=True, advisors=True)]
+    loaded = load_config(layered, datadir=data.datadir)
+    loaded["exchange"]["pair_whitelist"] = list(data.pairs)
+    settings = read_settings(loaded, loaded["timeframe"])
+    _, last = read_days(data.timerange)
+    end = (last or pd.Timestamp.now(tz=UTC)).value // 1_000_000
+    start = end - ADVISED_DAYS * DAY_MS
+    ask_past(loaded, settings, start, end, simulated=True, skill=ADVISED_SKILL)
+    log = USER_DATA / "logs" / "demo-advised.log"
+    result = backtest(data, layered, log, shown=False)
+    pairs = list(data.pairs)
+    span = Span(start - DAY_MS, None)
+    show_evidence(hybrid_evidence(load_materials(loaded, settings, pairs, span)))
+    return result
+
+
+def write_layer(data: DemoData, *, models: bool, advisors: bool = False) -> Path:
+    """Write the configuration that keeps a demo's models, and its ledger, to itself."""
     learning: dict[str, Any] = {"folder": f"models/demo-{data.name}", "enabled": models}
     if data.datadir == SYNTHETIC:
         learning |= {"folds": SMALL_FOLDS, "max_age_days": SMALL_AGE}
-    path = USER_DATA / f"demo-{data.name}{'' if models else '-without'}.json"
+    kind = "-advised" if advisors else "" if models else "-without"
+    path = USER_DATA / f"demo-{data.name}{kind}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"quorum": {"learning": learning}}, indent=1), encoding="utf-8")
+    quorum: dict[str, Any] = {"learning": learning}
+    if advisors:
+        ledger = (USER_DATA / f"demo-{data.name}.advisors.sqlite").absolute()
+        quorum["state"] = {"url": f"sqlite:///{ledger}"}
+        quorum["advisors"] = {"enabled": True, "questions": ["timeframes", "regime"]}
+    path.write_text(json.dumps({"quorum": quorum}, indent=1), encoding="utf-8")
     return path
 
 

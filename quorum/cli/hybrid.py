@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from quorum.cli.ablation import load_materials, read_timerange
+from quorum.cli.ablation import load_materials
 from quorum.cli.app import DEFAULT_CONFIG, ConfigOption, DatadirOption, command, console
 from quorum.cli.inspect import PairsOption, chosen_pairs, open_config
+from quorum.cli.spans import read_timerange
 from quorum.evidence.bootstrap import Interval
 from quorum.simulation.hybrid_evidence import Made, hybrid_evidence
 

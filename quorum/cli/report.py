@@ -264,7 +264,8 @@ def _evaluated(
     tell: Any,
 ) -> tuple[Run, Inputs]:
     """Evaluate every pair again as the run did, and simulate what it did not do."""
-    from quorum.cli.ablation import STARTUP, Span, account_of, load_materials
+    from quorum.cli.ablation import STARTUP, account_of, load_materials
+    from quorum.cli.spans import Span
     from quorum.report.page.inputs import Inputs
     from quorum.report.page.simulated import ablations, against_random
 

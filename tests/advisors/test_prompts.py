@@ -32,7 +32,7 @@ def facts(evaluation):
 
 def asked(question, facts, *, anonymous=True, role="technician"):
     of = [facts] if question.per_pair else [replace(facts, pair=f"{c}/USDT:USDT") for c in COINS]
-    return render(question, role, of, anonymous=anonymous, max_output=4000)
+    return render(question, role, of, anonymous=anonymous)
 
 
 COINS = ("SOL", "BTC", "ETH", "BNB", "XRP", "ADA", "LINK", "DOT", "TRX", "ATOM")

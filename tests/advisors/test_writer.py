@@ -188,7 +188,8 @@ def test_a_writer_told_to_stop_finishes_what_is_under_way(store, server, reader)
 
 def test_a_hanging_provider_delays_no_other(store, reader):
     with ProviderServer(slow=30.0) as server:
-        asking = writer(store, server, timeout=1.0)
+        asking = writer(store, server)
+        asking.clients["openai gpt-5.6-terra technician"]._http.timeout = 1.0
         server.plan("openai", *[Fault.SLOW] * 50)
         thread = threading.Thread(target=ask, args=(asking, reader, 0), daemon=True)
         thread.start()
