@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,7 +11,8 @@ import numpy as np
 from quorum.consensus import Band, Consensus, valid_votes
 from quorum.entry import Account, Signal, draw_up, effects_at
 from quorum.errors import DataError
-from quorum.heads import HEADS
+from quorum.heads import APART, HEADS
+from quorum.heads.base import Votes
 from quorum.pipeline import Evaluation
 from quorum.settings import Settings
 from quorum.signals import Decider, SignalTable, signal_table
@@ -89,7 +91,10 @@ def explain(
         pair=market.pair,
         opened=datetime.fromtimestamp(int(market.candles.time[row]) / 1000, tz=UTC),
         close=float(market.candles.close[row]),
-        votes=_lines(result, settings, row),
+        votes=(
+            *_lines(result.votes, settings, row),
+            *_lines(result.apart, settings, row),
+        ),
         agreeing=int(consensus.agreeing[row]),
         available=int(consensus.available[row]),
         direction=int(consensus.direction[row]),
@@ -127,18 +132,18 @@ def _exits(signal: Signal) -> str:
     )
 
 
-def _lines(result: Evaluation, settings: Settings, row: int) -> tuple[VoteLine, ...]:
+def _lines(votes_of: Mapping[str, Votes], settings: Settings, row: int) -> tuple[VoteLine, ...]:
     weights = settings.head_weights()
     s = settings.consensus
-    heads = {head.name: head for head in HEADS}
+    heads = {head.name: head for head in (*HEADS, *APART)}
     lines = []
-    for name, votes in result.votes.items():
+    for name, votes in votes_of.items():
         direction = int(votes.direction[row])
         probability, confidence = float(votes.probability[row]), float(votes.confidence[row])
         lines.append(
             VoteLine(
                 head=name,
-                weight=weights[name],
+                weight=weights.get(name, 0.0),
                 available=bool(votes.available[row]),
                 direction=direction,
                 probability=probability,

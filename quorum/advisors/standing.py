@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from quorum.advisors.questions import QUESTIONS
 from quorum.advisors.record import ANSWERED
 from quorum.advisors.skill import HORIZONS, Measured, Opinions, measure, opinions, score_of
 from quorum.advisors.writer import Due, Writer
-from quorum.answers import TOGETHER
+from quorum.answers import KINDS, TOGETHER
 from quorum.typing import Floats
 
 #: Edges of the bins of the calibration curve: the probability of a rise.
@@ -174,6 +174,35 @@ def agreement(said: Mapping[str, Opinions]) -> Agreement:
             correlation[i, j] = float(np.corrcoef(one, other)[0, 1])
     total = float(np.maximum(correlation, 0.0).sum())
     return Agreement(names, same, correlation, n * n / total if total else 0.0)
+
+
+def said(ledger: Ledger, pair: str, at: int) -> list[str]:
+    """Return in words what each advisor last said of a pair by a moment, newest first."""
+    newest: dict[tuple[str, str], Row] = {}
+    for row in ledger.rows():
+        fits = row.pair in ("", pair) and row.kind in QUESTIONS and row.status == ANSWERED
+        if fits and int(row.known_at) <= at <= int(row.candle) + KINDS[row.kind].max_age:
+            newest[_name(row), row.kind] = row
+    rows = sorted(newest.values(), key=lambda row: -int(row.known_at))
+    return [
+        f"{_name(row)} on {row.kind}: {_told(record.parsed or {})}"
+        for row, record in zip(rows, ledger.records(rows), strict=True)
+    ]
+
+
+def _told(answer: Mapping[str, Any]) -> str:
+    """Return the words and directions of an answer."""
+    parts = []
+    for name, value in answer.items():
+        if isinstance(value, Mapping) and "direction" in value:
+            patterns = ", ".join(value["patterns"])
+            reason = "; ".join(filter(None, (patterns, value["reasoning"])))
+            parts.append(f"{name} {value['direction']} {value['confidence']:.2f} ({reason})")
+        elif isinstance(value, str) and value:
+            parts.append(f"{name} {value}")
+        elif isinstance(value, list) and value and isinstance(value[0], str):
+            parts.append(f"{name} {', '.join(value)}")
+    return "; ".join(parts)
 
 
 # The probe --------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ import typer
 from rich.progress import track
 from rich.table import Table
 
+from quorum.advisors.standing import said
+from quorum.bot.advice import ledger_of
 from quorum.bot.host import (
     is_futures,
     load_config,
@@ -112,6 +114,10 @@ def explain_command(
     market = market.head(end).since(max(0, end - HISTORY))
     models = fitting_models(loaded, settings, loaded["timeframe"], [pair])
     _show(explain(evaluate(market, settings, models), settings, moment, models))
+    if settings.advisors.enabled:
+        ledger = ledger_of(loaded, settings, readonly=True)
+        for line in said(ledger, pair, int(moment.timestamp() * 1000)):
+            console.print(f"  {line}", highlight=False, markup=False)
 
 
 def _show(e: Explanation) -> None:

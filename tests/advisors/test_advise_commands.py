@@ -104,9 +104,9 @@ def test_a_backtest_reads_the_ledger_and_calls_nobody(place, advised, monkeypatc
 
 def test_a_ledger_that_was_edited_is_refused_before_a_backtest_starts(place, advised):
     store = Store(f"sqlite:///{place / 'state.sqlite'}")
-    change = "UPDATE quorum_advice SET numbers = replace(numbers, '{0}', '{1}') WHERE id = 7"
+    change = "UPDATE quorum_advice SET known_at = known_at {0} 1 WHERE id = 7"
     with store.write() as connection:
-        connection.execute(text(change.format("1.0", "1.5")))
+        connection.execute(text(change.format("-")))
     try:
         at = (place / "market", place / "user_data")
         with (
@@ -116,8 +116,15 @@ def test_a_ledger_that_was_edited_is_refused_before_a_backtest_starts(place, adv
             bt.start()
     finally:
         with store.write() as connection:
-            connection.execute(text(change.format("1.5", "1.0")))
+            connection.execute(text(change.format("+")))
         store.close()
+
+
+def test_a_candle_is_explained_with_what_the_advisors_said(place, advised):
+    told = quorum(place, "explain", PAIRS[0], "--at", "2023-10-03T09:00")
+    assert "advisors" in told
+    assert "openai simulated:gpt-5.6-terra technician on timeframes: 1h" in told
+    assert "simulated: 1d facts score" in told
 
 
 def test_asking_real_models_about_their_own_past_is_refused(place):
