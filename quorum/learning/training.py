@@ -207,9 +207,10 @@ def _fold_tasks(plan: Plan, pooled: Pool) -> tuple[list[Keyed], tuple[str, ...]]
 def market_settings(settings: Settings) -> dict[str, Any]:
     """Return the settings that decide the market models."""
     learning = settings.learning.model_dump(mode="json")
-    wanted = ("thin", "thin_regimes", "labels", "folds", "fitting", "ensemble")
+    wanted = ("thin", "labels", "folds", "fitting", "ensemble")
     return {
         **{name: learning[name] for name in wanted},
+        "thin_regimes": settings.learning.thin_regimes,
         "regimes": settings.learning.regimes._asdict(),
         "features": feature_constants(),
     }
