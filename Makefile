@@ -11,10 +11,10 @@ CANDLES := user_data/data/$(if $(DATADIR),recorded,synthetic)
 ANALYSIS := $(or $(TIMERANGE),20240101-20241231)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check bench verify votes lookahead recursive drill audit docs clean
+.PHONY: help setup demo test test-slow test-all lint types check bench verify votes lookahead recursive drill audit docs clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 setup: .venv/.ready ## make .venv/ with everything in it
 
@@ -30,7 +30,13 @@ setup: .venv/.ready ## make .venv/ with everything in it
 demo: setup ## backtest offline; DATADIR=... for recorded candles, TIMERANGE=...
 	@$(BIN)/quorum demo $(DATA) $(if $(TIMERANGE),--timerange $(TIMERANGE))
 
-test: setup ## the test suite
+test: setup ## the tests, without those that trade, train or draw for long
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-slow: setup ## the tests that `make test` leaves out
+	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+test-all: setup ## every test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: setup ## ruff and the generated reference

@@ -10,14 +10,24 @@ import postgres
 import pytest
 from hypothesis import settings
 from markets import full_market
+from slow import SLOW
 from sqlalchemy import create_engine, text
 
 from quorum import faults
 from quorum.market import Market
 
+TESTS = Path(__file__).parent
 # A busy machine is no failure: how long a test takes is not what it is about.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slow tests; see :mod:`slow`."""
+    for item in items:
+        file = item.path.relative_to(TESTS).as_posix()
+        if file in SLOW or f"{file}::{item.name.partition('[')[0]}" in SLOW:
+            item.add_marker("slow")
 
 
 @pytest.fixture(autouse=True, scope="module")

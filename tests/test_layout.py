@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from slow import SLOW
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "quorum"
@@ -128,6 +129,13 @@ def test_every_folder_of_the_package_is_a_package():
 def test_names_of_test_modules_are_unique():
     names = [path.name for path in (ROOT / "tests").rglob("*.py")]
     assert len(names) == len(set(names))
+
+
+def test_what_is_called_slow_is_there():
+    for name in SLOW:
+        file, _, test = name.partition("::")
+        names = {getattr(node, "name", "") for node in tree_of(ROOT / "tests" / file).body}
+        assert not test or test in names, name
 
 
 def test_no_file_names_a_folder_of_one_machine():
