@@ -32,6 +32,7 @@ from quorum.doctor.models import models
 from quorum.doctor.orders import order_types
 from quorum.doctor.overrides import overridden, parameter_file, strategy_file
 from quorum.doctor.pricing import custom_prices, order_book
+from quorum.doctor.pytorch import pytorch
 from quorum.doctor.startup import startup
 from quorum.doctor.versions import versions
 from quorum.doctor_settings import DoctorSettings
@@ -76,6 +77,7 @@ CHECKS: dict[str, Check] = {
     "folders": folders,
     "databases": databases,
     "versions": versions,
+    "pytorch": pytorch,
 }
 
 

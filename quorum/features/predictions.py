@@ -12,8 +12,10 @@ SIGNAL_UP, SIGNAL_DOWN = "model_signal_up", "model_signal_down"
 ENSEMBLE_UP, ENSEMBLE_DOWN = "model_ensemble_up", "model_ensemble_down"
 #: Expected result of a long and of a short in R after costs, by the ensemble.
 RETURN_LONG, RETURN_SHORT = "model_return_long", "model_return_short"
-#: Share of the ensemble's members that lean to its side.
+#: 1 less half the spread of the members' signed probabilities: 1 where all say the same (spec M12).
 AGREEMENT = "model_agreement"
+#: Share of the ensemble's members that lean to its side.
+UNITED = "model_united"
 #: Prefix of each member's part in the ensemble's log-odds of up against down.
 CONTRIBUTION = "model_part_"
 #: Prefix of the probability of each regime (spec M4 a).

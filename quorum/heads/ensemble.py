@@ -13,6 +13,7 @@ from quorum.features.predictions import (
     ENSEMBLE_UP,
     RETURN_LONG,
     RETURN_SHORT,
+    UNITED,
 )
 from quorum.features.table import Features
 from quorum.heads.base import Head, HeadSettings, Votes, abstain, make_votes
@@ -45,18 +46,18 @@ class EnsembleHead(Head[EnsembleHeadSettings]):
 
     def vote(self, market: Market, features: Features) -> Votes:
         """Return the votes; lag 0 after the close."""
-        names = (ENSEMBLE_UP, ENSEMBLE_DOWN, RETURN_LONG, RETURN_SHORT, AGREEMENT)
+        names = (ENSEMBLE_UP, ENSEMBLE_DOWN, RETURN_LONG, RETURN_SHORT, AGREEMENT, UNITED)
         columns = [values for name in names if (values := features.get(name)) is not None]
         if len(columns) < len(names):
             return abstain(len(market))
-        up, down, long, short, agreement = columns
+        up, down, long, short, agreement, united = columns
         s = self.settings
         available = np.isfinite(up) & np.isfinite(down)
         probability = np.fmax(up, down)
         expected = np.where(up > down, long, short)
         acts = available & (probability >= s.act) & (up != down) & (expected > s.min_return)
         direction = np.where(acts, np.sign(up - down), 0)
-        differ = agreement < 1.0
+        differ = united < 1.0
         flags = {
             "ensemble_up": direction > 0,
             "ensemble_down": direction < 0,

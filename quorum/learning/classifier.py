@@ -134,8 +134,13 @@ class FittedClassifier:
             kind = member_named(member)
             if document["model"] != f"model.{kind.suffix}":
                 raise DataError(f"{name}: model {document['model']!r}, want 'model.{kind.suffix}'")
-            data = _file(files, f"{prefix}/{document['model']}")
-            model = kind.from_bytes(data, classes=classes, n_features=len(features))
+            path = f"{prefix}/{document['model']}"
+            try:
+                model = kind.from_bytes(
+                    _file(files, path), classes=classes, n_features=len(features)
+                )
+            except DataError as error:
+                raise DataError(f"{path}: {error}") from error
             data = _file(files, f"{prefix}/calibration.json")
             calibration = Calibration.from_bytes(data, classes=classes)
         return cls(

@@ -127,7 +127,8 @@ def fit_ensemble(fold: FoldRows) -> EnsembleFit:
                 few[name] = {"rows": int(rows.sum()), "needed": s.fitting.min_rows}
                 continue
             before = {SIGNAL_MEMBER: signal, **fitted}
-            fitted[name] = _fit(fold, name, before, balance=False, rows=rows, windows=places)
+            balance = member_named(name).balanced
+            fitted[name] = _fit(fold, name, before, balance=balance, rows=rows, windows=places)
             said[name] = _out_of_fold(fitted[name], rows)
     joining = _joined(fold, fitted, said)
     joining.left_out.update(few)
@@ -155,14 +156,25 @@ def fit_ensemble(fold: FoldRows) -> EnsembleFit:
 
 def _eaten(fold: FoldRows, name: str) -> tuple[Bools, Ints | None]:
     """Return the fold's rows that a member can eat, and their windows where it eats such."""
-    eats = member_named(name).eats
+    kind = member_named(name)
+    eats = kind.eats
     if isinstance(eats, Rows):
-        return np.ones(len(fold.rows), np.bool_), None
+        return _every_so_often(np.ones(len(fold.rows), np.bool_), kind.most_rows), None
     places = window_places(
         fold.shared["known_at"], fold.shared["pair"], fold.rows, eats.length, fold.step
     )
-    full: Bools = np.asarray(places[:, 0] >= 0)
+    full = _every_so_often(np.asarray(places[:, 0] >= 0), kind.most_rows)
     return full, places[full]
+
+
+def _every_so_often(rows: Bools, most: int | None) -> Bools:
+    """Return as many of some rows as there may be at most, at even distances."""
+    found = np.flatnonzero(rows)
+    if most is None or len(found) <= most:
+        return rows
+    kept = np.zeros(len(rows), np.bool_)
+    kept[found[:: -(-len(found) // most)]] = True
+    return kept
 
 
 def _fit(

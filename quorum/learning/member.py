@@ -35,6 +35,10 @@ class Member(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
         (length, n_features); windows come as :class:`~quorum.learning.inputs.WindowedRows`.
     most_inputs : int or None
         Features it is given at most: those that carry the members of rows most; None for all.
+    most_rows : int or None
+        Rows of a fold that it learns from at most; None for all.
+    balanced : bool
+        Whether it sees every class with the same total weight; calibration restores the rates.
     must_add : bool
         Whether it joins an ensemble only where it lowers its log loss (spec M11).
     rounds_ : int
@@ -45,10 +49,22 @@ class Member(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
     suffix: ClassVar[str]
     eats: ClassVar[Rows | Windows] = Rows()
     most_inputs: ClassVar[int | None] = None
+    most_rows: ClassVar[int | None] = None
+    balanced: ClassVar[bool] = False
     must_add: ClassVar[bool] = False
 
     classes: Sequence[int]
     rounds_: int
+
+    @classmethod
+    def require(cls) -> None:
+        """See before a training that everything it needs is installed.
+
+        Raises
+        ------
+        MissingLibraryError
+            Naming what is not.
+        """
 
     @classmethod
     @abstractmethod

@@ -79,7 +79,9 @@ class EnsembleSettings(Section):
     """How the members are joined."""
 
     members: tuple[str, ...] = Field(
-        ("lightgbm", "xgboost"), min_length=1, description="classifiers of the ensemble"
+        ("lightgbm", "xgboost"),
+        min_length=1,
+        description="classifiers of the ensemble: lightgbm, xgboost, lstm (extra sequence)",
     )
     method: Literal["stacking", "blending", "voting"] = Field(
         "stacking",

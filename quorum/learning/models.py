@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MEMBERS: dict[str, str] = {
     "lightgbm": "quorum.learning.light_gbm:LightGbm",
     "xgboost": "quorum.learning.xg_boost:XgBoost",
+    "lstm": "quorum.learning.lstm:Lstm",
 }
 
 

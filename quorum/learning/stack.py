@@ -49,6 +49,8 @@ class Joined:
     base : float
         The log-odds if every member said what it says on average.
     agreement : ndarray of shape (n,), float64
+        1 less half the spread of the members' signed probabilities (up less down) (spec M12).
+    united : ndarray of shape (n,), float64
         Share of the members whose likelier direction is the ensemble's.
     expected_long, expected_short : ndarray of shape (n,), float64
         Predicted return of a long and a short [R]; NaN where no returns were trained on.
@@ -59,6 +61,7 @@ class Joined:
     contributions: Mapping[str, Floats]
     base: float
     agreement: Floats
+    united: Floats
     expected_long: Floats
     expected_short: Floats
 
@@ -152,14 +155,15 @@ class Stack(Section):
         odds = self._odds(proba)
         direction = np.sign(odds).astype(np.int64)
         rise, fall = self.classes.index(1), self.classes.index(-1)
-        said = np.sign(scores[:, :, rise] - scores[:, :, fall])
+        signed = softmax(scores)[:, :, rise] - softmax(scores)[:, :, fall]
         contributions, base = self._contributions(scores)
         return Joined(
             proba=proba,
             direction=direction,
             contributions=contributions,
             base=base,
-            agreement=np.asarray(np.mean(said == direction[None, :], axis=0)),
+            agreement=np.asarray(1.0 - np.ptp(signed, axis=0) / 2.0),
+            united=np.asarray(np.mean(np.sign(signed) == direction[None, :], axis=0)),
             expected_long=_expected(proba, self.long_returns),
             expected_short=_expected(proba, self.short_returns),
         )

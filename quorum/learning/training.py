@@ -39,6 +39,7 @@ from quorum.learning.market_models import (
     fit_market_models,
     fold_rows,
 )
+from quorum.learning.models import member_named
 from quorum.learning.promotion import PromotionSettings, objections
 from quorum.learning.replayed import PairReplay, replay_pair
 from quorum.learning.settings import label_settings
@@ -127,9 +128,13 @@ def train(
     ------
     DataError
         If the history is too short for one fold, or no fold has enough rows.
+    MissingLibraryError
+        If a member needs what is not installed.
     StoreError
         If the store cannot be written; the chain in use stays.
     """
+    for name in plan.settings.learning.ensemble.members:
+        member_named(name).require()
     with store.writing(), kept_workers():
         rows, pooled = _read_pairs(plan, progress)
         tasks, skipped = _fold_tasks(plan, pooled)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,11 @@ class VintageFiles(Mapping[str, bytes]):
     def __init__(self, store: ModelStore, manifest: VintageManifest) -> None:
         self._store = store
         self._manifest = manifest
+
+    @property
+    def folder(self) -> Path:
+        """Where they are."""
+        return self._store.root / "vintages" / self._manifest.key
 
     def __getitem__(self, name: str) -> bytes:
         if name not in self._manifest.files:
@@ -113,12 +119,12 @@ class LoadedVintage:
     @cached_property
     def regime(self) -> FittedClassifier | None:
         """The regime classifier."""
-        return FittedClassifier.from_files(REGIME, self._files) if self.has(REGIME) else None
+        return self._read(REGIME) if self.has(REGIME) else None
 
     @cached_property
     def signal(self) -> FittedClassifier:
         """The signal generator."""
-        return FittedClassifier.from_files(SIGNAL, self._files)
+        return self._read(SIGNAL)
 
     @cached_property
     def ensemble(self) -> Stack:
@@ -135,7 +141,7 @@ class LoadedVintage:
     @cached_property
     def meta(self) -> FittedClassifier | None:
         """The model of consensus signals."""
-        return FittedClassifier.from_files(META, self._files) if self.has(META) else None
+        return self._read(META) if self.has(META) else None
 
     @cached_property
     def returns(self) -> tuple[float, float]:
@@ -190,6 +196,7 @@ class LoadedVintage:
             columns.RETURN_LONG: joined.expected_long,
             columns.RETURN_SHORT: joined.expected_short,
             columns.AGREEMENT: joined.agreement,
+            columns.UNITED: joined.united,
         }
         for name, part in joined.contributions.items():
             by_ensemble[columns.CONTRIBUTION + name] = part
@@ -203,8 +210,16 @@ class LoadedVintage:
     def member(self, name: str) -> FittedClassifier:
         """Return a member of the ensemble other than the signal generator."""
         if name not in self._members:
-            self._members[name] = FittedClassifier.from_files(MEMBER + name, self._files)
+            self._members[name] = self._read(MEMBER + name)
         return self._members[name]
+
+    def _read(self, part: str) -> FittedClassifier:
+        """Return a classifier; what cannot be read is named with its place."""
+        try:
+            return FittedClassifier.from_files(part, self._files)
+        except DataError as error:
+            folder = self._files.folder if isinstance(self._files, VintageFiles) else part
+            raise DataError(f"{folder}: {error}") from error
 
     def promise(self, X: NDArray[np.float32], names: tuple[str, ...]) -> Promise | None:
         """Return what the meta-model expects of signals, None where the vintage has none.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import stat
 import time
 from dataclasses import replace
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -194,6 +196,37 @@ def test_without_models_the_heads_abstain(sound):
 def test_the_age_and_fit_of_the_models_are_judged(sound, changes, level, what):
     publish(sound, **changes)
     finding = worst(sound, "models")
+    assert finding.level is level
+    assert what in finding.what
+
+
+WITH_LSTM = {"ensemble": {"members": ["lightgbm", "xgboost", "lstm"]}}
+
+
+@pytest.mark.parametrize(
+    ("installed", "graphics", "learning", "level", "what"),
+    [
+        ("2.13.0+cpu", True, {}, Level.OK, "a build for the CPU, trains the LSTM"),
+        ("2.13.0", False, {}, Level.OK, "a build for the CPU, trains the LSTM"),
+        ("2.13.0", True, {}, Level.HINT, "a build for graphics cards"),
+        (None, False, {}, Level.HINT, "is served here, but not trained"),
+        (None, False, {"retrain": True}, Level.PROBLEM, "is served here, but not trained"),
+    ],
+)
+def test_which_pytorch_is_there_is_told_where_an_lstm_is_wanted(
+    sound, monkeypatch, installed, graphics, learning, level, what
+):
+    def version(name):
+        if installed is None:
+            raise PackageNotFoundError(name)
+        return installed
+
+    module = import_module("quorum.doctor.pytorch")
+    monkeypatch.setattr(module, "version", version)
+    monkeypatch.setattr(module, "_for_graphics_cards", lambda: graphics)
+    assert worst(sound, "pytorch").what == "no LSTM is wanted, so PyTorch is not"
+    settings = load_settings({"learning": {**WITH_LSTM, **learning}})
+    finding = worst(replace(sound, settings=settings), "pytorch")
     assert finding.level is level
     assert what in finding.what
 

@@ -42,7 +42,8 @@ def ensemble(up, down, long, short, agreement, **settings: float) -> Votes:
         ENSEMBLE_DOWN=down,
         RETURN_LONG=long,
         RETURN_SHORT=short,
-        AGREEMENT=agreement,
+        AGREEMENT=np.asarray(agreement) * 0.9,
+        UNITED=agreement,
     )
     return head.vote(market_of(len(up)), features)
 

@@ -228,8 +228,8 @@ def test_a_missing_library_says_how_to_install_it(kind, monkeypatch):
 def test_the_registry_lists_members_by_name():
     assert {name: member_named(name).name for name in MEMBERS} == {n: n for n in MEMBERS}
     assert member_named("xgboost") is XgBoost
-    with pytest.raises(SettingsError, match="'lstm': there are lightgbm, xgboost"):
-        member_named("lstm")
+    with pytest.raises(SettingsError, match="'forest': there are lightgbm, xgboost, lstm"):
+        member_named("forest")
 
 
 @given(st.binary(max_size=300))

@@ -133,7 +133,9 @@ def test_direction_agreement_and_expected_return_are_as_counted_by_hand():
     }
     joined = stack.join(rows)
     np.testing.assert_array_equal(joined.direction, [1, -1, 0])
-    np.testing.assert_allclose(joined.agreement, [2 / 3, 1.0, 1.0])
+    np.testing.assert_allclose(joined.united, [2 / 3, 1.0, 1.0])
+    # Up less down is .6, .4, -.2 in the first row: they differ by .8 of the 2 there can be.
+    np.testing.assert_allclose(joined.agreement, [0.6, 0.8, 1.0], atol=1e-6)
     first = (0.8 / 3, 0.2, 1.6 / 3)
     long = -first[0] + 0.25 * first[1] + 2 * first[2]
     assert joined.expected_long[0] == pytest.approx(long, abs=1e-6)
