@@ -90,9 +90,21 @@ class LearningSettings(Section):
         return Path(user_data) / self.folder
 
 
+def with_constants(section: Section) -> dict[str, object]:
+    """Return the settings of a section and the constants that stand beside them, as a tree."""
+    tree: dict[str, object] = {}
+    for name in (*type(section).model_fields, *sorted(type(section).__class_vars__)):
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            tree[name] = with_constants(value)
+        else:
+            tree[name] = value._asdict() if hasattr(value, "_asdict") else value
+    return tree
+
+
 def label_settings(settings: LearningSettings) -> dict[str, object]:
     """Return the settings that decide what the models' classes mean."""
     return {
-        "barriers": settings.labels.model_dump(mode="json"),
+        "barriers": with_constants(settings.labels),
         "regimes": settings.regimes._asdict(),
     }

@@ -42,7 +42,7 @@ from quorum.learning.market_models import (
 from quorum.learning.models import member_named
 from quorum.learning.promotion import PromotionSettings, objections
 from quorum.learning.replayed import PairReplay, replay_pair
-from quorum.learning.settings import label_settings
+from quorum.learning.settings import label_settings, with_constants
 from quorum.learning.store import ModelStore
 from quorum.learning.vintage import VintageFiles
 from quorum.market import Market
@@ -211,14 +211,9 @@ def _fold_tasks(plan: Plan, pooled: Pool) -> tuple[list[Keyed], tuple[str, ...]]
 
 def market_settings(settings: Settings) -> dict[str, Any]:
     """Return the settings that decide the market models."""
-    learning = settings.learning.model_dump(mode="json")
-    wanted = ("thin", "labels", "folds", "fitting", "ensemble")
-    return {
-        **{name: learning[name] for name in wanted},
-        "thin_regimes": settings.learning.thin_regimes,
-        "regimes": settings.learning.regimes._asdict(),
-        "features": feature_constants(),
-    }
+    learning = with_constants(settings.learning)
+    wanted = ("thin", "thin_regimes", "labels", "regimes", "folds", "fitting", "ensemble")
+    return {**{name: learning[name] for name in wanted}, "features": feature_constants()}
 
 
 class _Digests:
