@@ -94,8 +94,18 @@ def test_features_know_nothing_of_heads_and_no_head_of_another():
 def test_nothing_reaches_for_the_network_but_the_local_exchange():
     clients = ("requests", "httpx", "aiohttp", "urllib.request", "http.client", "ccxt", "socket")
     importers = {path for path in SOURCES for client in clients if imports(path, client)}
-    importers.discard(PACKAGE / "advisors" / "client.py")
+    writers = {"advisors": ("client",), "recorder": ("feed", "session")}
+    for folder, names in writers.items():
+        importers -= {PACKAGE / folder / f"{name}.py" for name in names}
     assert {part(path) for path in importers} <= {"replay"}
+
+
+def test_only_a_command_opens_the_streams_of_an_exchange():
+    inside = PACKAGE / "recorder"
+    for path in SOURCES:
+        if not path.is_relative_to(inside) and part(path) != "cli":
+            for module in ("feed", "session"):
+                assert not imports(path, f"quorum.recorder.{module}"), path
 
 
 def test_only_commands_can_ask_a_provider():

@@ -4,7 +4,7 @@
 
     hot/trades-2026-03-01.arrow                    an Arrow stream, appended to once a second
     trades/BTC_USDT_USDT/2026-03-01.parquet        sealed, any tool reads it
-    trades/BTC_USDT_USDT/2026-03-01.json           rows, first and last time, checksum
+    trades/BTC_USDT_USDT/_2026-03-01.json          rows, first and last time, checksum
 
 A hot segment may end within a batch when the process was killed: it is cut behind its last whole
 batch before anything is appended. Sealing writes to a temporary name and renames; killed in the
@@ -115,7 +115,7 @@ class ParquetSink(Sink):
                     if _day(path) < today:
                         self._seal(channel, path)
                 for path in (self.folder / channel.name).glob("*/*"):
-                    if path.stem < oldest:
+                    if path.stem.lstrip("_") < oldest:
                         path.unlink()
         except (OSError, pa.ArrowException) as error:
             raise SinkError(f"{self.folder}: a day cannot be sealed: {error}") from error
@@ -157,7 +157,8 @@ def _write_sealed(table: pa.Table, target: Path) -> None:
         "last_received_at": pc.max(received).as_py(),
         "sha256": hashlib.sha256(fresh.read_bytes()).hexdigest(),
     }
-    told = target.with_suffix(".json")
+    # Readers of a whole folder pass over names that begin so.
+    told = target.with_name(f"_{target.stem}.json")
     fresh_manifest = told.with_name(f".{told.name}.{os.getpid()}")
     fresh_manifest.write_text(json.dumps(manifest), encoding="utf-8")
     _sync(fresh)

@@ -55,7 +55,7 @@ class PostgresSink(Sink):
         with extra("postgres"):
             import psycopg
         self._driver = psycopg
-        url = database_url(address, "recorder.database")
+        url = database_url(address, "--database")
         self._shown = shown(url)
         self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self.keep_days = keep_days

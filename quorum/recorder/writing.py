@@ -48,6 +48,11 @@ class Writer:
         self._tidied = 0.0
         self.written = 0
 
+    @property
+    def waiting(self) -> int:
+        """Rows that are not written yet."""
+        return len(self.buffer) + max((len(backlog) for backlog in self._backlogs), default=0)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Write until told to stop, and once more then.
 

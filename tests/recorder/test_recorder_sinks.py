@@ -116,7 +116,8 @@ def test_a_day_is_sealed_to_files_that_any_tool_reads(tmp_path):
     sink.tidy(DAY + DAY_MS)
     file = tmp_path / "trades" / "BTC_USDT_USDT" / "2024-10-04.parquet"
     assert pd.read_parquet(file)["id"].tolist() == ["1", "2"]
-    told = json.loads(file.with_suffix(".json").read_text())
+    assert pd.read_parquet(file.parent)["id"].tolist() == ["1", "2"]
+    told = json.loads((file.parent / "_2024-10-04.json").read_text())
     assert (told["rows"], told["first_received_at"]) == (2, DAY + 107)
     assert pq.ParquetFile(file).metadata.num_rows == 2
     assert not list((tmp_path / "hot").iterdir())

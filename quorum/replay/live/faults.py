@@ -24,6 +24,10 @@ Kind = Literal[
     "clock_skew",
     "partial_fill",
     "reject_order",
+    "stream_lost",
+    "stream_twice",
+    "stream_swapped",
+    "stream_closed",
 ]
 
 

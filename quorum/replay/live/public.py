@@ -11,6 +11,7 @@ from quorum.candles import MINUTE_MS, TIMEFRAMES, Candles, timeframe_ms
 from quorum.replay.binance import BAD_SYMBOL, day_ticker, futures_symbol, spot_symbol
 from quorum.replay.datadir import TradingMode
 from quorum.replay.live.exchange import Exchange
+from quorum.replay.live.flow import TRADE_MS, aggregate_trade, trade_at
 from quorum.replay.live.market import FUNDING_MS, Listing, Tape
 from quorum.replay.live.orders import plain, refuse
 from quorum.replay.server import Handler, Request
@@ -24,8 +25,6 @@ MAX_ROWS = 1000
 MAX_LEVELS = 20
 #: Intervals of funding settlements, hours.
 FUNDING_HOURS = 8
-#: Made-up trades on the path: one of them so often.
-TRADE_MS = 10_000
 
 
 def public_routes(exchange: Exchange) -> dict[tuple[str, str], Handler]:
@@ -213,7 +212,7 @@ class MarketData:
         return self._made_up_trades(request)
 
     def _made_up_trades(self, request: Request) -> list[dict[str, Any]]:
-        """Return trades on the path: candles do not tell the ones there were."""
+        """Return made-up trades on the path of the price."""
         listing = self.listing(request)
         tape, now = listing.trades, self.exchange.seen_time(request)
         limit = min(_number(request, "limit", 500), MAX_ROWS)
@@ -225,20 +224,7 @@ class MarketData:
         else:
             first = max(first, last - limit + 1)
         last = min(last, _number(request, "endTime", now) // TRADE_MS, first + limit - 1)
-        step = listing.rules.step_size
-        return [
-            {
-                "a": number,
-                "p": plain(listing.price(number * TRADE_MS)),
-                "q": plain(step),
-                "f": number,
-                "l": number,
-                "T": number * TRADE_MS,
-                "m": number % 2 == 0,
-                "M": True,
-            }
-            for number in range(first, last + 1)
-        ]
+        return [aggregate_trade(trade_at(listing, n)) for n in range(first, last + 1)]
 
     def premium(self, listing: Listing, now: int) -> dict[str, Any]:
         """Describe mark price, index price and funding of a symbol."""
