@@ -21,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from drills import faults, kills, same_trades
+from drills import advisors, faults, kills, same_trades
 from drills.ground import BUSY, PAIRS, Report, market, reported
 
 ROOT = Path(__file__).parent.parent
@@ -52,6 +52,9 @@ def drills(count: int, seed: int, span: tuple[str, str]) -> dict[str, Drilled]:
     def closing(folder: Path, datadir: Path, report: Report) -> None:
         kills.run_closing(folder, datadir, stops=True, seed=seed, report=report)
 
+    def advised(folder: Path, datadir: Path, report: Report) -> None:
+        advisors.run(folder, datadir, report=report)
+
     return {
         # The longest first.
         "same-trades": same,
@@ -60,6 +63,7 @@ def drills(count: int, seed: int, span: tuple[str, str]) -> dict[str, Drilled]:
         "kills-live": partial(killed, orders=True, stops=False, count=share[1]),
         "kills-live-stops": partial(killed, orders=True, stops=True, count=share[0]),
         "kills-closing": closing,
+        "advisors": advised,
     }
 
 

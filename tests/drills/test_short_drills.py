@@ -14,10 +14,11 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rich.console import Console
 
-from drills import faults, kills, same_trades
+from drills import advisors, faults, kills, same_trades
 from drills.checks import account_problems, asked_again, book_problems, forgotten, loosened
 from drills.ground import BUSY, Report, market, reported
 from drills.run import show, table
+from quorum.advisors.simulated import Fault
 from quorum.guards import Ledger, State
 
 PAIRS = ("ETH/USDT:USDT", "SOL/USDT:USDT")
@@ -185,3 +186,11 @@ def test_a_drill_that_breaks_off_has_lost_and_the_summary_says_so():
     show(console, [report], 1.0)
     assert "LOSS faults: broke off" in console.export_text()
     assert table([report], 1.0).row_count == 2
+
+
+def test_advisors_that_fail_delay_no_bot_and_lose_no_question(datadir: Path, tmp_path: Path):
+    report = Report("advisors")
+    ordeals = (Fault.RATE_LIMITED, Fault.DROPPED)
+    advisors.run(tmp_path, datadir, report=report, pairs=PAIRS, ordeals=ordeals)
+    assert report.losses == []
+    assert sum(report.faults.values()) == 6
