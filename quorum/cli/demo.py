@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC
 from pathlib import Path
 from typing import Annotated, Any
 
-import pandas as pd
+import numpy as np
 import typer
 from rich.table import Table
 
@@ -36,6 +35,7 @@ from quorum.replay.datadir import DataDirectory
 from quorum.replay.exchange import ExchangeServer
 from quorum.replay.link import link_datadir
 from quorum.report.trades import Results, TradeRecord
+from quorum.simulation import Material
 from quorum.simulation.hybrid_evidence import hybrid_evidence
 
 #: Spans that leave the start-up history before them.
@@ -158,16 +158,28 @@ def advised(data: DemoData, config: Sequence[Path]) -> Path:
     loaded = load_config(layered, datadir=data.datadir)
     loaded["exchange"]["pair_whitelist"] = list(data.pairs)
     settings = read_settings(loaded, loaded["timeframe"])
-    _, last = read_days(data.timerange)
-    end = (last or pd.Timestamp.now(tz=UTC)).value // 1_000_000
-    start = end - ADVISED_DAYS * DAY_MS
-    ask_past(loaded, settings, start, end, simulated=True, skill=ADVISED_SKILL)
-    log = USER_DATA / "logs" / "demo-advised.log"
-    result = backtest(data, layered, log, shown=False)
-    pairs = list(data.pairs)
-    span = Span(start - DAY_MS, None)
-    show_evidence(hybrid_evidence(load_materials(loaded, settings, pairs, span)))
+    first, last = read_days(data.timerange)
+    span, pairs = Span.of(first, last), list(data.pairs)
+    end = last_prediction(load_materials(loaded, settings, pairs, span))
+    if end is None:
+        console.print("no model was live: advisors have nothing to be joined with")
+    else:
+        start = end - ADVISED_DAYS * DAY_MS
+        ask_past(loaded, settings, start, end, simulated=True, skill=ADVISED_SKILL)
+    result = backtest(data, layered, USER_DATA / "logs" / "demo-advised.log", shown=False)
+    if end is not None:
+        show_evidence(hybrid_evidence(load_materials(loaded, settings, pairs, span)))
     return result
+
+
+def last_prediction(materials: Sequence[Material]) -> int | None:
+    """Return the close of the last candle at which the trained ensemble spoke, None for none."""
+    spoke = [
+        int(m.candles.close_time[np.flatnonzero(known)[-1]])
+        for m in materials
+        if (known := np.isfinite(m.table.columns["hybrid_models"])).any()
+    ]
+    return max(spoke, default=None)
 
 
 def write_layer(data: DemoData, *, models: bool, advisors: bool = False) -> Path:

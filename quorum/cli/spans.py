@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Self
 
 import pandas as pd
 
@@ -32,11 +33,12 @@ class Span:
     start: int | None = None
     end: int | None = None
 
+    @classmethod
+    def of(cls, first: pd.Timestamp | None, last: pd.Timestamp | None) -> Self:
+        """Return the span of two days."""
+        return cls(*(None if day is None else int(day.timestamp() * 1000) for day in (first, last)))
+
 
 def read_timerange(text: str | None) -> Span:
     """Read a time range of two days, either of which may be left open."""
-    first, last = read_days(text)
-    return Span(
-        None if first is None else int(first.timestamp() * 1000),
-        None if last is None else int(last.timestamp() * 1000),
-    )
+    return Span.of(*read_days(text))
