@@ -75,3 +75,16 @@ class Adjuster(ABC, Generic[S]):
     @abstractmethod
     def effect(self, row: Mapping[str, float], direction: int) -> Effect:
         """Return what it does to a signal of ``direction`` (+1, -1) on this row."""
+
+
+def told(value: Any) -> str:
+    """Return a fact as a person reads it: numbers short, groups and lists on one line."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{told(key)} {told(inner)}" for key, inner in value.items()) or "none"
+    if isinstance(value, (list, tuple)):
+        return "; ".join(map(told, value)) or "none"
+    return str(value).replace("_", " ")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from enum import IntEnum
 from typing import ClassVar, NamedTuple
 
@@ -61,6 +63,10 @@ class PhaseSettings(AdjusterSettings):
     )
 
 
+#: Characters of a name that a number holds exactly.
+LONGEST_NAME = 10
+
+
 class Breadth(NamedTuple):
     """The whole market per day of bitcoin's candles.
 
@@ -78,6 +84,8 @@ class Breadth(NamedTuple):
         Log returns over the span of all coins, best first, NaN last.
     coins : ndarray of shape (n_days,), int64
         Coins ranked.
+    leading : ndarray of shape (n_days,), float64
+        The best of them, as :func:`name_code`; NaN where none is known.
     """
 
     known_at: Ints
@@ -86,6 +94,7 @@ class Breadth(NamedTuple):
     eth_btc: Floats
     ranked: Floats
     coins: Ints
+    leading: Floats
 
 
 def _return_over(candles: Candles, days: Ints, span: int) -> Floats:
@@ -168,8 +177,30 @@ def market_breadth(universe: Mapping[str, Candles], settings: PhaseSettings) -> 
         breadth=breadth,
         eth_btc=trend,
         ranked=-np.sort(-everyone, axis=0),
+        leading=_leading([*(n for n in universe if n != BITCOIN), BITCOIN], everyone),
         coins=(count + np.isfinite(lead)).astype(np.int64),
     )
+
+
+def _leading(names: Sequence[str], returns: Floats) -> Floats:
+    """Return the code of the name with the best return of every day, NaN where none is known."""
+    codes = np.array([name_code(name) for name in names])
+    known = np.isfinite(returns).any(axis=0)
+    best = np.argmax(np.where(np.isfinite(returns), returns, -np.inf), axis=0)
+    return np.where(known, codes[best], np.nan)
+
+
+def name_code(name: str) -> float:
+    """Return a coin's name as a number, NaN for one that is no number of base 36."""
+    try:
+        return float(int(name, 36)) if len(name) <= LONGEST_NAME else math.nan
+    except ValueError:
+        return math.nan
+
+
+def coded_name(code: float) -> str:
+    """Return the name behind :func:`name_code`."""
+    return np.base_repr(int(code), 36)
 
 
 def _leadership(own: Floats, market: Breadth, leaders: int) -> Floats:
@@ -197,6 +228,7 @@ class Phase(Adjuster[PhaseSettings]):
     published: ClassVar[tuple[str, ...]] = (
         "phase",
         "phase_leader",
+        "phase_leading",
         "phase_alt",
         "phase_breadth",
         "phase_eth_btc",
@@ -207,7 +239,8 @@ class Phase(Adjuster[PhaseSettings]):
         """Return the phase columns (spec T3); lag 0 after the close of each day (UTC).
 
         ``phase`` (code of :class:`MarketPhase`), ``phase_leader`` (+1 the market's strongest
-        coin over the span, -1 its weakest, else 0), ``phase_alt`` (0 for bitcoin, else 1),
+        coin over the span, -1 its weakest, else 0), ``phase_leading`` (the strongest coin of the
+        universe, its name as :func:`name_code`), ``phase_alt`` (0 for bitcoin, else 1),
         ``phase_breadth`` (0-1) and ``phase_eth_btc`` [standard deviations].
         """
         nothing = np.full(len(market), np.nan)
@@ -216,14 +249,20 @@ class Phase(Adjuster[PhaseSettings]):
         if reading is None:
             return out
         daily = np.column_stack(
-            (reading.phase, self._leader(market, reading), reading.breadth, reading.eth_btc)
+            (
+                reading.phase,
+                self._leader(market, reading),
+                reading.leading,
+                reading.breadth,
+                reading.eth_btc,
+            )
         )
         row = np.searchsorted(reading.known_at, market.close_time, side="right") - 1
         closed = np.maximum(row, 0)
         values = daily[closed]
         age = market.close_time - reading.known_at[closed]
         values[(row < 0) | (age > self.settings.max_age * HOUR_MS)] = np.nan
-        names = ("phase", "phase_leader", "phase_breadth", "phase_eth_btc")
+        names = ("phase", "phase_leader", "phase_leading", "phase_breadth", "phase_eth_btc")
         out.update(zip(names, np.ascontiguousarray(values.T), strict=True))
         out["phase"] = with_phases(out["phase"], features)
         alt = float(market.base != BITCOIN)
@@ -246,7 +285,32 @@ class Phase(Adjuster[PhaseSettings]):
         if not (np.isfinite(code) and np.isfinite(alt)):
             return Effect()
         phase = MarketPhase(int(code))
-        facts: dict[str, object] = {"market_phase": phase.name.lower()}
+        facts: dict[str, object] = {
+            "market_phase": phase.name.lower(),
+            "phase_confidence": self._confidence(phase, row["phase_eth_btc"]),
+        }
+        if np.isfinite(row["phase_leading"]):
+            facts["market_leader"] = coded_name(row["phase_leading"])
+        effect = self._effect(phase, bool(alt), row, direction, facts)
+        action = "stay out" if effect.veto else "enter smaller" if effect.reasons else "enter"
+        return replace(effect, facts={**effect.facts, "phase_action": action})
+
+    def _confidence(self, phase: MarketPhase, eth_btc: float) -> float:
+        """Return how clear the phase is, 0-1: how far ETH/BTC is beyond, or within, the limit."""
+        limit = self.settings.eth_btc
+        trend = abs(eth_btc) / limit if limit > 0 else 1.0
+        clear = 1.0 - trend if phase is MarketPhase.UNCERTAIN else trend / 2.0
+        return round(float(np.clip(clear, 0.0, 1.0)), 3)
+
+    def _effect(
+        self,
+        phase: MarketPhase,
+        alt: bool,
+        row: Mapping[str, float],
+        direction: int,
+        facts: dict[str, object],
+    ) -> Effect:
+        """Return the factors and vetoes of a phase (spec T3)."""
         s = self.settings
         if phase is MarketPhase.RISK_ON:
             facts["stop_factor"] = s.risk_on_stop

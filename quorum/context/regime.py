@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
-from typing import ClassVar, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import bottleneck
 import numpy as np
@@ -282,6 +282,12 @@ def _usual(volatility: Floats, rules: RegimeRules) -> Floats:
     return median
 
 
+#: Probability from which a regime is told with a signal.
+WORTH_TELLING = 0.01
+#: What suits the coarse view of a market.
+PLAYBOOK_OF = {View.TRENDING: "trend", View.RANGING: "range", View.VOLATILE: "washout"}
+
+
 class Regime(Adjuster[RegimeSettings]):
     """Larger in a trend, smaller in a range and in a wild market (spec T2)."""
 
@@ -335,9 +341,18 @@ class Regime(Adjuster[RegimeSettings]):
         if math.isnan(code):
             return Effect()
         regime = REGIMES[int(code)]
-        facts = {"regime": regime, "risk_level": self.risk_level(regime, row["regime_probability"])}
+        facts: dict[str, Any] = {
+            "regime": regime,
+            "risk_level": self.risk_level(regime, row["regime_probability"]),
+            "regime_probabilities": {
+                name: round(row[f"regime_{name}"], 3)
+                for name in REGIMES
+                if row[f"regime_{name}"] >= WORTH_TELLING
+            },
+        }
         if math.isnan(view):
             return Effect(facts=facts)
+        facts["regime_playbook"] = PLAYBOOK_OF[View(int(view))]
         s = self.settings
         name, factor = {
             View.TRENDING: ("regime_trend", s.trend_size),

@@ -26,7 +26,9 @@ from quorum.typing import Floats
 #: Timeframes the columns exist for; the columns of an absent one are NaN.
 STRUCTURE_TIMEFRAMES = ("base", "4h", "1d", "1w")
 #: What the kernels give, in their order: breaks are known at once, ranges with their swings.
-BREAK_COLUMNS = ("structure_trend", "bos", "choch", "break_age")
+BREAK_COLUMNS = ("structure_trend", "bos", "choch", "break_age", "break_kind")
+#: Kinds of a break: of structure, with the trend; of character, against it.
+BREAK, CHANGE = 1, 2
 RANGE_COLUMNS = ("dealing_range_high", "dealing_range_low")
 COLUMNS = (*BREAK_COLUMNS, *RANGE_COLUMNS)
 
@@ -61,13 +63,15 @@ def range_suffix(timeframe: str, chosen: str = "next") -> str:
 @njit(cache=True)
 def _breaks(
     close: Floats, swings: Swings, level_age: int, trend_age: int
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """Trend (+1, 0, -1), BOS and CHoCH (+1 / -1 where they happen) and age of the last break."""
+) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """Trend (+1, 0, -1), BOS and CHoCH (+1 / -1 where they happen), age and kind of the last."""
     n = len(close)
     trends = np.full(n, np.nan)
     bos = np.zeros(n)
     choch = np.zeros(n)
     ages = np.full(n, np.nan)
+    kinds = np.full(n, np.nan)
+    kind = 0
     broken = np.full(2, -1, np.int64)
     trend = 0
     broke_at = 0
@@ -86,14 +90,17 @@ def _breaks(
                     broken[slot] = swing
                     if trend == -side:
                         choch[t] = side
+                        kind = CHANGE
                     else:
                         bos[t] = side
+                        kind = BREAK
                     trend = side
                     broke_at = t
             trends[t] = trend
         if trend != 0:
             ages[t] = t - broke_at
-    return trends, bos, choch, ages
+            kinds[t] = kind
+    return trends, bos, choch, ages, kinds
 
 
 @njit(cache=True)
@@ -144,10 +151,10 @@ def add_structure(market: Market, out: Features, constants: StructureConstants) 
     Columns: ``structure_trend_<tf>`` (+1 / -1 by the last break, 0 without a recent one),
     ``bos_<tf>``, ``choch_<tf>`` (+1 / -1 at the candle that closed beyond the swing, else 0; a
     higher timeframe's stays until its next candle closes), ``break_age_<tf>`` (candles of the
-    timeframe since the break), ``dealing_range_high_<tf>``, ``dealing_range_low_<tf>`` (prices)
-    and ``range_position_<tf>`` (0-1: the *base* close in that range, spec Z1). The base
-    timeframe's range goes without suffix: ``range_position``, ``dealing_range_high``,
-    ``dealing_range_low``.
+    timeframe since the break), ``break_kind_<tf>`` (``BREAK`` or ``CHANGE``),
+    ``dealing_range_high_<tf>``, ``dealing_range_low_<tf>`` (prices) and ``range_position_<tf>``
+    (0-1: the *base* close in that range, spec Z1). The base timeframe's range goes without
+    suffix: ``range_position``, ``dealing_range_high``, ``dealing_range_low``.
 
     A break is known at the close that makes it (lag 0), but the swing it breaks only ``right``
     candles after its pivot; the range's lag is that of the swings. Values of a higher timeframe

@@ -54,11 +54,15 @@ def volume_delta(market: Market, body_imbalance: float) -> tuple[Floats, Bools]:
 
 
 @njit(cache=True)
-def _divergence(
+def divergence(
     swings: Swings, delta: Floats, volume: Floats, close: Floats,
     side: int, span: int, flow: float, hold: int,
 ) -> Floats:  # fmt: skip
-    """Life of the last divergence at a swing of kind ``side``, 1 falling to 0; 0 where none."""
+    """Life of the last divergence at a swing of kind ``side``, 1 falling to 0; 0 where none.
+
+    ``delta`` is what an indicator gains per candle: it diverges where it has lost, between the
+    two swings, at least ``flow`` times the sum of ``volume``.
+    """
     n = len(close)
     out = np.zeros(n)
     seen = -1
@@ -108,7 +112,7 @@ def cvd_divergence(
     """
     volume, close = market.candles.volume, market.candles.close
     s = constants
-    return _divergence(
+    return divergence(
         swings, delta, volume, close, side, s.divergence_span, s.divergence_flow, s.divergence_hold
     )
 

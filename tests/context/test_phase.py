@@ -12,7 +12,14 @@ from regime_markets import daily, phase_market, sideways
 
 from quorum.candles import DAY_MS, candles_from_frame
 from quorum.context.base import Effect
-from quorum.context.phase import MarketPhase, Phase, PhaseSettings, market_breadth
+from quorum.context.phase import (
+    MarketPhase,
+    Phase,
+    PhaseSettings,
+    coded_name,
+    market_breadth,
+    name_code,
+)
 from quorum.features.table import Features
 from quorum.market import Frames, Market, build_market
 
@@ -312,3 +319,33 @@ def test_only_risk_on_asks_for_tighter_stops():
         for phase in MarketPhase
     }
     assert factors == {**dict.fromkeys(MarketPhase), MarketPhase.RISK_ON: 0.8}
+
+
+def test_the_leader_is_named_and_what_is_to_be_done_is_said():
+    row = last(columns_of(phase_market("SOL", AMONG_ALTS)))
+    facts = Phase(GATED).effect(row, 1).facts
+    assert facts["market_leader"] == "SOL"
+    assert facts["phase_action"] == "enter"
+    assert Phase(GATED).effect(row, -1).facts["phase_action"] == "stay out"
+    assert Phase().effect(row, -1).facts["phase_action"] == "enter smaller"
+    assert 0.5 <= facts["phase_confidence"] <= 1.0
+
+
+@pytest.mark.parametrize("name", ["BTC", "1000PEPE", "A", "1INCH"])
+def test_a_name_survives_being_a_number(name):
+    assert coded_name(name_code(name)) == name
+
+
+@pytest.mark.parametrize("name", ["", "币安人生", "VERYLONGNAMES", "a-b"])
+def test_a_name_that_is_no_number_is_not_told(name):
+    assert np.isnan(name_code(name))
+
+
+def test_a_phase_is_the_clearer_the_further_ether_has_moved():
+    s = PhaseSettings()
+    sure = {
+        z: Phase()._confidence(MarketPhase.RISK_ON, z * s.eth_btc) for z in (1.0, 1.5, 2.0, 5.0)
+    }
+    assert list(sure.values()) == [0.5, 0.75, 1.0, 1.0]
+    assert Phase()._confidence(MarketPhase.UNCERTAIN, 0.0) == 1.0
+    assert Phase()._confidence(MarketPhase.UNCERTAIN, -0.75 * s.eth_btc) == 0.25

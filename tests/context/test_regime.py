@@ -276,7 +276,12 @@ def test_a_trained_classifier_takes_the_place_of_the_rules():
     adjuster = TrainedRegime()
     row = last(columns_of(hourly_market(3000), adjuster))
     assert (row["regime"], row["regime_probability"], row["regime_strong_bear"]) == (5, 1, 1)
-    assert adjuster.effect(row, 1).facts == {"regime": "strong_bear", "risk_level": "high"}
+    assert adjuster.effect(row, 1).facts == {
+        "regime": "strong_bear",
+        "risk_level": "high",
+        "regime_probabilities": {"strong_bear": 1.0},
+        "regime_playbook": "trend",
+    }
 
 
 def test_a_classifier_that_is_silent_has_no_effect():
