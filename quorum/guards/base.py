@@ -90,8 +90,9 @@ class Ledger:
         The local day, its opening equity, whether its loss limit was reached.
     week_start, week_peak, week_stopped
         The same of the local week, from its highest equity.
-    paused_until, streak, seen
-        Pause after losses, losses in a row since the last pause, closed trades counted so far.
+    paused_until, streak, streak_limit, seen
+        Pause after losses, losses in a row since the last pause, those that pause, closed trades
+        counted so far.
     swan_until : float
         End of the pause after a black swan.
     open_trades, day_trades : int
@@ -118,6 +119,7 @@ class Ledger:
     week_stopped: bool = False
     paused_until: float = 0.0
     streak: int = 0
+    streak_limit: int = 0
     seen: int = 0
     swan_until: float = 0.0
     open_trades: int = 0

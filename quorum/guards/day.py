@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from pydantic import Field
@@ -22,6 +23,12 @@ from quorum.guards.base import (
 STOPS = frozenset({"stop_loss", "trailing_stop_loss", "stoploss_on_exchange", "liquidation"})
 
 
+#: Probability of a streak of losses that is no longer bad luck.
+UNLIKELY = 0.05
+#: Trades that the win rate is measured on, and those that the rate before any stands for.
+MEASURED_ON, PRIOR = 100, 10
+
+
 class DayLimits(GuardTier):
     """What a day and a week may cost."""
 
@@ -31,7 +38,15 @@ class DayLimits(GuardTier):
     )
     max_trades: int = Field(10, ge=1, le=10_000, description="entries of a day at most [trades]")
     max_losses: int = Field(
-        3, ge=1, le=1000, description="losses in a row that pause the entries [trades]"
+        3,
+        ge=1,
+        le=1000,
+        description="losses in a row that pause the entries, before trades are known [trades]",
+    )
+    follow_win_rate: bool = Field(
+        True,
+        description="with every trade known, let the losses in a row that pause be those that "
+        "have a probability of 5 % at the rate of the wins so far; off: always max_losses",
     )
     pause: float = Field(24.0, ge=0, description="pause after losses in a row [h]")
     max_weekly_drawdown: float = Field(
@@ -44,6 +59,19 @@ class DayLimits(GuardTier):
         description="losing stops in a week after which a plan (pair and direction) rests "
         "until the next week [trades]",
     )
+
+    def streak(self, wins: int, trades: int) -> int:
+        """Return the losses in a row that pause after so many wins among so many trades.
+
+        The first ones that have less than 5 % probability at the measured rate, held towards
+        that at which ``max_losses`` are the first.
+        """
+        if not self.follow_win_rate:
+            return self.max_losses
+        before = 1.0 - UNLIKELY ** (1.0 / self.max_losses)
+        rate = (wins + PRIOR * before) / (trades + PRIOR)
+        # Half a trade in a million is no reason to wait for another loss.
+        return max(1, math.ceil(math.log(UNLIKELY) / math.log1p(-rate) - 1e-6))
 
 
 class DayGuard(Guard[DayLimits]):
@@ -74,11 +102,17 @@ class DayGuard(Guard[DayLimits]):
     def _count_losses(self, moment: Moment) -> None:
         """Count the trades closed since the last observation; a pause begins a new count."""
         s, ledger, closed = self.settings, moment.ledger, moment.account.closed
-        for trade in closed[min(ledger.seen, len(closed)) :]:
+        for at in range(min(ledger.seen, len(closed)), len(closed)):
+            trade = closed[at]
             if not trade.counted:
                 continue
             ledger.streak = ledger.streak + 1 if trade.profit < 0 else 0
-            if ledger.streak >= s.max_losses:
+            # The streak itself does not count: it is what is held against the rate.
+            known = [t for t in closed[: at + 1] if t.counted]
+            before = known[: len(known) - ledger.streak][-MEASURED_ON:]
+            wins = sum(t.profit > 0 for t in before)
+            ledger.streak_limit = s.streak(wins, len(before))
+            if ledger.streak >= ledger.streak_limit:
                 ledger.streak = 0
                 end = trade.closed.timestamp() + 3600 * s.pause
                 ledger.paused_until = max(ledger.paused_until, end)
@@ -106,6 +140,12 @@ class DayGuard(Guard[DayLimits]):
         return (
             Limit(self.name, "loss of the day", lost, s.max_loss, "%"),
             Limit(self.name, "trades of the day", float(ledger.day_trades), s.max_trades, "trades"),
-            Limit(self.name, "losses in a row", float(ledger.streak), s.max_losses, "trades"),
+            Limit(
+                self.name,
+                "losses in a row",
+                float(ledger.streak),
+                ledger.streak_limit or s.max_losses,
+                "trades",
+            ),
             Limit(self.name, "drawdown of the week", drawdown, s.max_weekly_drawdown, "%"),
         )

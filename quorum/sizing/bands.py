@@ -51,7 +51,7 @@ class Bands(SizingMethod):
     def _sized(self, request: SizeRequest, record: Record) -> Size:
         """Size one trade.
 
-        1. Percentage by band; each multiplier in turn.
+        1. Percentage by band; times what the multipliers leave together.
         2. By basis: the percentage is position value, or the loss at the stop.
         3. Cap, guards and smallest order.
         """
@@ -61,9 +61,7 @@ class Bands(SizingMethod):
         if percent <= 0:
             return refused("confidence_under_bands", record=record)
         reasons = [f"bands={percent:.3f}%"]
-        for name, factor in request.multipliers.items():
-            percent *= factor
-            reasons.append(f"{name}={factor:g}")
+        percent *= self._factored(request, reasons, record)
         fraction = percent / 100
         if self.settings.basis == "risk":
             if request.distance <= 0:

@@ -187,6 +187,16 @@ class SizingMethod(ABC):
     def _sized(self, request: SizeRequest, record: Record) -> Size:
         """Size a sound request; its numbers go into ``record``."""
 
+    def _factored(self, request: SizeRequest, reasons: list[str], record: Record) -> float:
+        """Return the product of all multipliers, kept over the least, and note what acted."""
+        reasons += [f"{name}={factor:g}" for name, factor in request.multipliers.items()]
+        product = math.prod(request.multipliers.values())
+        kept = max(product, self.settings.least_product)
+        if kept != product:
+            reasons.append(f"least_product={kept / product:.3g}")
+        record.update(noted({"product": product, "multiplier": kept}))
+        return kept
+
     def _placed(
         self,
         request: SizeRequest,

@@ -85,7 +85,7 @@ class Confluence(SizingMethod):
     def _sized(self, request: SizeRequest, record: Record) -> Size:
         """Size one trade.
 
-        1. Percentage by score; each multiplier in turn.
+        1. Percentage by score; times what the multipliers leave together.
         2. The initial size, for comparison.
         3. Cap, guards and smallest order.
         """
@@ -112,8 +112,6 @@ class Confluence(SizingMethod):
         reasons = [f"confluence={percent:.3f}%"]
         if math.isfinite(initial):
             reasons.append(f"initial_risk_size={initial / request.capital * 100:.3f}%")
-        for name, factor in request.multipliers.items():
-            percent *= factor
-            reasons.append(f"{name}={factor:g}")
+        percent *= self._factored(request, reasons, record)
         notional = percent / 100 * request.capital
         return self._placed(request, notional, reasons, record, self.profile.trailing_stop / 100)

@@ -29,6 +29,12 @@ class SizingSettings(Section):
     min_order: float = Field(
         0.0, ge=0, description="smallest order beside the exchange's own minimum [quote units]"
     )
+    least_product: float = Field(
+        0.4,
+        gt=0,
+        le=1,
+        description="what the factors together leave of a size by bands or confluence at least",
+    )
     win_rate: tuple[WinRate, WinRate, WinRate] = Field(
         (0.80, 0.70, 0.60),
         description="win rate promised by very high, high, medium until outcomes are measured",

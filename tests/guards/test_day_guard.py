@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from quorum.guards import Reason, State
 from quorum.guards.calendar import Calendar
+from quorum.guards.day import DayLimits
 
 DAY = timedelta(days=1)
 #: The system tier out of the way of the limits under test.
@@ -116,7 +117,7 @@ def test_a_win_ends_the_row_and_a_pause_begins_a_new_count():
         done(START + i * HOUR, p, pair=f"P{i}/USDT:USDT", reason="time_stop")
         for i, p in enumerate(results)
     )
-    machine = guards()
+    machine = guards(day={"follow_win_rate": False})
     assert answer(machine, account(at=START + 5 * HOUR, closed=trades)) is None
     more = (*trades, done(START + 6 * HOUR, -1.0, reason="time_stop"))
     assert answer(machine, account(at=START + 6 * HOUR, closed=more)) is Reason.LOSS_STREAK
@@ -194,3 +195,37 @@ def test_every_moment_lies_in_its_own_day_and_week(zone, moment):
     local = datetime.fromtimestamp(day, tz=ZoneInfo(zone))
     assert local.date() == datetime.fromtimestamp(now, tz=ZoneInfo(zone)).date()
     assert datetime.fromtimestamp(week, tz=ZoneInfo(zone)).weekday() == 0
+
+
+@pytest.mark.parametrize(
+    ("rate", "losses"), [(0.80, 2), (0.65, 3), (0.50, 5), (0.40, 6), (0.27, 10), (0.235, 12)]
+)
+def test_the_streak_that_pauses_is_the_one_that_is_unlikely_at_the_measured_rate(rate, losses):
+    trades = 100_000
+    assert DayLimits().streak(round(rate * trades), trades) == losses
+
+
+@pytest.mark.parametrize("losses", [1, 2, 3, 5, 20])
+def test_before_trades_are_known_the_setting_says_how_many(losses):
+    assert DayLimits(max_losses=losses).streak(0, 0) == losses
+    fixed = DayLimits(max_losses=losses, follow_win_rate=False)
+    assert fixed.streak(270, 1000) == losses
+
+
+def test_a_system_that_seldom_wins_is_not_paused_by_what_is_usual_for_it():
+    # Nine losses after each win: 10 % won.
+    profits = ([50.0] + [-10.0] * 9) * 8
+    closed = tuple(
+        done(START + i * timedelta(minutes=1), profit) for i, profit in enumerate(profits)
+    )
+    minute = timedelta(minutes=1)
+    usual = guards(day={"max_loss": 90.0, "max_weekly_drawdown": 90.0}, **CALM)
+    usual.observe(account(at=START))
+    paused = []
+    for n in range(1, len(closed) + 1):
+        at = START + n * minute
+        usual.observe(account(at=at, closed=closed[:n]))
+        paused.append(usual.ledger.paused_until)
+    assert paused[3] > 0, "nothing is known yet: three losses pause"
+    assert usual.ledger.streak_limit > 9
+    assert len(set(paused[40:])) == 1, "nine are usual by then"

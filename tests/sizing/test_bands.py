@@ -136,6 +136,23 @@ def test_the_record_holds_the_numbers_and_is_fit_for_json():
     assert result.trailing_stop is None
 
 
+@pytest.mark.parametrize("method", ["bands", "confluence"])
+def test_factors_together_leave_a_least_and_their_product_is_shown(method):
+    three = {"timeframes_against": 0.4, "liquidation_risk": 0.5, "regime_range": 0.7}
+    request = replace(REQUEST, multipliers=three, confluence=70.0)
+    whole, less = (
+        size(replace(request, multipliers={}), method=method),
+        size(request, method=method),
+    )
+    assert less.fraction == pytest.approx(0.4 * whole.fraction)
+    assert less.record["product"] == pytest.approx(0.14)
+    assert less.record["multiplier"] == 0.4
+    assert "least_product=2.86" in less.reasons
+    free = size(request, method=method, least_product=0.01)
+    assert free.fraction == pytest.approx(0.14 * whole.fraction)
+    assert not [r for r in free.reasons if r.startswith("least_product")]
+
+
 @given(
     st.floats(0.65, 1.0),
     st.floats(0.65, 1.0),
