@@ -12,6 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from quorum.confidence import MeasuredSettings
 from quorum.errors import DataError
 from quorum.heads.base import Votes
 from quorum.section import Section
@@ -60,6 +61,14 @@ class ConsensusSettings(Section):
     # votes that correlation is measured on; candles that a bot's history needs on top of what the
     # heads need [candles]
     effective_window: ClassVar[int] = 500
+    confidence: Literal["stated", "measured"] = Field(
+        "measured",
+        description="what gate, band, size and promise go by: what the heads state (C5), or what "
+        "earlier signals like it did, where enough of them have ended (C12)",
+    )
+    measured: MeasuredSettings = Field(
+        MeasuredSettings(), description="what a measured expectancy is worth"
+    )
     weights: Literal["fixed", "outcomes"] = Field(
         "fixed",
         description="heads weigh what the settings say, or what their past votes were worth "

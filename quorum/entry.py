@@ -17,7 +17,7 @@ from quorum.exits import ExitPlan, plan_exits
 from quorum.exits.management import merge_rungs
 from quorum.heads import HEADS
 from quorum.settings import Settings
-from quorum.signals import SignalTable, entry_tag
+from quorum.signals import BAND_RULE, MEASURED, META_MODEL, SignalTable, entry_tag
 from quorum.sizing import Size, SizeRequest, SizingSettings, sizing_method
 from quorum.typing import Floats
 
@@ -94,6 +94,10 @@ class Signal(BaseModel):
     reward_amount: float
     expected_win_rate: float
     expected_r: float | None = None
+    stated_band: str | None = None
+    measured_confidence: float | None = None
+    measured_win_rate: float | None = None
+    measured_r: float | None = None
     liquidation_risk_detected: bool | None
     extreme_leverage_detected: bool | None
     entry_zone_status: str | None
@@ -108,12 +112,20 @@ class Signal(BaseModel):
     veto: str | None
 
     @property
+    def promised_by(self) -> str:
+        """Who promises win rate and result: a meta-model, earlier signals, or the band's rule."""
+        if self.expected_r is None:
+            return BAND_RULE
+        measured = (self.measured_win_rate, self.measured_r)
+        return MEASURED if (self.expected_win_rate, self.expected_r) == measured else META_MODEL
+
+    @property
     def promise(self) -> str:
         """Say what is promised: which win rate at which R:R, and who says so."""
         promised = f"{self.expected_win_rate:.0%} wins at {self.risk_reward_ratio:.1f} R"
         if self.expected_r is None:
-            return f"{promised} (rule of the band)"
-        return f"{promised}, {self.expected_r:+.2f} R a trade after costs (meta-model)"
+            return f"{promised} ({self.promised_by})"
+        return f"{promised}, {self.expected_r:+.2f} R a trade after costs ({self.promised_by})"
 
     @property
     def tag(self) -> str:
@@ -144,7 +156,7 @@ class Adjustment:
     Attributes
     ----------
     confidence : float
-        Consensus confidence times every boost, at most 1: for sizing and quality.
+        Confidence in force times every boost, at most 1: for sizing and quality.
     factors : mapping of reason to factor
         Factors on the size, in spec order.
     facts : mapping
@@ -171,7 +183,7 @@ class Adjustment:
 def adjust(table: SignalTable, row: int, settings: Settings) -> Adjustment:
     """Let every enabled adjuster act on the signal of one row."""
     effects = effects_at(table, row, settings)
-    confidence = float(table.consensus.confidence[row])
+    confidence = float(table.confidence[row])
     for effect in effects.values():
         confidence = min(1.0, confidence * effect.confidence)
     return Adjustment(
@@ -235,8 +247,8 @@ def draw_up(
     """Draw up the signal of one row for an entry at price ``entry``.
 
     1. What the context does to it: factors, confidence, facts, vetoes.
-    2. Stop and targets by the *unboosted* band.
-    3. Size by the boosted confidence and all factors.
+    2. Stop and targets by the band of the stated, *unboosted* confidence.
+    3. Size by the boosted confidence in force and all factors.
     4. Quality by the boosted confidence, taken down by what endangers the trade (C10).
 
     Raises
@@ -250,7 +262,8 @@ def draw_up(
     c, band = table.consensus, Band(int(table.band[row]))
     context = adjust(table, row, settings)
     stop_factor = context.facts.get("stop_factor", 1.0)
-    exits = plan_exits(table.columns, row, direction, entry, band, settings.exits, stop_factor)
+    plan_band = int(table.plan_band[row])
+    exits = plan_exits(table.columns, row, direction, entry, plan_band, settings.exits, stop_factor)
     size = _size(table, row, pair, entry, exits, context, account, settings.sizing)
     ladder, shares = merge_rungs(exits.targets, exits.shares, size.notional, account.min_order)
     expectation = table.expectation(row)
@@ -278,7 +291,9 @@ def draw_up(
         risk_amount=size.risk_amount,
         reward_amount=size.risk_amount * exits.risk_reward,
         expected_win_rate=_win_rate(table, row, band, settings.sizing),
-        expected_r=None if expectation is None else expectation[1],
+        expected_r=None if expectation is None else expectation.expected_r,
+        stated_band=Band(plan_band).name.lower(),
+        **_measured(table, row),
         liquidation_risk_detected=facts.get("liquidation_risk_detected"),
         extreme_leverage_detected=facts.get("extreme_leverage_detected"),
         entry_zone_status=facts.get("entry_zone_status"),
@@ -301,12 +316,24 @@ def _quality(context: Adjustment, agreeing: int, settings: Settings) -> Quality:
 
 
 def _win_rate(table: SignalTable, row: int, band: Band, sizing: SizingSettings) -> float:
-    """Return the win rate a meta-model expects (spec M4 d), else what a band promises (S1)."""
+    """Return the win rate expected (spec M4 d, C12), else what a band promises (S1)."""
     expectation = table.expectation(row)
     if expectation is not None:
-        return expectation[0]
+        return expectation.win_rate
     very_high, high, medium = sizing.win_rate
     return {Band.VERY_HIGH: very_high, Band.HIGH: high}.get(band, medium)
+
+
+def _measured(table: SignalTable, row: int) -> dict[str, float]:
+    """Return what earlier signals like that of a row did, nothing where too little is known."""
+    m = table.measured
+    if m is None or math.isnan(m.win_rate[row]):
+        return {}
+    return {
+        "measured_confidence": float(m.confidence[row]),
+        "measured_win_rate": float(m.win_rate[row]),
+        "measured_r": float(m.expected_r[row]),
+    }
 
 
 def votes_at(votes: VoteTable, row: int) -> dict[str, HeadVote]:

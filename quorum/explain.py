@@ -216,3 +216,9 @@ def obstacle(
         f"{_SIDE[direction]} consensus, but its confidence "
         f"{float(consensus.confidence[row]):.3f} is under the gate {settings.consensus.gate:.2f}"
     )
+
+
+def _source(table: SignalTable, row: int) -> str:
+    """Say where the confidence in force comes from, nothing where it is as stated."""
+    known = table.measured is not None and np.isfinite(table.measured.confidence[row])
+    return "measured " if known else ""

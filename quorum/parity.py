@@ -192,7 +192,7 @@ def _add_entry(
         row,
         direction,
         entry.price,
-        int(table.band[row]),
+        int(table.plan_band[row]),
         settings.exits,
         context.facts.get("stop_factor", 1.0),
     )

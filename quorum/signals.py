@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,8 @@ from quorum.typing import Bools, Floats
 
 #: Published columns that only pictures need.
 DRAWN_COLUMNS = ("bull_ob_top", "bull_ob_bottom", "bear_ob_top", "bear_ob_bottom")
+#: Who promises a win rate.
+META_MODEL, MEASURED, BAND_RULE = "meta-model", "measured", "rule of the band"
 _VOTE = ("vote_", "confidence_", "reason_")
 
 
@@ -72,6 +74,33 @@ def read_votes(frame: pd.DataFrame, heads: Sequence[str]) -> VoteTable:
     )
 
 
+class Expectation(NamedTuple):
+    """How often a signal is expected to win, what it returns after costs [R], and who says so."""
+
+    win_rate: float
+    expected_r: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What earlier signals like those of a table did (spec C12), NaN where too little is known.
+
+    Attributes
+    ----------
+    confidence, win_rate, expected_r : ndarray of shape (n_candles,), float64
+        The confidence that their expectancy stands for, how often they won, and what they
+        returned after costs in R.
+    stated_band : ndarray of shape (n_candles,), int8
+        Band of the confidence the heads state.
+    """
+
+    confidence: Floats
+    win_rate: Floats
+    expected_r: Floats
+    stated_band: NDArray[np.int8]
+
+
 @dataclass(frozen=True)
 class SignalTable:
     """Signals of one pair, per candle.
@@ -95,6 +124,8 @@ class SignalTable:
     playbook : ndarray of shape (n_candles,), int8, or None
         The playbook that enters before the consensus, as its place among those that are on, -1
         where none does; None before they were asked.
+    measured : Measured or None
+        What earlier signals did; None where confidence is as stated.
     """
 
     time: NDArray[np.int64]
@@ -107,12 +138,33 @@ class SignalTable:
     win_rate: Floats | None = None
     expected_r: Floats | None = None
     playbook: NDArray[np.int8] | None = None
+    measured: Measured | None = None
 
-    def expectation(self, row: int) -> tuple[float, float] | None:
-        """Return a meta-model's win rate and expected R of one entry, None without one."""
-        if self.win_rate is None or self.expected_r is None or np.isnan(self.win_rate[row]):
-            return None
-        return float(self.win_rate[row]), float(self.expected_r[row])
+    @property
+    def confidence(self) -> Floats:
+        """The confidence in force: measured where enough is known, else as stated."""
+        stated = self.consensus.confidence
+        if self.measured is None:
+            return stated
+        return np.where(np.isfinite(self.measured.confidence), self.measured.confidence, stated)
+
+    @property
+    def plan_band(self) -> NDArray[np.int8]:
+        """The band that sets the R:R of the target: that of the stated confidence."""
+        return self.band if self.measured is None else self.measured.stated_band
+
+    def expectation(self, row: int) -> Expectation | None:
+        """Return win rate and expected R of one entry and who says so, None where no one does.
+
+        A meta-model speaks before what was measured.
+        """
+        sources = [(META_MODEL, self.win_rate, self.expected_r)]
+        if self.measured is not None:
+            sources.append((MEASURED, self.measured.win_rate, self.measured.expected_r))
+        for name, rate, returned in sources:
+            if rate is not None and returned is not None and np.isfinite(rate[row]):
+                return Expectation(float(rate[row]), float(returned[row]), name)
+        return None
 
     def row(self, row: int) -> dict[str, float]:
         """Return one candle's columns."""

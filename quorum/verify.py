@@ -24,9 +24,10 @@ import numpy as np
 
 from quorum.candles import Candles, timeframe_ms
 from quorum.market import HigherTimeframe, Market, Published
+from quorum.measured import outcomes_of
 from quorum.pipeline import Evaluation, Predictor, evaluate
 from quorum.settings import Settings
-from quorum.signals import Decider, signal_table
+from quorum.signals import Decider, SignalTable, signal_table
 from quorum.typing import Floats
 
 #: Difference under which a recursive indicator counts as settled, as a share of the column's
@@ -144,7 +145,23 @@ def all_columns(
     out["signal probability"] = c.probability
     out["signal confidence"] = c.confidence
     out["signal confluence"] = c.confluence
+    out.update(_outcomes(table, result.market, settings))
     return out
+
+
+def _outcomes(table: SignalTable, market: Market, settings: Settings) -> dict[str, Floats]:
+    """Return what measured confidence goes by: results in R at the candle that settled them."""
+    known = outcomes_of(table, market, settings)
+    row = np.searchsorted(market.close_time, known.known_at)
+    columns = {}
+    for name, side in (("long", 1), ("short", -1)):
+        own = known.direction == side
+        settled, returned = np.zeros(len(market)), np.zeros(len(market))
+        np.add.at(settled, row[own], known.weight[own])
+        np.add.at(returned, row[own], known.r[own])
+        columns[f"outcome {name} settled"] = settled
+        columns[f"outcome {name} r"] = returned
+    return columns
 
 
 def certify(

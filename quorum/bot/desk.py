@@ -107,6 +107,8 @@ class Desk:
         if self.facts is not None:
             self.facts.note(result)
         columns = publish(result)
+        if self.models is not None:
+            self.models.observe(market, columns)
         return pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis=1)
 
     def enter(

@@ -50,7 +50,9 @@ def read_settings(config: dict[str, Any], timeframe: str) -> Settings:
     settings.playbooks.refuse(timeframe)
     if not compares_trades(config):
         return settings
-    return settings.model_copy(update={"guards": GuardSettings(preset="off")})
+    # What earlier signals did depends on the pairs and the span of the analysis as much.
+    stated = settings.consensus.model_copy(update={"confidence": "stated"})
+    return settings.model_copy(update={"guards": GuardSettings(preset="off"), "consensus": stated})
 
 
 def completed(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""BotModels: the trained models of a strategy, imported only where there are any.
+"""BotModels: what is known beside the market: trained models, and what earlier signals did.
 
-The libraries behind the models take a second to import; a strategy without models must not pay
-for them, nor need them installed.
+Models are imported only where there are any: the libraries behind them take a second to import,
+and a strategy without models must not pay for them, nor need them installed.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from freqtrade.enums import RunMode
 
+from quorum.candles import timeframe_ms
 from quorum.consensus import ConsensusSettings
 from quorum.errors import DataError
 from quorum.extras import MissingLibraryError, extra
+from quorum.faults import report_fault
 from quorum.features import Features
 from quorum.market import Market
+from quorum.measured import OutcomePool, outcome_file
 from quorum.settings import Settings
 from quorum.signals import SignalTable, decide
 from quorum.typing import Ints
@@ -27,8 +30,12 @@ if TYPE_CHECKING:
     from quorum.learning.prediction import Models
 
 
+#: Folder of the outcomes of earlier signals below the user directory.
+OUTCOMES = "quorum_outcomes"
+
+
 class BotModels:
-    """Adds predictions and promises where models have been trained; else nothing.
+    """Adds predictions and promises of trained models, and the measure of earlier signals.
 
     Parameters
     ----------
@@ -39,11 +46,20 @@ class BotModels:
         Base timeframe.
     remember : bool
         Keep predictions of earlier candles; for running bots.
+    outcomes : OutcomePool, optional
+        What earlier signals did; without it confidence is as stated (spec C12).
     """
 
     def __init__(
-        self, user_data: Path, settings: Settings, timeframe: str, *, remember: bool = False
+        self,
+        user_data: Path,
+        settings: Settings,
+        timeframe: str,
+        *,
+        remember: bool = False,
+        outcomes: OutcomePool | None = None,
     ) -> None:
+        self.outcomes = outcomes
         self.folder = settings.learning.store(user_data)
         self._settings = settings
         self._timeframe = timeframe
@@ -130,16 +146,55 @@ class BotModels:
     ) -> SignalTable:
         """Turn published columns into signals, see :func:`quorum.signals.decide`."""
         models = self.loaded()
-        if models is None:
-            return decide(frame, time, heads, weights, consensus)
-        return models.decide(frame, time, heads, weights, consensus)
+        decided = decide if models is None else models.decide
+        table = decided(frame, time, heads, weights, consensus)
+        if self.outcomes is None or consensus.confidence == "stated":
+            return table
+        return self.outcomes.judge(table, timeframe_ms(self._timeframe), consensus)
+
+    def observe(self, market: Market, columns: Mapping[str, Any]) -> None:
+        """Take note, once a day, of what became of a market's signals.
+
+        Parameters
+        ----------
+        market : Market
+        columns : mapping of name to ndarray of shape (n_candles,)
+            What was published of it.
+        """
+        if self.outcomes is None or not self.outcomes.stale(market):
+            return
+        s = self._settings
+        stated = s.consensus.model_copy(update={"confidence": "stated"})
+        heads = tuple(head.name for head in s.enabled_heads())
+        frame = pd.DataFrame(dict(columns)).assign(close=market.candles.close)
+        try:
+            table = self.decide(frame, market.candles.time, heads, s.head_weights(), stated)
+            self.outcomes.observe(table, market, s)
+        except Exception as error:
+            report_fault("measured confidence", market.pair, error)
 
 
 def bot_models(config: dict[str, Any], settings: Settings, timeframe: str) -> BotModels:
-    """Return the models of a freqtrade configuration; a running bot keeps what was predicted."""
+    """Return what is known beside the market for a freqtrade configuration.
+
+    A running bot keeps what was predicted and what became of its signals; a backtest collects
+    outcomes from its own candles, a command reads those that were kept.
+    """
     user_data = Path(config.get("user_data_dir") or "user_data")
-    running = config.get("runmode") in (RunMode.LIVE, RunMode.DRY_RUN)
-    return BotModels(user_data, settings, timeframe, remember=running)
+    mode = config.get("runmode")
+    running = mode in (RunMode.LIVE, RunMode.DRY_RUN)
+    outcomes = None
+    if measures(settings):
+        fresh = mode in (RunMode.BACKTEST, RunMode.HYPEROPT)
+        path = None if fresh else outcome_file(user_data / OUTCOMES, settings, timeframe)
+        outcomes = OutcomePool(path, keep=running)
+    return BotModels(user_data, settings, timeframe, remember=running, outcomes=outcomes)
+
+
+def measures(settings: Settings) -> bool:
+    """Whether confidence is measured; a meta-model that is the confidence measures for itself."""
+    meta = settings.learning.enabled and settings.learning.meta.confidence
+    return settings.consensus.confidence == "measured" and not meta
 
 
 def fitting_models(

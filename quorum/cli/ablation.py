@@ -5,23 +5,27 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.table import Table
 
 from quorum.bot.host import is_futures, load_market
-from quorum.bot.models import fitting_models
+from quorum.bot.models import BotModels, fitting_models
 from quorum.bot.results import load_backtest
 from quorum.cli.app import DEFAULT_CONFIG, ConfigOption, DatadirOption, command, console
 from quorum.cli.inspect import PairsOption, chosen_pairs, open_config
 from quorum.cli.spans import Span, read_timerange
 from quorum.errors import DataError
-from quorum.pipeline import evaluate
+from quorum.measured import OutcomePool
+from quorum.pipeline import Evaluation, evaluate
 from quorum.replay.datadir import DataDirectory
 from quorum.replay.symbols import SymbolSettings, symbol_rules
 from quorum.settings import Settings
+from quorum.signals import publish
 from quorum.simulation import (
     Agreement,
     HostTrade,
@@ -107,6 +111,9 @@ def load_materials(
 ) -> list[Material]:
     """Evaluate every pair once, with the trained models where there are any.
 
+    Confidence is measured as a backtest over the span measures it: from the signals of all pairs
+    within the span and the history before it (spec C12).
+
     Raises
     ------
     DataError
@@ -116,6 +123,8 @@ def load_materials(
     mode = "futures" if is_futures(config) else "spot"
     fee = float(config.get("fee", symbols.fees(mode)[1]))  # type: ignore[arg-type]
     models = fitting_models(config, settings, config["timeframe"], pairs)
+    if models.outcomes is not None:
+        models.outcomes = OutcomePool()
     materials = []
     with console.status("") as status:
         for name in pairs:
@@ -129,11 +138,14 @@ def load_materials(
                 min_order=known.min_notional * HOST_STOP_RESERVE,
                 funding=funding_paid(market),
             )
+            evaluation = evaluate(market, settings, models)
+            _observe(models, evaluation, span)
             material = material_of(
-                evaluate(market, settings, models),
+                evaluation,
                 settings,
                 venue,
                 models=models,
+                measured=models.outcomes is not None,
                 start=span.start,
                 end=span.end,
                 startup=STARTUP,
@@ -146,7 +158,18 @@ def load_materials(
                 )
     if not materials:
         raise DataError(f"{config['datadir']}: no pair has candles in this span")
-    return materials
+    # Only now the outcomes of every pair are known.
+    return [replace(m, table=m.decide()) for m in materials] if models.outcomes else materials
+
+
+def _observe(models: BotModels, evaluation: Evaluation, span: Span) -> None:
+    """Take note of the outcomes that a backtest over the span would see."""
+    time = evaluation.market.candles.time
+    begin = 0 if span.start is None else int(np.searchsorted(time, span.start))
+    end = len(time) if span.end is None else int(np.searchsorted(time, span.end, side="right"))
+    rows = slice(max(begin - STARTUP, 0), end)
+    columns = {name: values[rows] for name, values in publish(evaluation).items()}
+    models.observe(evaluation.market.head(rows.stop).since(rows.start), columns)
 
 
 def account_of(config: dict[str, Any]) -> PortfolioSettings:

@@ -21,7 +21,7 @@ from quorum.candles import Candles
 from quorum.consensus import Consensus, VoteTable
 from quorum.market import Market
 from quorum.settings import Settings
-from quorum.signals import SignalTable
+from quorum.signals import Measured, SignalTable
 from quorum.typing import Ints
 
 #: Rows of a series its digest covers at most: more than a bot's history.
@@ -43,6 +43,14 @@ _PRICES = ("open", "high", "low", "close", "volume")
 _VOTE = ("direction", "probability", "confidence", "reason", "available")
 _CONSENSUS = ("direction", "agreeing", "available", "effective", "probability", "confidence")
 
+#: What earlier signals did, and the band of the stated confidence; older journals have none.
+MEASURED_COLUMNS = (
+    "measured confidence",
+    "measured win_rate",
+    "measured expected_r",
+    "signal stated_band",
+)
+
 #: A journaled number; None is NaN.
 Value = float | int | None
 
@@ -59,6 +67,7 @@ def column_names(table: SignalTable) -> tuple[str, ...]:
         "signal band",
         "model win_rate",
         "model expected_r",
+        *MEASURED_COLUMNS,
     )
 
 
@@ -71,7 +80,7 @@ def column_values(market: Market, table: SignalTable, row: int) -> list[Value]:
     """Return the values of one candle's columns, as :func:`column_names` names them."""
     v, c = table.votes, table.consensus
     votes = zip(*(getattr(v, part)[row].tolist() for part in _VOTE), strict=True)
-    promise = table.expectation(row) or (math.nan, math.nan)
+    measured = table.measured
     values: list[Any] = [
         *(getattr(market.candles, name)[row].item() for name in _PRICES),
         int(market.tradable[row]),
@@ -80,9 +89,16 @@ def column_values(market: Market, table: SignalTable, row: int) -> list[Value]:
         *(getattr(c, name)[row].item() for name in (*_CONSENSUS, "confluence")),
         int(table.entry[row]),
         int(table.band[row]),
-        *promise,
+        *(math.nan if a is None else a[row].item() for a in (table.win_rate, table.expected_r)),
+        *(_measured(measured, row) if measured is not None else (math.nan,) * 3),
+        int(table.plan_band[row]),
     ]
     return [_plain(value) for value in values]
+
+
+def _measured(measured: Measured, row: int) -> tuple[float, ...]:
+    found = (measured.confidence, measured.win_rate, measured.expected_r)
+    return tuple(float(values[row]) for values in found)
 
 
 def table_of(values: Mapping[str, Value], opened: int) -> SignalTable:
@@ -124,7 +140,20 @@ def table_of(values: Mapping[str, Value], opened: int) -> SignalTable:
         tradable=column("tradable", np.bool_),
         win_rate=column("model win_rate"),
         expected_r=column("model expected_r"),
+        measured=_read_measured(values),
     )
+
+
+def _read_measured(values: Mapping[str, Value]) -> Measured | None:
+    """Return what earlier signals did, None in a journal of before."""
+    if not all(name in values for name in MEASURED_COLUMNS):
+        return None
+    confidence, win_rate, expected_r = (
+        np.array([math.nan if values[name] is None else values[name]], dtype=np.float64)
+        for name in MEASURED_COLUMNS[:3]
+    )
+    band = np.array([values[MEASURED_COLUMNS[3]]], dtype=np.int8)
+    return Measured(confidence, win_rate, expected_r, band)
 
 
 def _plain(value: Any) -> Value:

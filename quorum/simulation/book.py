@@ -88,7 +88,7 @@ class Book:
             confluence=float(c.confluence[row]),
             reliability=float(c.confidence[row]),
             risk_reward=float(o.risk_reward[entry]),
-            win_rate=promised if expectation is None else expectation[0],
+            win_rate=promised if expectation is None else expectation.win_rate,
             regime_factor=named.get("regime", 1.0),
         )
 
@@ -170,7 +170,7 @@ def open_book(
         context,
         asked,
         outcomes(asked, found, venue, context),
-        context.boosted(table.consensus.confidence[rows]),
+        context.boosted(table.confidence[rows]),
         market,
         reference,
     )

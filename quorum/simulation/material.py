@@ -94,6 +94,7 @@ def material_of(
     venue: Venue,
     *,
     models: Decider | None = None,
+    measured: bool = False,
     start: int | None = None,
     end: int | None = None,
     startup: int = 0,
@@ -108,6 +109,8 @@ def material_of(
         Its funding has one value per candle of the evaluation.
     models : Decider, optional
         The trained models whose predictions are in the evaluation.
+    measured : bool, default False
+        Whether they measure the confidence of signals too (spec C12).
     start, end : int, optional
         Opening time of the first and of the last candle, milliseconds since the epoch.
     startup : int, default 0
@@ -125,7 +128,7 @@ def material_of(
     heads = tuple(result.votes)
     decided = decide if models is None else models.decide
     table = decided(frame, cut.time, heads, settings.head_weights(), settings.consensus)
-    kept = models if _models_decide(settings) else None
+    kept = models if measured or _models_decide(settings) else None
     votes = [f"{kind}_{head}" for head in heads for kind in ("vote", "confidence", "reason")]
     funding = None if venue.funding is None else venue.funding[span]
     return Material(

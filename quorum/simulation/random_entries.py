@@ -146,7 +146,7 @@ def _pool(
     rows = rng.permutation(tradable[tradable < len(material.candles) - 1])[: settings.pool]
     rows = np.sort(rows)
     directions: NDArray[np.int8] = np.full(len(rows), side, np.int8)
-    of_taken = book.table.band[book.outcomes.row[[t.entry for t in taken]]]
+    of_taken = book.table.plan_band[book.outcomes.row[[t.entry for t in taken]]]
     outcomes = simulate(
         book.table,
         material.candles,

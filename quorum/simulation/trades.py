@@ -257,7 +257,7 @@ def ask(
         rows,
         directions,
         prices,
-        table.band[rows] if bands is None else bands,
+        table.plan_band[rows] if bands is None else bands,
         settings.exits,
         context.stops(),
     )

@@ -9,6 +9,9 @@ from backtests import backtesting, run, small_market
 
 from quorum.entry import Signal
 
+#: Large enough that the smallest size is many of the exchange's steps.
+LARGE = {"dry_run_wallet": 1_000_000}
+
 
 @pytest.fixture(scope="module")
 def datadir(tmp_path_factory):
@@ -17,7 +20,7 @@ def datadir(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def result(datadir, tmp_path_factory):
-    return run(datadir, tmp_path_factory.mktemp("user"))
+    return run(datadir, tmp_path_factory.mktemp("user"), **LARGE)
 
 
 @pytest.fixture(scope="module")
@@ -147,20 +150,20 @@ def test_no_head_or_feature_failed(result, caplog):
 
 
 def test_fast_callbacks_give_identical_trades(datadir, result, tmp_path):
-    fast = run(datadir, tmp_path, quorum={"fast_callbacks": True})
+    fast = run(datadir, tmp_path, quorum={"fast_callbacks": True}, **LARGE)
     pd.testing.assert_frame_equal(fast["trades"], result["trades"])
     assert fast["signals"] == result["signals"]
 
 
 def test_a_narrower_gate_trades_less(datadir, result, tmp_path):
-    strict = run(datadir, tmp_path, quorum={"consensus": {"gate": 0.9}})
+    strict = run(datadir, tmp_path, quorum={"consensus": {"gate": 0.9}}, **LARGE)
     assert 0 < len(strict["trades"]) < len(result["trades"])
 
 
 def test_leverage_comes_from_the_settings_and_leaves_position_values_alone(
     datadir, result, tmp_path
 ):
-    levered = run(datadir, tmp_path, quorum={"leverage": 3.0})["trades"]
+    levered = run(datadir, tmp_path, quorum={"leverage": 3.0}, **LARGE)["trades"]
     assert set(levered["leverage"]) == {3.0}
     first, plain = levered.iloc[0], result["trades"].iloc[0]
     assert first["stake_amount"] * 3 == pytest.approx(plain["stake_amount"], rel=0.05)
@@ -182,3 +185,38 @@ def test_entry_decisions_are_repeatable_on_the_same_frame(datadir, tmp_path):
         pd.testing.assert_frame_equal(once, twice)
         numeric = once.drop(columns=["date", "enter_tag", "exit_tag"])
         assert all(np.issubdtype(kind, np.number) or kind == np.bool_ for kind in numeric.dtypes)
+
+
+def test_once_enough_is_known_signals_go_by_what_earlier_ones_did(result, signals):
+    strategy = result["strategy"]
+    pool = strategy.models.outcomes
+    first = min(int(part.known_at.min()) for part in pool.parts.values())
+    early = [s for _, s in signals if s.measured_r is None]
+    late = [s for _, s in signals if s.measured_r is not None]
+    assert early
+    assert len(late) > 20
+    assert max(s.timestamp for s in early) < min(s.timestamp for s in late)
+    for signal in late:
+        assert signal.timestamp > pd.Timestamp(first, unit="ms", tz="UTC")
+        assert signal.promised_by == "measured"
+        assert (signal.expected_win_rate, signal.expected_r) == (
+            signal.measured_win_rate,
+            signal.measured_r,
+        )
+        band = strategy.desk.settings.consensus.band(signal.measured_confidence)
+        assert signal.confidence_band == band.name.lower()
+        assert signal.consensus_confidence >= 0.72, "what the heads state stays in the record"
+        if signal.measured_r <= 0:
+            assert signal.measured_confidence == 0.65
+            assert signal.sizing["band_percent"] == pytest.approx(1.0, abs=0.2)
+    assert {s.promised_by for s in early} == {"rule of the band"}
+
+
+def test_stated_confidence_is_a_setting(datadir, tmp_path):
+    stated = {"consensus": {"confidence": "stated"}}
+    with backtesting(datadir, tmp_path, export="none", quorum=stated) as bt:
+        bt.start()
+        desk = bt.strategy.desk
+    assert desk.models.outcomes is None
+    assert all(s.measured_r is None for s in desk.signals.values())
+    assert {s.confidence_band for s in desk.signals.values()} <= {"high", "very_high"}

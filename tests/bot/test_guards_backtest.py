@@ -63,7 +63,7 @@ def test_until_the_shutdown_the_trades_are_those_of_a_run_without_guards(
 ):
     result = guarded(datadir, tmp_path, **ONLY_SYSTEM, system={"max_drawdown": 2.0})
     watch = result["strategy"].watch
-    columns = ["pair", "open_date", "open_rate", "stake_amount", "is_short"]
+    columns = ["pair", "open_date", "open_rate", "max_stake_amount", "is_short"]
     first = min(t.at for t in watch.transitions)
     expected, found = (
         r["trades"].loc[r["trades"]["open_date"] < first, columns] for r in (unguarded, result)

@@ -89,7 +89,8 @@ def test_differences_end_it_with_status_1_and_name_column_candle_values_and_caus
     assert status == 1
     assert re.search(
         rf"first difference {re.escape(PEER)} 2024-03-07 \d\d:00 UTC consensus \w+: \S+ live, "
-        r"\S+ replayed likely cause: other settings: quorum.consensus.quorum 1 live, default "
+        r"\S+ replayed likely cause(, as where candles agree)?: other settings: "
+        "quorum.consensus.quorum 1 live, default "
         "replayed",
         out,
     ), out

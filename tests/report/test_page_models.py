@@ -243,6 +243,23 @@ def test_a_promise_that_is_too_high_is_called_so(run):
     assert "rule of the band: promised" in check.answer
 
 
+def test_what_was_stated_stands_beside_what_was_measured(run):
+    measured = {"measured_confidence": 0.65, "measured_win_rate": 0.4, "measured_r": -0.1}
+    in_force = {"expected_win_rate": 0.4, "expected_r": -0.1}
+    few = signalled(run, lambda i, s: {**measured, **in_force} if i < 150 else {})
+    section = confidence_of(few)
+    table = table_with(section.blocks, "stated band")
+    assert sum(int(row[1].text) for row in table.cells()) == 150
+    assert {row[3].text for row in table.cells()} == {percent(0.4)}
+    assert "what earlier signals did for 150 trades, and by the rule of the band" in words_of(
+        section
+    )
+    by = {row[3].text for row in table_with(section.blocks, "band").cells()}
+    assert all(text.startswith("measured for") for text in by)
+    assert all(block.headings[0][0] != "stated band" for block in confidence_of(run).blocks
+               if isinstance(block, Table))  # fmt: skip
+
+
 def test_bands_say_who_promised(run):
     section = confidence_of(promising(run, lambda t: 0.5, share=0.5))
     by = {row[3].text for row in table_with(section.blocks, "band").cells()}

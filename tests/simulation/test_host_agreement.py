@@ -8,30 +8,27 @@ import pandas as pd
 import pytest
 from backtests import TIMERANGE, configuration, run, small_market
 
-from quorum.bot.host import load_market, read_settings
-from quorum.pipeline import evaluate
-from quorum.replay.datadir import DataDirectory
+from quorum.bot.host import read_settings
+from quorum.cli.ablation import Span, load_materials
 from quorum.replay.exchange import ExchangeServer
-from quorum.replay.symbols import SymbolSettings, symbol_rules
 from quorum.simulation import (
     HostTrade,
     PortfolioSettings,
-    Venue,
     books_of,
     compare_runs,
-    funding_paid,
-    material_of,
     run_portfolio,
 )
 from quorum.sizing.confluence import ConfluenceSettings, Profile
 
 HOUR = 3_600_000
-OFF = {"guards": {"preset": "off"}}
+STATED = {"consensus": {"confidence": "stated"}}
+OFF = {"guards": {"preset": "off"}, **STATED}
 EVERY_SCORE = Profile(long_entry=50, long_scaling=60, short_entry=50, short_scaling=40)
 #: Every kind of entry, and everything that moves a stop or takes a part out.
 CASES = {
     "guards off": OFF,
-    "guards on": {},
+    "guards on": STATED,
+    "measured confidence": {"guards": {"preset": "off"}},
     "limits at the edge of equilibrium, trailing from the first candle": {
         **OFF,
         "context": {"zones": {"entry": "limit_order"}},
@@ -68,23 +65,8 @@ def simulated(datadir: Path, folder: Path, quorum):
     start, end = (
         int(pd.Timestamp(day, tz="UTC").timestamp() * 1000) for day in TIMERANGE.split("-")
     )
-    files, symbols = DataDirectory(datadir), SymbolSettings()
-    materials = []
-    for pair in config["exchange"]["pair_whitelist"]:
-        market = load_market(config, settings, pair)
-        rules = symbol_rules(files, pair, "futures", symbols)
-        venue = Venue(
-            fee=symbols.futures_taker,
-            tick=rules.tick_size,
-            lot=rules.step_size,
-            min_order=5 * 1.05 / 0.95,
-            funding=funding_paid(market),
-        )
-        materials.append(
-            material_of(
-                evaluate(market, settings), settings, venue, start=start, end=end, startup=1400
-            )
-        )
+    pairs = config["exchange"]["pair_whitelist"]
+    materials = load_materials(config, settings, pairs, Span(start, end))
     account = PortfolioSettings(guards=settings.guards.preset != "off")
     return run_portfolio(books_of(materials, settings), settings, account)
 

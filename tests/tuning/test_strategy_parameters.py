@@ -106,10 +106,17 @@ def test_no_trade_outlives_the_time_stop(epochs, usual):
 
 @pytest.mark.parametrize(
     "moved",
-    [{"breakeven_at": 1.0}, {"target_scale": 1.6}, {"min_first_target": 1.5}, {"gate": 0.85}],
+    [{"breakeven_at": 1.0}, {"target_scale": 1.6}, {"gate": 0.85}],
 )
 def test_every_other_parameter_changes_trades(epochs, usual, moved):
     assert not epochs.run(**moved)[0].equals(usual[0])
+
+
+def test_a_first_target_that_must_pay_more_refuses_what_the_band_promises_less_for(epochs):
+    near, _ = epochs.run(target_scale=0.8)
+    strict, signals = epochs.run(target_scale=0.8, min_first_target=2.4)
+    assert 0 < len(strict) < len(near)
+    assert min(s["risk_reward_ratio"] for s in signals) >= 2.4 - 1e-9
 
 
 def test_weights_move_the_confluence_score_and_with_sizing_by_bands_no_trade(epochs, usual):

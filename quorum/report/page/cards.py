@@ -41,7 +41,7 @@ FIELDS = (
 SIGNAL_FIELDS = (
     "entry", "stop", "stopKind", "ladder", "shares", "probability", "confidence", "confluence",
     "agreeing", "heads", "band", "quality", "promised", "ratio", "risk", "size", "votes", "facts",
-    "reasons", "zones", "expected",
+    "reasons", "zones", "expected", "promisedBy", "measured",
 )  # fmt: skip
 
 
@@ -162,6 +162,8 @@ def _signal(signal: Signal, table: SignalTable | None, words: Words) -> list[Any
         [words(_reason(reason)) for reason in signal.reasons],
         [] if table is None else _zones(signal, table, words),
         _short(signal.expected_r, 4),
+        words(signal.promised_by),
+        _short(signal.measured_confidence, 4),
     ]
 
 

@@ -34,10 +34,17 @@ from quorum.report.page.figures import promise_figure
 from quorum.report.page.ledger import Ledger, grouped
 from quorum.report.page.measures import Measures
 from quorum.report.page.outcomes import DECILES, outcome
-from quorum.report.page.promises import promises_kept
+from quorum.report.page.promises import promises_kept, stated_and_measured
 from quorum.report.page.run import PageSettings
+from quorum.signals import BAND_RULE, MEASURED, META_MODEL
 from quorum.typing import Floats, Ints
 
+#: Who promises win rates, and what a reader calls them.
+PROMISERS = {
+    META_MODEL: "the meta-model",
+    MEASURED: "what earlier signals did",
+    BAND_RULE: "the rule of the band",
+}
 BANDS = ("very high", "high", "medium", "insufficient")
 
 
@@ -50,6 +57,7 @@ def confidence_section(m: Measures, settings: PageSettings) -> Section:
     else:
         blocks.append(Text(_summary(m.ledger, known, settings)))
         blocks.append(_bands(m.ledger, settings))
+        blocks += stated_and_measured(m.ledger, settings)
         blocks += promises_kept(m.ledger, settings)
         blocks.append(_reliability(m.ledger, known, settings))
         blocks.append(_deciles(m.ledger, known, settings))
@@ -80,15 +88,15 @@ def _summary(ledger: Ledger, known: Ints, settings: PageSettings) -> str:
 
 def _promiser(ledger: Ledger, known: Ints) -> str:
     """Say who promised the win rates."""
-    modelled = int(ledger.modelled[known].sum())
-    if modelled == 0:
+    counts = {who: int(ledger.promised_by(who)[known].sum()) for who in PROMISERS}
+    spoke = [who for who, count in counts.items() if count]
+    if spoke == [BAND_RULE]:
         return "Win rates are promised by the rule of the band; no meta-model spoke."
-    if modelled == len(known):
-        return "Win rates are promised by the meta-model."
-    return (
-        f"Win rates are promised by the meta-model for {counted(modelled, 'trade')}, and by the "
-        f"rule of the band for the other {len(known) - modelled:,}, where no model was live."
-    )
+    if len(spoke) == 1:
+        return f"Win rates are promised by {PROMISERS[spoke[0]]}."
+    told = [f"by {PROMISERS[who]} for {counted(counts[who], 'trade')}" for who in spoke[:-1]]
+    last = f"by {PROMISERS[spoke[-1]]} for the other {counts[spoke[-1]]:,}"
+    return f"Win rates are promised {', '.join(told)}, and {last}."
 
 
 def needed_rate(multiple: Floats) -> float:
@@ -106,7 +114,6 @@ def _bands(ledger: Ledger, settings: PageSettings) -> Table:
         if name not in found:
             continue
         chosen = found[name]
-        by_model = int(ledger.modelled[chosen].sum())
         won = win_interval(int(ledger.won[chosen].sum()), len(chosen), settings.level)
         promised = float(np.mean(ledger.promised[chosen]))
         r = outcome(ledger.multiple[chosen], settings)
@@ -117,7 +124,7 @@ def _bands(ledger: Ledger, settings: PageSettings) -> Table:
                 name,
                 f"{len(chosen):,}",
                 percent(promised, 0),
-                _author(by_model, len(chosen)),
+                _author(ledger, chosen),
                 Cell(
                     percent(won.estimate),
                     "" if won.holds(promised) else tone(won.estimate, promised),
@@ -137,11 +144,13 @@ def _bands(ledger: Ledger, settings: PageSettings) -> Table:
     return Table(headings, rows, _band_caption(ledger, found, settings), frozenset({0, 3}))
 
 
-def _author(by_model: int, count: int) -> str:
+def _author(ledger: Ledger, chosen: Ints) -> str:
     """Say who promised the win rate of some trades."""
-    if by_model in (0, count):
-        return "meta-model" if by_model else "the band"
-    return f"meta-model for {by_model:,}, the band"
+    names = {META_MODEL: "meta-model", MEASURED: "measured", BAND_RULE: "the band"}
+    counts = {who: int(ledger.promised_by(who)[chosen].sum()) for who in names}
+    spoke = [who for who, count in counts.items() if count]
+    told = [f"{names[who]} for {counts[who]:,}" for who in spoke[:-1]]
+    return ", ".join([*told, *(names[who] for who in spoke[-1:])])
 
 
 def _band_caption(ledger: Ledger, found: dict[str, Ints], settings: PageSettings) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quorum.report.trades import TradeRecord
+from quorum.signals import MEASURED, META_MODEL
 from quorum.typing import Bools, Floats, Ints
 
 HOUR_MS = 3_600_000
@@ -39,8 +40,8 @@ class Ledger:
     probability, confidence : ndarray of shape (n_trades,), float64
         Of the consensus.
     promised, expected : ndarray of shape (n_trades,), float64
-        Win rate that was promised, and the result after costs (R) that a meta-model promised with
-        it; no result where the promise is the rule of the band.
+        Win rate that was promised, and the result after costs (R) promised with it by a
+        meta-model or by what earlier signals did; no result where it is the rule of the band.
     adverse, favourable : ndarray of shape (n_trades,), float64
         Largest move against and for the trade in units of the stop distance (MAE, MFE).
     """
@@ -72,8 +73,18 @@ class Ledger:
 
     @property
     def modelled(self) -> Bools:
-        """Whether a meta-model made each promise, not the rule of the band."""
-        return np.isfinite(self.expected)
+        """Whether a meta-model made each promise."""
+        return self.promised_by(META_MODEL)
+
+    @property
+    def measured(self) -> Bools:
+        """Whether each promise is what earlier signals did (spec C12)."""
+        return self.promised_by(MEASURED)
+
+    def promised_by(self, who: str) -> Bools:
+        """Whether each promise is that of one who makes them."""
+        names = (None if t.signal is None else t.signal.promised_by for t in self.trades)
+        return np.array([name == who for name in names], dtype=np.bool_)
 
     @property
     def hours(self) -> Floats:
@@ -158,6 +169,9 @@ GROUPS: dict[str, Callable[[TradeRecord], str]] = {
     "side": lambda t: "long" if t.direction > 0 else "short",
     "regime": lambda t: plain(t.signal.regime if t.signal else None),
     "band": lambda t: plain(t.signal.confidence_band if t.signal else None),
+    "stated band": lambda t: plain(
+        (t.signal.stated_band or t.signal.confidence_band) if t.signal else None
+    ),
     "entry": lambda t: plain(next((f.tag for f in t.fills if f.entry), None)),
     "exit": lambda t: plain(t.exit_reason),
     "stop": lambda t: plain(t.signal.stop_kind if t.signal else None),

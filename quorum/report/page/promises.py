@@ -1,4 +1,4 @@
-"""Promises of the meta-model: the win rate and the result it expected, against what came."""
+"""Promises against what came: of the meta-model, and stated beside measured (spec C12)."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from quorum.report.page.blocks import (
     tone_of,
 )
 from quorum.report.page.figures import promise_figure
-from quorum.report.page.ledger import Ledger
+from quorum.report.page.ledger import Ledger, grouped
 from quorum.report.page.outcomes import DECILES, outcome
 from quorum.report.page.run import PageSettings
-from quorum.typing import Ints
+from quorum.typing import Bools, Floats, Ints
 
 
 def promises_kept(ledger: Ledger, settings: PageSettings) -> list[Block]:
@@ -41,6 +41,59 @@ def promises_kept(ledger: Ledger, settings: PageSettings) -> list[Block]:
     if len(rows) >= DECILES:
         blocks += [_chart(ledger, rows, settings), _deciles(ledger, rows, settings)]
     return blocks
+
+
+def stated_and_measured(ledger: Ledger, settings: PageSettings) -> list[Block]:
+    """Show, by stated band, what was stated and what earlier signals had done; empty without."""
+    stated = np.array(
+        [t.signal.consensus_confidence if t.signal else np.nan for t in ledger.trades]
+    )
+    rate, expected = (
+        np.array([np.nan if t.signal is None else getattr(t.signal, name) or np.nan
+                  for t in ledger.trades])
+        for name in ("measured_win_rate", "measured_r")
+    )  # fmt: skip
+    known = np.flatnonzero(np.isfinite(rate) & np.isfinite(stated))
+    if len(known) == 0:
+        return []
+    rows: list[list[Cell | str]] = []
+    for name, chosen in grouped(ledger, "stated band"):
+        own = np.intersect1d(chosen, known)
+        if len(own) == 0:
+            continue
+        won = win_interval(int(ledger.won[own].sum()), len(own), settings.level)
+        r = outcome(ledger.multiple[own], settings)
+        promised = float(rate[own].mean())
+        held = won.holds(promised)
+        rows.append(
+            [
+                name,
+                f"{len(own):,}",
+                number(float(stated[own].mean()), 3),
+                percent(promised),
+                Cell(percent(won.estimate), "" if held else tone(won.estimate, promised)),
+                span(won, 1, share=True),
+                number(float(expected[own].mean()), 3, sign=True),
+                Cell(number(r.estimate, 3, sign=True), tone_of(r)),
+                span(r, 2, sign=True),
+            ]
+        )
+    headings = [
+        ("stated band", ""), ("trades", ""), ("stated", ""), ("measured", ""), ("won", ""),
+        ("interval", ""), ("measured", "R"), ("came", "R"), ("interval", "R"),
+    ]  # fmt: skip
+    winners = ledger.won[known]
+    caption = (
+        "What the heads stated beside what earlier signals like it had done, and what came. "
+        f"Area under the curve of the stated confidence {_area(stated[known], winners, settings)}, "
+        f"of the measured rate {_area(rate[known], winners, settings)}; 0.5 is a coin's."
+    )
+    return [Table(headings, rows, caption)]
+
+
+def _area(scores: Floats, won: Bools, settings: PageSettings) -> str:
+    found = auc(scores, won, settings.level)
+    return f"{number(found.estimate, 3)} ({span(found, 3)})"
 
 
 def _summary(ledger: Ledger, rows: Ints, settings: PageSettings) -> str:

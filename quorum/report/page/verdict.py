@@ -22,6 +22,7 @@ from quorum.report.page.blocks import (
 from quorum.report.page.inputs import Inputs, RandomEntries
 from quorum.report.page.measures import Measures
 from quorum.report.page.run import PageSettings, Run
+from quorum.signals import BAND_RULE, MEASURED, META_MODEL
 
 #: Trades whose absence a robust profit survives.
 BEST = 5
@@ -228,10 +229,8 @@ def _promises(m: Measures, settings: PageSettings) -> Check:
     if not known.any():
         return Check(question, "unknown", "no signals are stored with the trades")
     said, kept = [], []
-    for who, rows in (
-        ("meta-model", known & ledger.modelled),
-        ("rule of the band", known & ~ledger.modelled),
-    ):
+    for who in (META_MODEL, MEASURED, BAND_RULE):
+        rows = known & ledger.promised_by(who)
         if rows.any():
             mean = float(np.mean(ledger.promised[rows]))
             won = win_interval(int(ledger.won[rows].sum()), int(rows.sum()), settings.level)

@@ -240,7 +240,7 @@ const quorumTrades = (() => {
     const s = t.s;
     out += "<h4>signal</h4>" + rows([
       ["agreed", `${s.agreeing} of ${s.heads}`], ["probability", fixed(s.probability, 3)], ["confidence", `${fixed(s.confidence, 3)}, ${words[s.band]}`],
-      ["promised to win", `${fixed(100 * s.promised, 0)} % (${s.expected === null ? "rule of the band" : "meta-model"})`], ["expected", s.expected === null ? null : `${fixed(s.expected, 2, true)} R after costs`], ["R:R of the first target", fixed(s.ratio, 2)], ["stop", words[s.stopKind]], ["at risk", `${fixed(s.risk, 2)} ${c}`],
+      ["promised to win", `${fixed(100 * s.promised, 0)} % (${words[s.promisedBy]})`], ["expected", s.expected === null ? null : `${fixed(s.expected, 2, true)} R after costs`], ["R:R of the first target", fixed(s.ratio, 2)], ["stop", words[s.stopKind]], ["at risk", `${fixed(s.risk, 2)} ${c}`],
       ["size", `${fixed(s.size, 3)} % of capital`], ["why this size", s.reasons.map((w) => words[w]).join(", ")],
     ]);
     if (s.facts.length) out += "<h4>context</h4>" + rows(s.facts.map((w) => words[w].split(": ")));
