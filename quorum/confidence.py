@@ -8,12 +8,12 @@ expectancy says in which band a signal is.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from quorum.candles import DAY_MS
 from quorum.section import Section
@@ -38,23 +38,13 @@ LONG, SHORT = range(2)
 class MeasuredSettings(Section):
     """What a measured expectancy is worth."""
 
-    bands: tuple[float, float, float] = Field(
-        (0.0, 0.15, 0.30),
-        description="expectancy after costs from which the medium, high and very high band "
-        "begin (C12) [R a trade]",
-    )
+    #: Expectancy after costs from which the medium, high and very high band begin [R a trade].
+    bands: ClassVar[tuple[float, float, float]] = (0.0, 0.15, 0.30)
     losing: Literal["smallest", "refuse"] = Field(
         "smallest",
         description="a signal whose like does not break even: the smallest size of the bands, "
         "or no trade",
     )
-
-    @model_validator(mode="after")
-    def _bands_rise(self) -> MeasuredSettings:
-        low, middle, high = self.bands
-        if not 0 <= low < middle < high:
-            raise ValueError(f"bands {self.bands} must rise, from 0 R or more")
-        return self
 
     def confidence(self, expectancy: Floats, edges: tuple[float, float, float]) -> Floats:
         """Return the confidence an expectancy stands for.

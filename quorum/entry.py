@@ -8,17 +8,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, computed_field
 
 from quorum.account import AccountState
 from quorum.consensus import Band, Quality, VoteTable
 from quorum.context import Effect
 from quorum.exits import ExitPlan, plan_exits
 from quorum.exits.management import merge_rungs
+from quorum.exits.reasons import PriceReason, TakeProfitLevel, stop_reason, target_reason
 from quorum.heads import HEADS
 from quorum.settings import Settings
 from quorum.signals import BAND_RULE, MEASURED, META_MODEL, SignalTable, entry_tag
 from quorum.sizing import Size, SizeRequest, SizingSettings, sizing_method
+from quorum.telling import SIDES, reasoning, warnings
 from quorum.typing import Floats
 
 
@@ -95,6 +97,8 @@ class Signal(BaseModel):
     expected_win_rate: float
     expected_r: float | None = None
     stated_band: str | None = None
+    stop_reasoning: PriceReason | None = None
+    take_profit_reasoning: PriceReason | None = None
     measured_confidence: float | None = None
     measured_win_rate: float | None = None
     measured_r: float | None = None
@@ -110,6 +114,34 @@ class Signal(BaseModel):
     trailing_stop: float | None = None
     sizing: dict[str, float | str] = {}
     veto: str | None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def side(self) -> str:
+        """The direction as a word."""
+        return SIDES[self.direction]
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def take_profit_levels(self) -> tuple[TakeProfitLevel, ...]:
+        """Where the trade is paid, nearest first."""
+        risk = abs(self.entry_price - self.stop_loss)
+        return tuple(
+            TakeProfitLevel(price=price, share=share, r=abs(price - self.entry_price) / risk)
+            for price, share in zip(self.ladder, self.ladder_shares, strict=True)
+        )
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def reasoning(self) -> str:
+        """Why it is a signal, in one sentence."""
+        return reasoning(self)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What speaks against it."""
+        return warnings(self)
 
     @property
     def promised_by(self) -> str:
@@ -293,6 +325,12 @@ def draw_up(
         expected_win_rate=_win_rate(table, row, band, settings.sizing),
         expected_r=None if expectation is None else expectation.expected_r,
         stated_band=Band(plan_band).name.lower(),
+        stop_reasoning=stop_reason(
+            table.columns, row, direction, entry, exits, settings.exits, stop_factor
+        ),
+        take_profit_reasoning=target_reason(
+            table.columns, row, direction, Band(plan_band).name.lower(), exits, settings.exits
+        ),
         **_measured(table, row),
         liquidation_risk_detected=facts.get("liquidation_risk_detected"),
         extreme_leverage_detected=facts.get("extreme_leverage_detected"),

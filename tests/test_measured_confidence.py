@@ -201,12 +201,6 @@ def test_an_expectancy_stands_for_the_confidence_of_its_band():
     np.testing.assert_allclose(found, [0.65, 0.70, 0.75, 0.85, 0.95, 1.0, 0.0, np.nan])
 
 
-@pytest.mark.parametrize("wrong", [(0.1, 0.1, 0.3), (0.3, 0.2, 0.1), (-0.1, 0.1, 0.2)])
-def test_bands_of_expectancy_that_do_not_rise_are_refused(wrong):
-    with pytest.raises(ValueError, match="must rise"):
-        MeasuredSettings(bands=wrong)
-
-
 def test_no_outcomes_measure_nothing():
     found = Measures(no_outcomes()).at(np.array([DAY_MS]), np.ones(1, np.int8), np.array([0.9]))
     assert np.isnan(found.win_rate[0])

@@ -136,7 +136,11 @@ def _trade(desk: Desk, trade: Trade, start: datetime, end: datetime) -> Iterator
     signal = desk.signal_of(trade)
     if signal is None:
         return
-    yield _line("entry", GREY, trade.open_rate, start, end)
+    entry = (
+        f"entry: {signal.signal_quality}, confluence {signal.confluence_score:.0f}, "
+        f"{signal.reward_amount:.2f} to win at {signal.risk_reward_ratio:.1f} R"
+    )
+    yield _line(entry, GREY, trade.open_rate, start, end)
     yield _line(f"stop ({signal.stop_kind})", RED.format(0.9), signal.stop_loss, start, end)
     # The host rounds a stop to the exchange's tick.
     if not np.isclose(trade.stop_loss, signal.stop_loss, rtol=1e-4, atol=0.0):

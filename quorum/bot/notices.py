@@ -101,6 +101,15 @@ def entry_lines(trade: Trade, signal: Signal | None) -> Iterator[str]:
         f"{signal.position_size_pct:.2f} % of capital"
     )
     yield (
+        f"{signal.signal_quality} quality, probability {signal.consensus_probability:.2f}, "
+        f"confluence {signal.confluence_score:.0f}"
+    )
+    yield (
+        f"zone {words(signal.entry_zone_status)}, {words(signal.entry_strategy)} entry, "
+        f"regime {words(signal.regime)}, liquidation risk {flag(signal.liquidation_risk_detected)}, "
+        f"extreme leverage {flag(signal.extreme_leverage_detected)}"
+    )
+    yield (
         f"promised: {signal.promise}; "
         f"at risk {signal.risk_amount:.2f} for {signal.reward_amount:.2f}"
     )
@@ -117,6 +126,18 @@ def entry_lines(trade: Trade, signal: Signal | None) -> Iterator[str]:
     yield from _votes(signal)
     if signal.reasons:
         yield f"size: {', '.join(signal.reasons)}"
+    if signal.warnings:
+        yield f"beware: {'; '.join(signal.warnings)}"
+
+
+def words(code: str | None) -> str:
+    """Return a code in words."""
+    return "not known" if code is None else code.replace("_", " ")
+
+
+def flag(known: bool | None) -> str:
+    """Return yes, no, or that it is not known."""
+    return "not known" if known is None else "yes" if known else "no"
 
 
 def _votes(signal: Signal) -> Iterator[str]:

@@ -63,12 +63,7 @@ class TimeframeSettings(AdjusterSettings):
     factor: float = Field(
         0.7, ge=0, le=1, description="times the size where they are not aligned (T1) [factor]"
     )
-    against: float = Field(
-        0.4,
-        ge=0,
-        le=1,
-        description="times the size where they are aligned against the signal (T1) [factor]",
-    )
+    against: ClassVar[float] = 0.4  # times the size where they go against the signal (T1) [factor]
     gate: bool = Field(
         False,
         description="refuse a signal where timeframes conflict or are aligned against it, else "

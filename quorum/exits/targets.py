@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from quorum.consensus import Band
 from quorum.section import Section
@@ -25,17 +25,8 @@ class TargetSettings(Section):
     swing_margin: float = Field(
         0.5, ge=0, le=10, description="how far before a nearer swing the target stands [%]"
     )
-    min_risk_reward: float = Field(1.5, gt=0, le=20, description="smallest R:R [R]")
-    max_risk_reward: float = Field(5.0, gt=0, le=50, description="largest R:R [R]")
-
-    @model_validator(mode="after")
-    def _limits_in_order(self) -> TargetSettings:
-        if self.min_risk_reward > self.max_risk_reward:
-            raise ValueError(
-                f"min_risk_reward {self.min_risk_reward} is over "
-                f"max_risk_reward {self.max_risk_reward}"
-            )
-        return self
+    min_risk_reward: ClassVar[float] = 1.5  # smallest R:R [R]
+    max_risk_reward: ClassVar[float] = 5.0  # largest R:R [R]
 
     def ratios(self, band: NDArray[np.integer[Any]]) -> Floats:
         """Return the R:R of confidence bands."""

@@ -41,7 +41,7 @@ LEVEL_COLUMNS = tuple(
     f"{side}{what}_{i}"
     for side in ("support", "resistance")
     for i in range(1, LEVELS + 1)
-    for what in ("", "_edge", "_strength")
+    for what in ("", "_edge", "_strength", "_touches")
 )
 #: Half-lives after which a touch is not recent at all.
 FADED = 20
@@ -80,7 +80,9 @@ def add_level_map(market: Market, out: Features, constants: LevelMapConstants) -
     Columns for i = 1 ... 4, nearest first, lag that of the swings:
     ``support_<i>``, ``resistance_<i>`` (price, NaN if none), ``support_edge_<i>``,
     ``resistance_edge_<i>`` (the far end of the zone, beyond which a stop stands) and
-    ``support_strength_<i>``, ``resistance_strength_<i>`` (0-1, 0 if none).
+    ``support_strength_<i>``, ``resistance_strength_<i>`` (0-1, 0 if none) and
+    ``support_touches_<i>``, ``resistance_touches_<i>`` (swings and marks that made it, NaN if
+    none).
     """
     c, s = market.candles, constants
     clock = ((c.time - c.time[0]) // c.step).astype(np.float64) if len(c) else np.empty(0)
@@ -104,10 +106,11 @@ def add_level_map(market: Market, out: Features, constants: LevelMapConstants) -
     )
     for side, name in enumerate(("support", "resistance")):
         for i in range(LEVELS):
-            price, edge, strength = found[side, i]
+            price, edge, strength, touches = found[side, i]
             out.add(f"{name}_{i + 1}", price, lag=swings.right, scale_free=False)
             out.add(f"{name}_edge_{i + 1}", edge, lag=swings.right, scale_free=False)
             out.add(f"{name}_strength_{i + 1}", np.nan_to_num(strength), lag=swings.right)
+            out.add(f"{name}_touches_{i + 1}", touches, lag=swings.right, scale_free=False)
 
 
 def _rules(s: LevelMapConstants) -> Rules:

@@ -79,7 +79,7 @@ def _tell(
     out: Floats,
     t: int,
 ) -> None:
-    """Write the levels of one side (price, far edge, strength), nearest first.
+    """Write the levels of one side (price, far edge, strength, touches), nearest first.
 
     Zones from ``i`` to ``stop`` and groups of marks from ``g`` to ``end`` (exclusive, both by
     ``side``) are walked together, outward from the close. They lie in one table, the marks from
@@ -113,6 +113,7 @@ def _tell(
         out[told - 1, 0, t] = price
         out[told - 1, 1, t] = table[row, edge]
         out[told - 1, 2, t] = strength
+        out[told - 1, 3, t] = table[row, TOUCHES]
 
 
 @njit(cache=True)
@@ -170,11 +171,12 @@ def map_levels(
 
     Returns
     -------
-    ndarray of shape (2, LEVELS, 3, n_candles)
-        Under (0) and over (1) the close, nearest first: price, far edge, strength; else NaN.
+    ndarray of shape (2, LEVELS, 4, n_candles)
+        Under (0) and over (1) the close, nearest first: price, far edge, strength, touches; else
+        NaN.
     """
     n = len(close)
-    out = np.full((2, LEVELS, 3, n), np.nan)
+    out = np.full((2, LEVELS, 4, n), np.nan)
     size = len(base.price) + len(higher.price)
     points = np.empty((size, FIELDS))
     zones = np.empty((size, FIELDS))

@@ -41,12 +41,8 @@ class DayLimits(GuardTier):
         3,
         ge=1,
         le=1000,
-        description="losses in a row that pause the entries, before trades are known [trades]",
-    )
-    follow_win_rate: bool = Field(
-        True,
-        description="with every trade known, let the losses in a row that pause be those that "
-        "have a probability of 5 % at the rate of the wins so far; off: always max_losses",
+        description="losses in a row that pause the entries before trades are known; then those "
+        "that have a probability of 5 % at the rate of the wins so far [trades]",
     )
     pause: float = Field(24.0, ge=0, description="pause after losses in a row [h]")
     max_weekly_drawdown: float = Field(
@@ -66,8 +62,6 @@ class DayLimits(GuardTier):
         The first ones that have less than 5 % probability at the measured rate, held towards
         that at which ``max_losses`` are the first.
         """
-        if not self.follow_win_rate:
-            return self.max_losses
         before = 1.0 - UNLIKELY ** (1.0 / self.max_losses)
         rate = (wins + PRIOR * before) / (trades + PRIOR)
         # Half a trade in a million is no reason to wait for another loss.

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 
+from quorum.context.base import told
 from quorum.entry import Signal
 from quorum.report.trades import TradeRecord
+from quorum.telling import SIDES
 
-_SIDE = {1: "long", -1: "short", 0: "flat"}
+#: Characters of a line at most.
+WIDTH = 156
 
 
 def card_lines(trade: TradeRecord) -> Iterator[str]:
     """Yield the lines of one trade's card (rich markup)."""
     signal = trade.signal
     opened = f"{trade.opened:%Y-%m-%d %H:%M} UTC"
-    yield f"[bold]{trade.pair} {_SIDE[trade.direction]}[/]  opened {opened}"
+    yield f"[bold]{trade.pair} {SIDES[trade.direction]}[/]  opened {opened}"
     if signal is None:
         yield "[yellow]no signal is stored with this trade[/]"
     else:
+        yield from _wrapped(signal.reasoning)
+        if signal.warnings:
+            yield from _wrapped(f"[yellow]beware[/]  {'; '.join(signal.warnings)}")
         yield from _votes(signal)
         yield from _context(signal)
         yield from _size(signal)
@@ -38,14 +45,19 @@ def _votes(signal: Signal) -> Iterator[str]:
             continue
         colour = "green" if vote.direction == signal.direction else "red"
         yield (
-            f"  {name:<10} [{colour}]{_SIDE[vote.direction]:<5}[/] {vote.probability:.2f} / "
+            f"  {name:<10} [{colour}]{SIDES[vote.direction]:<5}[/] {vote.probability:.2f} / "
             f"{vote.confidence:.2f}  {vote.reason}"
         )
 
 
 def _context(signal: Signal) -> Iterator[str]:
-    facts = ", ".join(f"{key} {value}" for key, value in signal.context.items())
-    yield f"[bold]context[/]  {facts or 'nothing is known'}"
+    facts = ", ".join(f"{key.replace('_', ' ')} {told(v)}" for key, v in signal.context.items())
+    yield from _wrapped(f"[bold]context[/]  {facts or 'nothing is known'}")
+
+
+def _wrapped(text: str) -> Iterator[str]:
+    """Yield a long text in lines that a screen holds."""
+    yield from textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _size(signal: Signal) -> Iterator[str]:
@@ -55,6 +67,11 @@ def _size(signal: Signal) -> Iterator[str]:
         f"{signal.risk_amount:.2f} for {signal.reward_amount:.2f}"
     )
     yield f"[bold]promised[/]  {signal.promise}"
+    if signal.measured_r is not None:
+        yield (
+            f"[bold]measured[/]  {signal.measured_confidence:.3f} beside "
+            f"{signal.consensus_confidence:.3f} stated: earlier ones won {signal.measured_win_rate:.0%}, {signal.measured_r:+.2f} R"
+        )
 
 
 def _exits(signal: Signal) -> Iterator[str]:

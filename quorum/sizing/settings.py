@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -29,12 +29,8 @@ class SizingSettings(Section):
     min_order: float = Field(
         0.0, ge=0, description="smallest order beside the exchange's own minimum [quote units]"
     )
-    least_product: float = Field(
-        0.4,
-        gt=0,
-        le=1,
-        description="what the factors together leave of a size by bands or confluence at least",
-    )
+    #: What the factors together leave of a size by bands or confluence at least.
+    least_product: ClassVar[float] = 0.4
     win_rate: tuple[WinRate, WinRate, WinRate] = Field(
         (0.80, 0.70, 0.60),
         description="win rate promised by very high, high, medium until outcomes are measured",

@@ -112,16 +112,17 @@ def test_three_losses_in_a_row_pause_entries_for_a_day_to_the_second():
 
 
 def test_a_win_ends_the_row_and_a_pause_begins_a_new_count():
-    results = [-1.0, -1.0, 1.0, -1.0, -1.0]
+    # After a win among three trades it takes four losses in a row.
+    results = [-1.0, -1.0, 1.0, -1.0, -1.0, -1.0]
     trades = tuple(
         done(START + i * HOUR, p, pair=f"P{i}/USDT:USDT", reason="time_stop")
         for i, p in enumerate(results)
     )
-    machine = guards(day={"follow_win_rate": False})
-    assert answer(machine, account(at=START + 5 * HOUR, closed=trades)) is None
-    more = (*trades, done(START + 6 * HOUR, -1.0, reason="time_stop"))
-    assert answer(machine, account(at=START + 6 * HOUR, closed=more)) is Reason.LOSS_STREAK
-    later = START + 31 * HOUR
+    machine = guards()
+    assert answer(machine, account(at=START + 6 * HOUR, closed=trades)) is None
+    more = (*trades, done(START + 7 * HOUR, -1.0, reason="time_stop"))
+    assert answer(machine, account(at=START + 7 * HOUR, closed=more)) is Reason.LOSS_STREAK
+    later = START + 32 * HOUR
     fourth = (*more, done(later, -1.0, pair="P9/USDT:USDT", reason="time_stop"))
     assert answer(machine, account(at=later, closed=fourth)) is None
 
@@ -208,8 +209,6 @@ def test_the_streak_that_pauses_is_the_one_that_is_unlikely_at_the_measured_rate
 @pytest.mark.parametrize("losses", [1, 2, 3, 5, 20])
 def test_before_trades_are_known_the_setting_says_how_many(losses):
     assert DayLimits(max_losses=losses).streak(0, 0) == losses
-    fixed = DayLimits(max_losses=losses, follow_win_rate=False)
-    assert fixed.streak(270, 1000) == losses
 
 
 def test_a_system_that_seldom_wins_is_not_paused_by_what_is_usual_for_it():

@@ -67,9 +67,10 @@ def test_a_card_shows_votes_context_size_exits_and_what_happened(side, name, oth
     assert f"7 of 9 agree   probability {signal.consensus_probability:.3f}" in text
     assert text.count(f" {name} ") >= 7
     assert "crypto" in text
-    assert f"{other}" in next(line for line in text.splitlines() if "crypto" in line)
+    assert f"{other}" in next(line for line in text.splitlines() if line.startswith("  crypto"))
     assert "structure  flat" in text
-    assert "context  entry_zone_status equilibrium" in text
+    assert "context  entry zone status equilibrium" in text
+    assert " ".join(signal.reasoning.split()) in " ".join(text.split())
     assert f"size  {signal.position_size_pct:.3f} % of capital" in text
     assert all(reason in text for reason in signal.reasons)
     assert f"stop {signal.stop_loss:g} ({signal.stop_kind}, 1.04 %)" in text
@@ -84,7 +85,7 @@ def test_a_card_shows_votes_context_size_exits_and_what_happened(side, name, oth
 
 def test_a_card_fits_one_screen():
     lines = card(record(signal_of())).splitlines()
-    assert len(lines) <= 24
+    assert len(lines) <= 30
     assert max(map(len, lines)) <= 160
 
 
@@ -112,7 +113,7 @@ def test_a_loss_is_red_and_a_gain_is_green():
 def test_every_trade_of_a_backtest_has_a_card_that_can_be_printed(tmp_path_factory):
     for trade in load_backtest(exported(tmp_path_factory.getbasetemp()).result).trades:
         text = card(trade)
-        assert len(text.splitlines()) <= 26
+        assert len(text.splitlines()) <= 42
         assert len([line for line in text.splitlines() if "  out " in line]) == len(trade.fills) - 1
         assert trade.exit_reason in text
         assert "no signal" not in text

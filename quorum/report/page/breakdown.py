@@ -37,6 +37,7 @@ CHOICES = (
     ("side", "side"),
     ("regime", "regime"),
     ("band", "band"),
+    ("quality", "quality"),
     ("entry", "entry reason"),
     ("exit", "exit reason"),
     ("stop", "stop"),

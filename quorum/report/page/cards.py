@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from quorum.candles import Candles, timeframe_ms
+from quorum.context.base import told
 from quorum.entry import Signal
 from quorum.report.page.ledger import entry_notional, fees_of, ms, plain
 from quorum.report.page.run import PageSettings, Run
@@ -41,7 +42,8 @@ FIELDS = (
 SIGNAL_FIELDS = (
     "entry", "stop", "stopKind", "ladder", "shares", "probability", "confidence", "confluence",
     "agreeing", "heads", "band", "quality", "promised", "ratio", "risk", "size", "votes", "facts",
-    "reasons", "zones", "expected", "promisedBy", "measured",
+    "reasons", "zones", "expected", "promisedBy", "measured", "reward", "why",
+    "warnings",
 )  # fmt: skip
 
 
@@ -164,14 +166,14 @@ def _signal(signal: Signal, table: SignalTable | None, words: Words) -> list[Any
         _short(signal.expected_r, 4),
         words(signal.promised_by),
         _short(signal.measured_confidence, 4),
+        _short(signal.reward_amount, 5),
+        signal.reasoning,
+        [words(text) for text in signal.warnings],
     ]
 
 
 def _fact(key: str, value: Any) -> str:
-    if isinstance(value, bool):
-        return f"{plain(key)}: {'yes' if value else 'no'}"
-    shown = f"{value:.3g}" if isinstance(value, float) else plain(str(value))
-    return f"{plain(key)}: {shown}"
+    return f"{plain(key)}: {told(value)}"
 
 
 def _reason(reason: str) -> str:

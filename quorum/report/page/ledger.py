@@ -172,6 +172,7 @@ GROUPS: dict[str, Callable[[TradeRecord], str]] = {
     "stated band": lambda t: plain(
         (t.signal.stated_band or t.signal.confidence_band) if t.signal else None
     ),
+    "quality": lambda t: plain(t.signal.signal_quality if t.signal else None),
     "entry": lambda t: plain(next((f.tag for f in t.fills if f.entry), None)),
     "exit": lambda t: plain(t.exit_reason),
     "stop": lambda t: plain(t.signal.stop_kind if t.signal else None),

@@ -239,10 +239,11 @@ const quorumTrades = (() => {
     if (!t.s) return out;
     const s = t.s;
     out += "<h4>signal</h4>" + rows([
-      ["agreed", `${s.agreeing} of ${s.heads}`], ["probability", fixed(s.probability, 3)], ["confidence", `${fixed(s.confidence, 3)}, ${words[s.band]}`],
-      ["promised to win", `${fixed(100 * s.promised, 0)} % (${words[s.promisedBy]})`], ["expected", s.expected === null ? null : `${fixed(s.expected, 2, true)} R after costs`], ["R:R of the first target", fixed(s.ratio, 2)], ["stop", words[s.stopKind]], ["at risk", `${fixed(s.risk, 2)} ${c}`],
+      ["agreed", `${s.agreeing} of ${s.heads}`], ["probability", fixed(s.probability, 3)], ["confidence", `${fixed(s.confidence, 3)}${s.measured === null ? "" : `, measured ${fixed(s.measured, 3)}`}, ${words[s.band]}`], ["quality", words[s.quality]], ["confluence", fixed(s.confluence, 0)],
+      ["promised to win", `${fixed(100 * s.promised, 0)} % (${words[s.promisedBy]})`], ["expected", s.expected === null ? null : `${fixed(s.expected, 2, true)} R after costs`], ["R:R of the first target", fixed(s.ratio, 2)], ["stop", words[s.stopKind]], ["at risk", `${fixed(s.risk, 2)} ${c} for ${fixed(s.reward, 2)}`],
       ["size", `${fixed(s.size, 3)} % of capital`], ["why this size", s.reasons.map((w) => words[w]).join(", ")],
     ]);
+    if (s.warnings.length) out += `<h4>beware</h4><p>${esc(s.warnings.map((w) => words[w]).join("; "))}</p>`;
     if (s.facts.length) out += "<h4>context</h4>" + rows(s.facts.map((w) => words[w].split(": ")));
     return out;
   }
