@@ -70,7 +70,8 @@ def _size(signal: Signal) -> Iterator[str]:
     if signal.measured_r is not None:
         yield (
             f"[bold]measured[/]  {signal.measured_confidence:.3f} beside "
-            f"{signal.consensus_confidence:.3f} stated: earlier ones won {signal.measured_win_rate:.0%}, {signal.measured_r:+.2f} R"
+            f"{signal.consensus_confidence:.3f} stated: earlier ones won "
+            f"{signal.measured_win_rate:.0%}, {signal.measured_r:+.2f} R"
         )
 
 

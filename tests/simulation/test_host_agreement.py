@@ -9,7 +9,8 @@ import pytest
 from backtests import TIMERANGE, configuration, run, small_market
 
 from quorum.bot.host import read_settings
-from quorum.cli.ablation import Span, load_materials
+from quorum.cli.ablation import load_materials
+from quorum.cli.spans import Span
 from quorum.replay.exchange import ExchangeServer
 from quorum.simulation import (
     HostTrade,
