@@ -56,7 +56,7 @@ class MarketSettings(Section):
     records: dict[str, str] = Field(
         {},
         description="records to read, by kind (sentiment, derivatives): path of a CSV or feather "
-        "file, or state",
+        "file, or state; flow: folder of quorum record",
     )
     funding_max_age: float = Field(12.0, gt=0, le=168, description="oldest usable funding [h]")
     mark_max_age: float = Field(1.0, ge=0, le=168, description="oldest usable mark price [h]")

@@ -12,6 +12,7 @@ from typing import Any
 import ccxt.pro
 
 from quorum.errors import DataError
+from quorum.recorder.bars import BarWriter
 from quorum.recorder.buffer import Buffer
 from quorum.recorder.channels import DAY_MS, TRADES
 from quorum.recorder.feed import Feed
@@ -77,8 +78,12 @@ async def record(
         If rows can no longer be kept; the exchange's streams are closed.
     """
     buffer = Buffer()
-    feed, writer = Feed(exchange, pairs, buffer, settings), Writer(buffer, sinks, _now)
+    feed, bars = Feed(exchange, pairs, buffer, settings), None
     await asyncio.to_thread(_resume, feed, sinks[0])
+    if isinstance(sinks[0], ParquetSink):
+        bars = BarWriter(sinks[0].folder)
+        await asyncio.to_thread(bars.resume, sinks[0], pairs, _now())
+    writer = Writer(buffer, sinks, _now, bars)
     writing = asyncio.create_task(writer.run(stop))
     writing.add_done_callback(lambda _: stop.set())
     telling = asyncio.create_task(_tell(writer))

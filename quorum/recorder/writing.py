@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from quorum.recorder.bars import BarWriter
 from quorum.recorder.buffer import Buffer
 from quorum.recorder.sink import Sink, SinkError
 
@@ -31,6 +32,7 @@ class Writer:
     sinks : sequence of Sink
     clock : callable
         Returns now, ms.
+    bars : BarWriter, optional
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Writer:
         buffer: Buffer,
         sinks: Sequence[Sink],
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        bars: BarWriter | None = None,
     ) -> None:
         self.buffer = buffer
         self._sinks = tuple(sinks)
@@ -45,6 +48,7 @@ class Writer:
         self._backlogs = [Buffer(buffer.capacity) for _ in sinks]
         self._broken = [False] * len(sinks)
         self._clock = clock
+        self._bars = bars
         self._tidied = 0.0
         self.written = 0
 
@@ -67,13 +71,17 @@ class Writer:
             await asyncio.to_thread(self.flush)
 
     def flush(self) -> None:
-        """Write what has come."""
+        """Write what has come, and the bars of minutes that are over."""
+        now = self._clock()
         rows = self.buffer.take()
         self.written += sum(map(len, rows.values()))
         for number, sink in enumerate(self._sinks):
             backlog = self._backlogs[number]
             backlog.add(rows)
             self._write(number, sink, backlog)
+        if self._bars is not None:
+            self._bars.add(rows)
+            self._bars.write(now)
         if time.monotonic() - self._tidied > TIDY:
             self._tidied = time.monotonic()
             for number, sink in enumerate(self._sinks):

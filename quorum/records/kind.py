@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import Table
 
+from quorum.errors import DataError
 from quorum.market import HOUR_MS, Market, Records
 from quorum.records.columns import Column
 from quorum.typing import Bools
@@ -30,12 +31,15 @@ class RecordKind:
     table : Table or None
         Of the state store, with ``id``, ``known_at`` (ms), ``pair`` and these columns; None for a
         kind that comes from files only.
+    by_pair : bool
+        Whether the source is a folder that is read pair by pair.
     """
 
     name: ClassVar[str]
     columns: ClassVar[Mapping[str, Column]]
     max_age: ClassVar[float]
     table: ClassVar[Table | None] = None
+    by_pair: ClassVar[bool] = False
 
     def check(self, path: Path, frame: pd.DataFrame) -> None:
         """Refuse what no column by itself shows; by default nothing. Raises ``DataError``."""
@@ -55,6 +59,14 @@ class RecordKind:
     def join(self, market: Market, records: Records) -> Market:
         """Return a market with its records of this kind."""
         return replace(market, records={**market.records, self.name: records})
+
+    def pair_version(self, folder: Path, base: str) -> Hashable:
+        """Return what changes when the records of a pair in a folder do."""
+        raise DataError(f"{folder}: a folder; {self.name} records are one file")
+
+    def read_pair(self, folder: Path, base: str) -> pd.DataFrame:
+        """Return the records of a pair in a folder, with ``known_at`` and the columns."""
+        raise DataError(f"{folder}: a folder; {self.name} records are one file")
 
     @property
     def max_age_ms(self) -> float:

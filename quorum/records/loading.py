@@ -24,6 +24,10 @@ from quorum.state import Store
 STATE = "state"
 
 
+#: Reads a source: what to call it in messages, and its rows.
+_Reader = Callable[[], tuple[Path, pd.DataFrame]]
+
+
 class _Read(NamedTuple):
     """What was read of a source, and the state of the source it was read in."""
 
@@ -72,7 +76,7 @@ class RecordLoader:
         self._sources = {known[name]: source for name, source in sources.items()}
         self._root = root
         self._store = store
-        self._read: dict[str, _Read] = {}
+        self._read: dict[tuple[str, str], _Read] = {}
         # What cannot be used is refused here, before anything starts.
         for kind in self._sources:
             self.records(kind, "")
@@ -96,22 +100,29 @@ class RecordLoader:
         QuorumError
             Naming source, column, row and value.
         """
-        version, read = self._source(kind)
-        found = self._read.get(kind.name)
+        base = base_currency(pair)
+        version, read = self._source(kind, base)
+        place = (kind.name, base if kind.by_pair else "")
+        found = self._read.get(place)
         if found is None or found.version != version:
             records, about = checked(kind, *read())
-            found = self._read[kind.name] = _Read(version, records, about, {})
-        base = base_currency(pair)
+            found = self._read[place] = _Read(version, records, about, {})
         if base not in found.divided:
             rows = kind.about_pair(found.records, found.about, base)
             found.divided[base] = found.records.rows(rows)
         return found.divided[base]
 
-    def _source(self, kind: RecordKind) -> tuple[Hashable, Callable[[], tuple[Path, pd.DataFrame]]]:
+    def _source(
+        self, kind: RecordKind, base: str
+    ) -> tuple[Hashable, Callable[[], tuple[Path, pd.DataFrame]]]:
         """Return what changes when a source does, and how to read it."""
         source = self._sources[kind]
         if source != STATE:
             path = self._root / source
+            if kind.by_pair:
+                if not path.is_dir():
+                    raise DataError(f"{path}: no such folder")
+                return kind.pair_version(path, base), lambda: (path, kind.read_pair(path, base))
             wanted = ("known_at", *kind.columns)
             return _file_version(path), lambda: (path, read_frame(path, wanted))
         if kind.table is None or self._store is None:
