@@ -193,21 +193,6 @@ class Desk:
         signal = draw_up(*found, pair, price, Account(1.0), self.settings)
         return safe_leverage(price, signal.stop_loss, wanted, self.settings.context_of(Liquidation))
 
-    def history(
-        self, pair: str, at: datetime, state: AccountState
-    ) -> tuple[Floats | None, dict[str, Floats]]:
-        """Return the recent returns of a pair and of every open trade's pair.
-
-        All end with the last candle that had closed ``at``; pairs without it are left out.
-        """
-        count = self.settings.sizing.elite.lookback
-        known = {}
-        for name in {pair, *(trade.pair for trade in state.open)}:
-            found = self.closed_row(name, at)
-            if found is not None:
-                known[name] = recent_returns(found[0].columns["close"], found[1], count)
-        return known.get(pair), known
-
     def quote(self, pair: str, at: datetime, entry: float, account: Account) -> Signal | None:
         """Return the signal for an entry now at price ``entry``, None where there is none.
 

@@ -21,7 +21,7 @@ from quorum.bot.account import AccountReader
 from quorum.bot.desk import Desk
 from quorum.bot.host import compares_trades
 from quorum.bot.keeper import anchor_stops
-from quorum.bot.marks import LastCloses, Marks, prices_of
+from quorum.bot.marks import Marks
 from quorum.bot.notices import say
 from quorum.bot.state_store import guard_ledger
 from quorum.bot.strays import Strays
@@ -39,16 +39,12 @@ from quorum.guards import (
     Reason,
     Transition,
 )
-from quorum.guards.base import QUIET
+from quorum.risk import MarketView, RiskEngine
 from quorum.guards.position import signed_correlation
 from quorum.guards.system import ReferenceMarket, crossed_candles, reference_candles
 from quorum.sizing.risk_measures import correlation, recent_returns
 
 logger = logging.getLogger(__name__)
-
-#: Fewest common returns a correlation is measured on.
-LEAST_RETURNS = 30
-
 
 class Watch:
     """Observes the account once per call of the host's loop, answers entries, ends trades.
@@ -74,14 +70,14 @@ class Watch:
         self._desk = desk
         self.settings: GuardSettings = desk.settings.guards
         self.simulated = strategy.dp.runmode not in (RunMode.LIVE, RunMode.DRY_RUN)
-        self.closes = LastCloses(desk.tables, desk.step)
+        self.market = MarketView(desk.tables, desk.step, self.settings, lambda: desk.reference)
+        self.closes = self.market.closes
         self.marks = Marks(self.closes)
         worst = self.marks.worst if self.simulated else None
         self.account = AccountReader(lambda: strategy.wallets, self.marks, strategy.config, worst)
         # Only for a bot: an optimiser sends the strategy to its workers.
         self.errors: ErrorTally | None = None
         self.strays: Strays | None = None
-        self._known: tuple[object, ReferenceMarket | None] | None = None
         self._told: tuple[Reason, str] | None = None
         store: LedgerStore = MemoryStore()
         if not self.simulated:
@@ -94,14 +90,17 @@ class Watch:
             self.strays = Strays(strategy, desk, self.guards.last_seen())
 
     def _begin(self, store: LedgerStore) -> None:
-        self.guards = Guards(self.settings, store)
+        self.engine = RiskEngine(self.settings, store, self.market)
         self.refused: Counter[str] = Counter()
         self.transitions: list[Transition] = []
-        self._closing: str | None = None
         self._last: datetime | None = None
         self._failed = False
-        self._seen: AccountState | None = None
         self._off = self.simulated and not self.guards.guards
+
+    @property
+    def guards(self) -> Guards:
+        """The guards of this run."""
+        return self.engine.guards
 
     # The loop -----------------------------------------------------------------------------
 
@@ -126,10 +125,8 @@ class Watch:
         return self.account.begins_anew() or (self._last is not None and at < self._last)
 
     def _observe(self, at: datetime, account: AccountState) -> None:
-        self._last, self._seen = at, account
-        changes = self.guards.observe(account, self._flags(at))
-        closing = self.guards.closing
-        self._closing = None if closing is None else closing.value
+        self._last = at
+        changes = self.engine.observe(account, 0 if self.errors is None else self.errors.count())
         self._failed = False
         for change in changes:
             self.transitions.append(change)
@@ -152,54 +149,7 @@ class Watch:
         """Refuse entries until an observation succeeds; log the first failure of a row."""
         if not self._failed:
             logger.error("The guards failed and refuse all entries", exc_info=error)
-        self._failed, self._seen = True, None
-
-    # The market ---------------------------------------------------------------------------
-
-    def _flags(self, at: datetime) -> MarketFlags:
-        """Return what is wrong with the reference market; nothing without one."""
-        errors = 0 if self.errors is None else self.errors.count()
-        reference = self._reference_market()
-        if reference is None:
-            return MarketFlags(errors=errors)
-        return reference.flags(int(at.timestamp() * 1000), errors)
-
-    def _reference_market(self) -> ReferenceMarket | None:
-        """Return the reference coin's market: as traded, else as every pair's context has it."""
-        limits, candles = self.settings.system, self._desk.reference
-        base = f"{limits.reference}/"
-        traded = next((t for pair, t in self.closes.tables.items() if pair.startswith(base)), None)
-        seen = candles if traded is None else traded
-        if self._known is not None and self._known[0] is seen:
-            return self._known[1]
-        market = None
-        if traded is not None:
-            prices, atr = prices_of(traded), traded.columns["atr"]
-            market = ReferenceMarket(traded.time, prices, atr, self.closes.step, limits)
-        elif candles is not None:
-            market = reference_candles(candles, limits)
-        self._known = seen, market
-        return market
-
-    def _pair_flags(self, pair: str, at: datetime) -> MarketFlags:
-        """Return what is wrong with the data of the pair to be entered."""
-        found = self.closes.row(pair, at)
-        if found is None:
-            return MarketFlags(stale=True)
-        table, row = found
-        s, columns = self.settings.system, table.columns
-        high, low, close = (p[row : row + 1] for p in prices_of(table))
-        crossed = bool(crossed_candles(high, low, close)[0])
-        stale = self.closes.age(pair, at) >= s.max_age
-        latest = columns["volume"][: row + 1][-s.untraded_window :] if "volume" in columns else ()
-        missing = int(np.count_nonzero(np.asarray(latest) <= 0)) > s.max_untraded
-        jump = abs(self._desk.rates.get(pair, close[0]) - close[0])
-        return MarketFlags(
-            stale=stale,
-            crossed=crossed,
-            missing=missing,
-            spike=bool(jump > s.max_jump * columns["atr"][row]),
-        )
+        self._failed, self.engine.seen = True, None
 
     def _book_crossed(self, pair: str) -> bool:
         """Whether the best bid lies over the best ask; asked of the exchange at an entry."""
@@ -293,38 +243,17 @@ class Watch:
             price,
             stop,
             target,
-            None
-            if Reason.MAX_CORRELATION in unguarded
-            else self._correlation(pair, direction, at, account.open),
-            unguarded,
+            unguarded=unguarded,
         )
-        answer = self.guards.permit(request, account, self._pair_flags(pair, at))
+        answer = self.engine.permit(request, account, self._desk.rates.get(pair))
         if answer.allowed and self._book_crossed(pair):
             return Permission(False, Reason.CROSSED_DATA, f"bid over ask of {pair}")
         return answer
 
-    def _correlation(
-        self, pair: str, direction: int, at: datetime, peers: tuple[OpenPosition, ...]
-    ) -> float | None:
-        """Return the mean correlation with the open trades, signed by direction."""
-        limits, own = self.settings.position, self.closes.row(pair, at)
-        if own is None or not peers or limits.max_correlation >= 1:
-            return None
-        window = limits.correlation_window
-        returns = recent_returns(own[0].columns["close"], own[1], window)
-        measured = []
-        for peer in peers:
-            found = self.closes.row(peer.pair, at)
-            if found is not None:
-                theirs = recent_returns(found[0].columns["close"], found[1], window)
-                rho = correlation(returns, theirs, window, LEAST_RETURNS)
-                measured.append((rho, peer.direction))
-        return signed_correlation(measured, direction)
-
     def account_at(self, at: datetime) -> AccountState | None:
         """Return the account as the guards last saw it, None where it cannot be read."""
-        if self._seen is not None or self._failed:
-            return self._seen
+        if self.engine.seen is not None or self._failed:
+            return self.engine.seen
         try:
             return self.account.read(at)
         except Exception as error:
@@ -335,11 +264,9 @@ class Watch:
         """Whether the guards let an open trade be added to now."""
         if self._off:
             return True
-        if self._failed or self._unsettled() or self._closing is not None:
+        if self._failed or self._unsettled():
             return False
-        if self.guards.fault is not None or not self.guards.lets_enter(unguarded):
-            return False
-        return not self.settings.system.enabled or self._pair_flags(pair, at) == QUIET
+        return self.engine.adds(pair, at, unguarded, self._desk.rates.get(pair))
 
     @property
     def size_factor(self) -> float:
@@ -363,12 +290,13 @@ class Watch:
             return Account(capital, min_order)
         try:
             state = self.account.read(at)
-            returns, peers = self._desk.history(pair, at, state)
+            lookback = self._desk.settings.sizing.elite.lookback
+            peers = self.market.returns(pair, at, state.open, lookback)
             return Account(
                 capital,
                 min_order,
                 state,
-                returns,
+                peers.get(pair),
                 peers,
                 headroom=self.headroom,
                 guard_factor=self.size_factor,
@@ -387,7 +315,7 @@ class Watch:
 
         A halt closes trades only once it is on disk.
         """
-        return self._closing
+        return self.engine.closing
 
     def withdraws(
         self, trade: Trade, order: Order, unguarded: frozenset[str] = frozenset()
@@ -398,5 +326,5 @@ class Watch:
         is to be closed.
         """
         if order.ft_order_side == trade.entry_side:
-            return not self.guards.lets_enter(unguarded) or self._closing is not None
-        return self._closing is not None and (order.ft_order_tag or "").startswith(LADDER_TAG)
+            return not self.guards.lets_enter(unguarded) or self.engine.closing is not None
+        return self.engine.closing is not None and (order.ft_order_tag or "").startswith(LADDER_TAG)

@@ -247,12 +247,12 @@ class _Portfolio:
         state = None
         if self.warden is not None:
             state = self.warden.account(at, self.held.values(), self.profit)
-            request = self.warden.completed(request, state, entry, self.elite)
+            request = self.warden.completed(request, state, self.elite)
         size = self.sizing.size(request)
         if size.fraction == 0:
             return size.reasons[-1]
         if self.warden is not None and state is not None:
-            refusal = self.warden.refusal(book, entry, at, size.notional, state, self.held.values())
+            refusal = self.warden.refusal(book, entry, size.notional, state)
             if refusal is not None:
                 return refusal
         self._hold(book, entry, at, size.notional)

@@ -9,22 +9,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from quorum.account import AccountState, ClosedPosition, OpenPosition
-from quorum.guards import EntryRequest, Guards, MarketFlags, MemoryStore, State
-from quorum.guards.base import QUIET
-from quorum.guards.position import signed_correlation
-from quorum.guards.system import ReferenceMarket, crossed_candles, reference_candles
+from quorum.guards import EntryRequest, MemoryStore, State
 from quorum.market import HOUR_MS
+from quorum.risk import MarketView, RiskEngine
 from quorum.settings import Settings
 from quorum.simulation.book import Book
 from quorum.simulation.matrices import AT_CLOSE, AT_WORST
 from quorum.sizing import SizeRequest
-from quorum.sizing.risk_measures import correlation, recent_returns
 
 if TYPE_CHECKING:
     from quorum.simulation.portfolio import Held, Trade
-
-#: Fewest common returns a correlation is measured on.
-LEAST_RETURNS = 30
 
 
 class Warden:
@@ -41,28 +35,18 @@ class Warden:
     def __init__(self, books: Mapping[str, Book], settings: Settings, wallet: float) -> None:
         self.books = books
         self.wallet = wallet
-        self.limits = settings.guards
-        self.guards = Guards(settings.guards, MemoryStore())
         self._closed: list[ClosedPosition] = []
         self._step = next(iter(books.values())).candles.step if books else HOUR_MS
         self._last: int | None = None
-        self._reference = self._reference_market()
-
-    def _reference_market(self) -> ReferenceMarket | None:
-        """Return the reference coin's market: as traded, else as every pair's context has it."""
-        limits = self.limits.system
-        base = f"{limits.reference}/"
-        traded = next((book for pair, book in self.books.items() if pair.startswith(base)), None)
-        if traded is not None:
-            c, atr = traded.candles, traded.table.columns["atr"]
-            return ReferenceMarket(c.time, (c.high, c.low, c.close), atr, c.step, limits)
-        seen = next((book.reference for book in self.books.values() if book.reference), None)
-        return None if seen is None else reference_candles(seen, limits)
+        tables = {pair: book.table for pair, book in books.items()}
+        reference = next((book.reference for book in books.values() if book.reference), None)
+        market = MarketView(tables, self._step, settings.guards, lambda: reference)
+        self.engine = RiskEngine(settings.guards, MemoryStore(), market)
 
     @property
     def active(self) -> bool:
         """Whether entries are allowed at all."""
-        return self.guards.state is State.ACTIVE
+        return self.engine.guards.state is State.ACTIVE
 
     def next_look(self, before: float) -> int | None:
         """Return the next candle the guards have not looked at, None if it is not before."""
@@ -146,86 +130,43 @@ class Warden:
             reason,
         )
 
-    def _flags(self, at: int) -> MarketFlags:
-        """Return what is wrong with the reference market."""
-        return QUIET if self._reference is None else self._reference.flags(at)
-
     def observe(self, at: int, state: AccountState) -> str | None:
         """Let the guards look at the account; return why everything must be closed."""
         self._last = at
-        self.guards.observe(state, self._flags(at))
-        closing = self.guards.closing
-        return None if closing is None else closing.value
+        self.engine.observe(state)
+        return self.engine.closing
 
-    def completed(
-        self, request: SizeRequest, state: AccountState, entry: int, lookback: int
-    ) -> SizeRequest:
+    def completed(self, request: SizeRequest, state: AccountState, lookback: int) -> SizeRequest:
         """Return a sizing request with what the account knows."""
-        book = self.books[request.pair]
-        row = int(book.outcomes.row[entry])
-        known = {}
+        known, pair = {}, request.pair
         if lookback:
-            for pair in {request.pair, *(p.pair for p in state.open)}:
-                other = self.books[pair]
-                at = other.table.row_at(int(book.table.time[row]))
-                if at is not None:
-                    known[pair] = recent_returns(other.candles.close, at, lookback)
+            known = self.engine.market.returns(pair, state.at, state.open, lookback)
         return replace(
             request,
             account=state,
-            returns=known.get(request.pair),
+            returns=known.get(pair),
             peers=known,
-            headroom=self.guards.headroom,
-            guard_factor=self.guards.size_factor,
+            headroom=self.engine.guards.headroom,
+            guard_factor=self.engine.guards.size_factor,
         )
 
-    def refusal(
-        self,
-        book: Book,
-        entry: int,
-        at: int,
-        notional: float,
-        state: AccountState,
-        held: Iterable[Held],
-    ) -> str | None:
+    def refusal(self, book: Book, entry: int, notional: float, state: AccountState) -> str | None:
         """Return why the guards refuse an entry, None to let it pass."""
-        self.guards.observe(state, self._flags(at))
-        o, row = book.outcomes, int(book.outcomes.row[entry])
+        self.engine.observe(state)
+        o = book.outcomes
         request = EntryRequest(
             book.pair,
             int(o.direction[entry]),
-            _moment(at),
+            state.at,
             notional,
             float(o.entry_price[entry]),
             float(o.stop[entry]),
             float(o.target[entry]),
-            self._correlation(book, row, int(o.direction[entry]), held),
         )
-        crossed = crossed_candles(
-            *(p[row : row + 1] for p in (book.candles.high, book.candles.low, book.candles.close))
-        )
-        answer = self.guards.permit(request, state, MarketFlags(crossed=bool(crossed[0])))
+        # The host quotes the opening of the candle that is entered in.
+        quoted = float(book.candles.open[int(o.row[entry]) + 1])
+        answer = self.engine.permit(request, state, quoted)
         return None if answer.reason is None else answer.reason.value
-
-    def _correlation(
-        self, book: Book, row: int, direction: int, held: Iterable[Held]
-    ) -> float | None:
-        """Return the mean correlation with the open trades, signed by direction."""
-        limits = self.limits.position
-        if limits.max_correlation >= 1 or not limits.enabled:
-            return None
-        window = limits.correlation_window
-        returns, measured = None, []
-        for other in held:
-            theirs = other.book.table.row_at(int(book.table.time[row]))
-            if theirs is None:
-                continue
-            if returns is None:
-                returns = recent_returns(book.candles.close, row, window)
-            peer = recent_returns(other.book.candles.close, theirs, window)
-            rho = correlation(returns, peer, window, LEAST_RETURNS)
-            measured.append((rho, int(other.book.outcomes.direction[other.entry])))
-        return signed_correlation(measured, direction)
 
 
 def _moment(at: float) -> datetime:

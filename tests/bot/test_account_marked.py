@@ -13,7 +13,8 @@ from host_trades import BEGIN, BTC, HOUR, SOL, STEP, close_trade, kept_in, open_
 
 from quorum.account import OpenPosition
 from quorum.bot.account import AccountReader, read_account
-from quorum.bot.marks import LastCloses, Marks
+from quorum.bot.marks import Marks
+from quorum.risk import LastCloses
 
 
 @pytest.fixture(params=["memory", "database"])
