@@ -36,7 +36,14 @@ BENCHMARKS = {
     "prediction": 3,
 }
 #: The same, of those that take minutes; hyperopt and training run once, whatever is asked.
-SLOW = {"ablation": 3, "latency": 1, "freqai": 1, "hyperopt": 1, "training": 1}
+SLOW = {
+    "ablation": 3,
+    "latency": 1,
+    "freqai": 1,
+    "hyperopt": 1,
+    "training": 1,
+    "sequence": 1,
+}
 #: Epochs with votes computed once, and with votes computed per epoch.
 HYPEROPT_EPOCHS = (50, 6)
 

@@ -91,7 +91,8 @@ class EnsembleFit:
     stack : Stack
     metrics : mapping
         Log loss out of fold and of the base rates; ``added`` and ``left_out`` tell of each member
-        that had to add something by how much it lowered the log loss [nats], with its interval.
+        that had to add something by how much it lowered the log loss [nats], with its interval,
+        and of its own log loss and AUC.
     """
 
     parts: Mapping[str, FittedClassifier]
@@ -243,13 +244,24 @@ def _joined(
         if name in firm:
             continue
         gain = _gain(fold, joining, name, said[name])
-        told = {"estimate": gain.estimate, "low": gain.low, "high": gain.high}
+        told = {
+            "estimate": gain.estimate,
+            "low": gain.low,
+            "high": gain.high,
+            **_alone(fitted[name]),
+        }
         if gain.low > 0:
             joining.members[name], joining.said[name] = fitted[name], said[name]
             joining.added[name] = told
         else:
             joining.left_out[name] = told
     return joining
+
+
+def _alone(member: FittedClassifier) -> dict[str, Any]:
+    """Return what a member is worth by itself, out of fold; nothing where it learned nothing."""
+    found = member.metrics.get("calibrated", {})
+    return {name: found[name] for name in ("log_loss", "auc") if name in found}
 
 
 def _gain(fold: FoldRows, joining: _Joining, name: str, said: Floats) -> Interval:

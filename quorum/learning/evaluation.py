@@ -30,7 +30,7 @@ from quorum.learning.evidence_document import (
     Turn,
     known,
 )
-from quorum.learning.findings import conclusions, findings
+from quorum.learning.findings import conclusions, findings, joined
 from quorum.learning.importance import model_importance
 from quorum.learning.out_of_sample import Forecast, Openings, forecasts
 from quorum.learning.parts import SIGNAL_CLASSES
@@ -109,7 +109,7 @@ def evaluate_chain(
         level=s.level,
         block_days=longest,
         models=models,
-        conclusions=conclusions(models, s.level),
+        conclusions=(*conclusions(models, s.level), *joined(trained.vintages)),
     )
 
 

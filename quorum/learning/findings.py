@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from quorum.learning.evidence_document import TOTAL, Figures, ModelEvidence, Range, Trades
+from quorum.learning.manifest import Vintage
+from quorum.learning.parts import ENSEMBLE
 
 #: Probability of the side an AUC of chance finds first.
 CHANCE = 0.5
@@ -79,6 +82,31 @@ def conclusions(models: Mapping[str, ModelEvidence], level: float) -> tuple[str,
         f"{count * (1 - level) / 2:.1f} of them are above it by luck alone"
     )
     return tuple(found)
+
+
+def joined(vintages: Sequence[Vintage]) -> tuple[str, ...]:
+    """Return what the members that had to add something did, in how many of the vintages."""
+    gains: dict[str, list[float]] = {}
+    times: Counter[str] = Counter()
+    for vintage in vintages:
+        ensemble = vintage.metrics.get(ENSEMBLE)
+        for kind in ("added", "left_out"):
+            told = ensemble.get(kind) if isinstance(ensemble, dict) else None
+            for name, found in told.items() if isinstance(told, dict) else ():
+                gain = found.get("estimate") if isinstance(found, dict) else None
+                gains.setdefault(name, []).extend([gain] if isinstance(gain, float) else [])
+                times[name] += kind == "added"
+    return tuple(_joined(name, times[name], len(vintages), found) for name, found in gains.items())
+
+
+def _joined(name: str, times: int, vintages: int, gains: Sequence[float]) -> str:
+    told = f"{name} joined the ensemble of {times} of {vintages} vintages"
+    if not gains:
+        return f"{told}: it had too few windows to learn from"
+    return (
+        f"{told}: with it the log loss out of fold was {-sum(gains) / len(gains):+.4f} nats on "
+        "average, and it joins only where that is beyond chance"
+    )
 
 
 def _compared(figures: Figures) -> int:

@@ -13,6 +13,7 @@ from quorum.features import compute_features
 from quorum.features.predictions import AGREEMENT, CONTRIBUTION, ENSEMBLE_UP, SIGNAL_UP
 from quorum.learning.dataset import feature_names
 from quorum.learning.evaluation import evaluate_chain
+from quorum.learning.findings import joined
 from quorum.learning.importance import model_importance
 from quorum.learning.inputs import MarketInputs, learnable
 from quorum.learning.models import MEMBERS
@@ -137,6 +138,29 @@ def test_replay_evidence_and_explanation_know_it(trained, chosen):
     assert found.features[0].shap > 0
     evidence = evaluate_chain(result, store, chosen.learning, planned.step)
     assert "ensemble" in evidence.models
+    assert not any("toy joined" in text for text in evidence.conclusions), "it never had to"
+
+
+def test_what_a_member_added_is_told_of_all_vintages(trained):
+    _, _, _, result = trained
+    first, *others = result.vintages
+    added = {"estimate": 0.002, "low": 0.001, "high": 0.003}
+    less = {"estimate": -0.001, "low": -0.002, "high": 0.0}
+    told = joined(
+        [
+            first.model_copy(update={"metrics": {"ensemble": {"added": {"toy": added}}}}),
+            first.model_copy(update={"metrics": {"ensemble": {"left_out": {"toy": less}}}}),
+            *others,
+        ]
+    )
+    (text,) = told
+    assert text.startswith(f"toy joined the ensemble of 1 of {len(others) + 2} vintages: ")
+    assert "was -0.0005 nats on average" in text
+    few = {"ensemble": {"left_out": {"toy": {"rows": 3, "needed": 300}}}}
+    (text,) = joined([first.model_copy(update={"metrics": few})])
+    assert text == (
+        "toy joined the ensemble of 0 of 1 vintages: it had too few windows to learn from"
+    )
 
 
 def test_training_again_fits_nothing_anew(trained):
