@@ -109,7 +109,9 @@ def add_level_map(market: Market, out: Features, constants: LevelMapConstants) -
             price, edge, strength, touches = found[side, i]
             out.add(f"{name}_{i + 1}", price, lag=swings.right, scale_free=False)
             out.add(f"{name}_edge_{i + 1}", edge, lag=swings.right, scale_free=False)
-            out.add(f"{name}_strength_{i + 1}", np.nan_to_num(strength), lag=swings.right)
+            # Round numbers count, and they are others in another currency unit.
+            strength = np.nan_to_num(strength)
+            out.add(f"{name}_strength_{i + 1}", strength, lag=swings.right, scale_free=False)
             out.add(f"{name}_touches_{i + 1}", touches, lag=swings.right, scale_free=False)
 
 

@@ -207,9 +207,14 @@ def add_volume_profile(market: Market, out: Features, constants: VolumeProfileCo
     bottom = out.add("value_area_low", prices[VALUE_LOW], scale_free=False)
     above = out.add("volume_gap_above", prices[GAP_ABOVE], scale_free=False)
     below = out.add("volume_gap_below", prices[GAP_BELOW], scale_free=False)
-    out.add("poc_distance", ratio(c.close - prices[POC], atr))
-    out.add("volume_gap_above_distance", ratio(np.maximum(above - c.close, 0.0), atr))
-    out.add("volume_gap_below_distance", ratio(np.maximum(c.close - below, 0.0), atr))
-    out.add("value_position", ratio(c.close - bottom, top - bottom))
+    # The bins lie on one fixed grid of prices, so that the history's start does not move them: in
+    # another currency unit their edges, and with them these ratios, are others.
     middle = (top + bottom) / 2.0
-    out.add("value_shift", ratio(middle - shifted(middle, constants.shift), atr))
+    for name, values in (
+        ("poc_distance", ratio(c.close - prices[POC], atr)),
+        ("volume_gap_above_distance", ratio(np.maximum(above - c.close, 0.0), atr)),
+        ("volume_gap_below_distance", ratio(np.maximum(c.close - below, 0.0), atr)),
+        ("value_position", ratio(c.close - bottom, top - bottom)),
+        ("value_shift", ratio(middle - shifted(middle, constants.shift), atr)),
+    ):
+        out.add(name, values, scale_free=False)
