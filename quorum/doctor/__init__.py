@@ -33,6 +33,7 @@ from quorum.doctor.orders import order_types
 from quorum.doctor.overrides import overridden, parameter_file, strategy_file
 from quorum.doctor.pricing import custom_prices, order_book
 from quorum.doctor.pytorch import pytorch
+from quorum.doctor.sources import sources
 from quorum.doctor.startup import startup
 from quorum.doctor.versions import versions
 from quorum.doctor_settings import DoctorSettings
@@ -67,6 +68,7 @@ CHECKS: dict[str, Check] = {
     "stake amount": stake_amount,
     "candles": candles,
     "informative candles": informative,
+    "sources": sources,
     "start-up": startup,
     "guards": reference,
     "models": models,

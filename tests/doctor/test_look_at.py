@@ -69,7 +69,7 @@ def test_values_of_a_configuration_that_override_the_strategy_are_found(tmp_path
         "stoploss", "minimal_roi", "trailing_stop", "timeframe", "process_only_new_candles",
         "unfilledtimeout",
     }  # fmt: skip
-    assert found["stoploss"].where == f"stoploss = -0.03 ({mine}), strategy: -0.2"
+    assert found["stoploss"].where == f"stoploss = -0.03 ({mine}), strategy: -0.9"
     assert {span.timeframe for span in setup.series if span.role == "base"} <= {"4h"}
 
 
@@ -83,7 +83,7 @@ def test_values_of_a_parameter_file_are_found_where_the_host_reads_it(tmp_path):
     path = layer(folder, "quorum_strategy.json", strategy_name="Quorum", params=params)
     setup = look_at([SHIPPED, layer(tmp_path, strategy_path=str(folder))], online=False)
     (override,) = examine(setup, ["overrides"])
-    assert override.where == "stoploss = -0.04 (parameter file), strategy: -0.2"
+    assert override.where == "stoploss = -0.04 (parameter file), strategy: -0.9"
     named = [f.where for f in examine(setup, ["parameter file"])]
     assert named == [f"{path}: gate=0.7", f"{path}: stoploss=-0.04"]
     assert level_of(setup, "strategy file") == [Level.OK]
