@@ -23,7 +23,7 @@ from quorum.bot.desk import SIGNAL_KEY
 from quorum.bot.journal import journal_path
 from quorum.bot.results import load_backtest, load_database
 from quorum.cli import app
-from quorum.cli.report import _host_config, _without_missing_records
+from quorum.cli.report import _without_missing_records, host_config
 from quorum.cli.trades import DEFAULT_USER_DATA
 from quorum.errors import DataError
 from quorum.report.page.backtest_file import backtest_run
@@ -215,8 +215,8 @@ def test_records_of_the_run_that_are_gone_are_named_and_do_not_stop_the_page(bac
 def test_the_user_directory_given_is_the_one_that_is_read(tmp_path):
     config = tmp_path / "config.json"
     config.write_text('{"user_data_dir": "elsewhere", "quorum": {}}', encoding="utf-8")
-    assert _host_config([config], tmp_path)["user_data_dir"] == tmp_path
-    assert str(_host_config([config], DEFAULT_USER_DATA)["user_data_dir"]) == "elsewhere"
+    assert host_config([config], tmp_path)["user_data_dir"] == tmp_path
+    assert str(host_config([config], DEFAULT_USER_DATA)["user_data_dir"]) == "elsewhere"
 
 
 def test_a_page_that_cannot_be_written_leaves_nothing_half(backtest, tmp_path):
