@@ -14,7 +14,7 @@ from quorum.cli.app import command, console
 from quorum.errors import DataError
 from quorum.funnel import Funnel
 from quorum.report.card import card_lines
-from quorum.report.trades import Results, TradeRecord
+from quorum.report.trades import Results, TradeRecord, filled_at_once
 
 ResultOption = Annotated[
     Path | None, typer.Option("--result", "-r", help="backtest result file; default: the latest")
@@ -47,6 +47,7 @@ def trades_command(
     _print_refusals(results)
     _print_stops(results.trades)
     _print_exits(results.trades)
+    _print_at_once(results.trades)
 
 
 def _print_funnel(funnel: Funnel, trades: int) -> None:
@@ -117,6 +118,19 @@ def _print_exits(trades: tuple[TradeRecord, ...]) -> None:
             f"{np.mean(multiples):+.2f}" if multiples else "",
         )
     console.print(table)
+
+
+def _print_at_once(trades: tuple[TradeRecord, ...]) -> None:
+    """Say what fills brought that a candle does not prove."""
+    gains = [gain for gain in map(filled_at_once, trades) if gain]
+    if not gains:
+        return
+    profit, gained = sum(t.profit for t in trades), sum(gains)
+    console.print(
+        f"profit {profit:+.2f}; without what {len(gains)} trades took at levels that filled in "
+        f"the candle of the entry, where a candle does not tell which price came first: "
+        f"[bold]{profit - gained:+.2f}[/]"
+    )
 
 
 @command("card")

@@ -79,6 +79,29 @@ class TradeRecord:
         return self.profit / self.signal.risk_amount
 
 
+#: Beginnings of the tags of fills at a take-profit level; the last level is the host's ROI.
+LEVEL_TAGS = ("ladder_", "roi")
+
+
+def filled_at_once(trade: TradeRecord) -> float:
+    """Return what levels brought that filled in the candle of the entry, quote currency.
+
+    Before fees. A candle does not tell whether its extreme came before or after the entry: such a
+    fill may never have been. A backtest dates both by the opening of their candle; of a bot, whose
+    fills have their own moments, it is 0.
+    """
+    entered = [fill.at for fill in trade.fills if fill.entry]
+    if not entered:
+        return 0.0
+    return sum(
+        trade.direction * (fill.price - trade.open_rate) * fill.amount
+        for fill in trade.fills
+        if not fill.entry
+        and fill.at <= max(entered)
+        and (fill.tag or trade.exit_reason).startswith(LEVEL_TAGS)
+    )
+
+
 @dataclass(frozen=True)
 class Results:
     """The trades of one run and what was refused.

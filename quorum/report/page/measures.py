@@ -13,6 +13,7 @@ from quorum.evidence.forecasts import win_interval
 from quorum.report.page.history import History, account_history, used_capital
 from quorum.report.page.ledger import Ledger, read_ledger
 from quorum.report.page.run import PageSettings, Run
+from quorum.report.trades import filled_at_once
 from quorum.typing import Floats, Ints
 
 
@@ -62,6 +63,16 @@ class Measures:
     def profit(self) -> float:
         """Profit at the end, quote currency."""
         return float(self.close[-1] - self.close[0] / (1.0 + self.returns[0]))
+
+    @property
+    def at_once(self) -> float:
+        """What levels brought that filled in the candle of their entry, quote currency."""
+        return sum(filled_at_once(trade) for trade in self.ledger.trades)
+
+    @property
+    def conservative(self) -> float:
+        """Profit as if no level had filled in the candle of its entry, quote currency."""
+        return self.profit - self.at_once
 
     @property
     def fees(self) -> float:

@@ -17,6 +17,7 @@ from quorum.report.page.blocks import (
     number,
     percent,
     span,
+    tone,
     tone_of,
 )
 from quorum.report.page.inputs import Inputs, RandomEntries
@@ -72,6 +73,8 @@ def _headline(m: Measures, inputs: Inputs, settings: PageSettings) -> tuple[str,
         return "Cannot be told from luck.", "weak"
     if growth.estimate < 0:
         return "It loses money, and that is not bad luck.", "bad"
+    if m.conservative <= 0:
+        return "It earns money only by fills that its candles do not prove.", "weak"
     chance = inputs.random
     if chance and percentile_of(chance.actual, chance.samples) < settings.beats_random:
         return "It earns money, but random entries with the same exits do as well.", "weak"
@@ -89,6 +92,12 @@ def _sentences(run: Run, m: Measures, inputs: Inputs, settings: PageSettings) ->
         f"{made} {number(abs(m.profit), 2)} {run.currency}, {percent(m.run.total, 2, sign=True)} "
         f"of the capital, after {number(m.costs, 2)} {run.currency} of costs."
     ]
+    if m.at_once:
+        text.append(
+            f"Levels that filled in the candle of their entry brought {number(m.at_once, 2)} "
+            f"{run.currency}: a candle does not tell which price came first. Without them it is "
+            f"{number(m.conservative, 2, sign=True)} {run.currency}, and that is how it is judged."
+        )
     growth = m.intervals["cagr"]
     if not math.isnan(growth.low):
         meaning = (
@@ -307,6 +316,9 @@ def _table(run: Run, m: Measures, inputs: Inputs, settings: PageSettings) -> Tab
     rows: list[list[Cell | str]] = [
         ["profit", Cell(percent(r.total, 2, sign=True), tone_of(i["cagr"])), "",
          percent(h.total, 1, sign=True) if h else ""],
+        ["profit without fills of a level in the entry candle",
+         Cell(percent(m.conservative / run.capital, 2, sign=True), tone(m.conservative)),
+         "", ""],
         ["growth per year", Cell(percent(r.cagr, 2, sign=True), tone_of(i["cagr"])),
          span(i["cagr"], 2, share=True, sign=True), percent(h.cagr, 1, sign=True) if h else ""],
         ["largest drawdown", percent(r.max_drawdown, 2), span(i["max_drawdown"], 2, share=True),
