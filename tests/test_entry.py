@@ -124,3 +124,25 @@ def test_no_stop_is_wider_than_max_risk_and_no_target_outside_its_limits(count, 
     steps = [side * (t - signal.entry_price) for t in signal.ladder]
     assert steps == sorted(steps)
     assert steps[0] > 0
+
+
+#: What refuses a signal, severest first: the market around it, its first target, its size.
+CLUSTER = {"liquidation_below": 0.01, "liquidation_below_mass": 1.0}
+TOO_NEAR = {"exits": {"ladder": {"min_first": 20.0}}}
+TOO_SMALL = Account(100_000.0, min_order=1e9)
+
+
+@pytest.mark.parametrize(
+    ("columns", "settings", "account", "told"),
+    [
+        (CLUSTER, TOO_NEAR, TOO_SMALL, "liquidation_cluster"),
+        (CLUSTER, {}, TOO_SMALL, "liquidation_cluster"),
+        ({}, TOO_NEAR, TOO_SMALL, "first_target_under_min_rr"),
+        ({}, {}, TOO_SMALL, "below_minimum_order"),
+        ({}, {}, ACCOUNT, None),
+    ],
+)
+def test_of_several_refusals_the_severest_is_told(columns, settings, account, told):
+    frame = published([agreeing(5, 0.80, 0.80)], **columns)
+    signal = signal_of(frame, account=account, settings=load_settings(settings))
+    assert signal.veto == told
