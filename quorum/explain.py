@@ -111,7 +111,14 @@ def explain(
 def _context(table: SignalTable, settings: Settings, row: int) -> tuple[str, ...]:
     lines = []
     for name, effect in effects_at(table, row, settings).items():
-        facts = ", ".join(f"{key} {value}" for key, value in effect.facts.items()) or "unknown"
+        facts = (
+            ", ".join(
+                f"{key} {value}"
+                for key, value in effect.facts.items()
+                if not isinstance(value, dict)
+            )
+            or "unknown"
+        )
         does = [f"{reason}: size x {factor:g}" for reason, factor in effect.reasons.items()]
         if effect.confidence != 1.0:
             does.append(f"confidence x {effect.confidence:g}")

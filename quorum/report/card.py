@@ -51,7 +51,11 @@ def _votes(signal: Signal) -> Iterator[str]:
 
 
 def _context(signal: Signal) -> Iterator[str]:
-    facts = ", ".join(f"{key.replace('_', ' ')} {told(v)}" for key, v in signal.context.items())
+    facts = ", ".join(
+        f"{key.replace('_', ' ')} {told(v)}"
+        for key, v in signal.context.items()
+        if not isinstance(v, dict)
+    )
     yield from _wrapped(f"[bold]context[/]  {facts or 'nothing is known'}")
 
 

@@ -160,7 +160,11 @@ def _signal(signal: Signal, table: SignalTable | None, words: Words) -> list[Any
             ]
             for name, vote in signal.votes.items()
         ],
-        [words(_fact(key, value)) for key, value in signal.context.items() if value is not None],
+        [
+            words(_fact(key, value))
+            for key, value in signal.context.items()
+            if value is not None and not isinstance(value, dict)
+        ],
         [words(_reason(reason)) for reason in signal.reasons],
         [] if table is None else _zones(signal, table, words),
         _short(signal.expected_r, 4),
