@@ -77,7 +77,7 @@ class AnswerBook:
     """
 
     def __init__(self, ledger: Ledger, settings: AdvisorSettings, timeframe: str) -> None:
-        self._ledger = ledger
+        self._ledger: Ledger | None = ledger
         self._settings = settings
         self._step = timeframe_ms(timeframe)
         self._last, self._hash = 0, BEGINNING
@@ -94,10 +94,16 @@ class AnswerBook:
         DataError
             If a record was changed.
         """
-        rows = self._ledger.rows(self._last, self._hash)
+        rows = [] if self._ledger is None else self._ledger.rows(self._last, self._hash)
         if rows:
             self._take(rows)
             self._last, self._hash = rows[-1].id, rows[-1].hash
+
+    def close(self) -> None:
+        """Read no more; what has been read stays, and can go to other processes."""
+        if self._ledger is not None:
+            self._ledger.store.close()
+        self._ledger = None
 
     def answers(self, pair: str) -> Answers:
         """Return everything usable about a pair, as of the last :meth:`refresh`."""

@@ -53,6 +53,8 @@ class Advice:
         self._book = book
         self._running = running
         book.refresh()
+        if not running:
+            book.close()
         told = ", ".join(f"{count} {why}" for why, count in sorted(book.coverage.items()))
         logger.info("Answers of advisors: %s", told or "none")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from quorum.advisors.book import AnswerBook
 from quorum.advisors.ledger import Ledger
 from quorum.advisors.settings import AdvisorSettings
 from quorum.answers import KINDS, TOGETHER, Answers, AnswerTable
+from quorum.bot.advice import Advice
 from quorum.context.phase import MarketPhase
 from quorum.features.advice import with_phases
 from quorum.features.table import Features
@@ -333,6 +335,22 @@ def test_a_book_reads_on_and_gives_each_pair_its_own(ledger):
     assert len(answers.tables["timeframes"]) == 2
     assert answers.advisors == ("openai m-1 technician", "openai m-1 strategist")
     assert np.isnan(reading.answers("BTC/USDT:USDT").tables["market"].values[0, 1])
+
+
+def test_a_book_that_is_closed_can_go_to_the_processes_of_an_optimiser(ledger):
+    ledger.append(record())
+    reader = Advice(book(ledger), running=False)
+    copy = pickle.loads(pickle.dumps(reader))
+    assert len(copy.of(PAIR).tables["timeframes"]) == 1
+    ledger.append(record(candle=2 * HOUR))
+    assert len(reader.of(PAIR).tables["timeframes"]) == 1, "one run sees one ledger"
+
+
+def test_a_running_bot_sees_what_is_added(ledger):
+    reader = Advice(book(ledger), running=True)
+    assert reader.of(PAIR).tables == {}
+    ledger.append(record())
+    assert len(reader.of(PAIR).tables["timeframes"]) == 1
 
 
 def test_failures_are_silence(ledger):
