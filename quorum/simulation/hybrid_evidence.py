@@ -23,8 +23,6 @@ from quorum.typing import Floats, Ints
 
 #: Who decides.
 DECIDERS = ("models", "advisors", "hybrid")
-#: Confidence from which models or advisors alone take a side.
-SURE = 0.60
 #: Days of a year, for the Sharpe ratio of daily results.
 YEAR = 365.0
 
@@ -69,8 +67,8 @@ def sides(columns: Mapping[str, Floats], decider: str) -> tuple[NDArray[np.int8]
         acts = known & (strength >= Strength.ONE_SIDED)
         side, factor = columns["hybrid_direction"], columns["hybrid_factor"]
     else:
-        acts = known & (columns[f"hybrid_{decider}_confidence"] >= SURE)
-        side, factor = columns[f"hybrid_{decider}"], np.ones(len(strength))
+        # Alone they act whenever they have a side at all.
+        acts, side, factor = known, columns[f"hybrid_{decider}"], np.ones(len(strength))
     return np.where(acts, np.nan_to_num(side), 0).astype(np.int8), np.where(acts, factor, 0.0)
 
 
