@@ -124,6 +124,8 @@ def entry_lines(trade: Trade, signal: Signal | None) -> Iterator[str]:
         for price, share in rungs
     )
     yield from _votes(signal)
+    if "hybrid_reasoning" in signal.context:
+        yield str(signal.context["hybrid_reasoning"])
     if signal.reasons:
         yield f"size: {', '.join(signal.reasons)}"
     if signal.warnings:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markets import full_market
+from published import agreeing, published, table_of
 
 from quorum.answers import Answers, AnswerTable
+from quorum.bot.notices import entry_lines
 from quorum.context.hybrid import Hybrid, Side, Strength, join
+from quorum.entry import Account, draw_up
 from quorum.features.predictions import AGREEMENT as MODEL_AGREEMENT
 from quorum.features.predictions import ENSEMBLE_DOWN, ENSEMBLE_UP
 from quorum.pipeline import evaluate
@@ -214,3 +218,39 @@ def test_a_quarrel_refuses_and_silence_changes_nothing(sides, veto):
     effect = Hybrid().effect(row(*sides), 1)
     assert effect.veto == veto
     assert effect.reasons == {}
+
+
+# In a signal, and where it is told --------------------------------------------------------
+
+
+def signal_with(sides):
+    votes = agreeing(7, 0.80, 0.78)
+    frame = published([votes], close=43250.0, atr=300.0, zone_position=0.2, **row(*sides))
+    return draw_up(table_of(frame), 0, "BTC/USDT:USDT", 43250.0, Account(100_000.0), Settings())
+
+
+@pytest.mark.parametrize(
+    ("sides", "factor", "veto"),
+    [
+        ((NAN, 0.8, 1, 0.8), 1.0, None),
+        ((1, 0.80, 1, 0.78), 1.484, None),
+        ((1, 0.66, 1, 0.66), 1.0, None),
+        ((1, 0.72, 0, 0.50), 0.5 + 0.2 * 0.432, None),
+        ((1, 0.70, -1, 0.70), 1.0, "hybrid_conflict"),
+        ((-1, 0.80, -1, 0.80), 1.0, "hybrid_against"),
+    ],
+)
+def test_a_signal_is_sized_refused_and_kept_with_the_whole_record(sides, factor, veto):
+    signal, plain = signal_with(sides), signal_with((NAN, 0.8, NAN, 0.8))
+    assert signal.veto == veto
+    assert signal.position_size_pct == pytest.approx(plain.position_size_pct * factor, rel=1e-3)
+    if math.isnan(sides[0]):
+        assert "hybrid" not in signal.context
+        return
+    kept = type(signal).model_validate(signal.model_dump(mode="json"))
+    assert kept.context["hybrid_record"]["advisors_confidence"] == sides[3]
+    trade = SimpleNamespace(
+        is_short=False, amount=1.0, open_rate=43250.0, pair="BTC/USDT:USDT", id=1,
+        stake_currency="USDT",
+    )  # fmt: skip
+    assert kept.context["hybrid_reasoning"] in list(entry_lines(trade, kept))
