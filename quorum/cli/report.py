@@ -268,6 +268,7 @@ def _evaluated(
     from quorum.cli.spans import Span
     from quorum.report.page.inputs import Inputs
     from quorum.report.page.simulated import ablations, against_random
+    from quorum.simulation.hybrid_evidence import hybrid_evidence
 
     run, own = as_it_ran(run, config, folder)
     chosen = load_settings(own["quorum"])
@@ -285,7 +286,8 @@ def _evaluated(
     guarded = account.model_copy(update={"guards": True})
     random = against_random(materials, chosen, guarded, run, settings.runs)
     parts = ablations(materials, chosen, account, lambda part: tell(f"leaving out: {part}"))
-    return run, Inputs(random=random, ablations=parts)
+    made = hybrid_evidence(materials) if chosen.advisors.enabled else []
+    return run, Inputs(random=random, ablations=parts, hybrid=made)
 
 
 def _summarise(page: Page) -> None:

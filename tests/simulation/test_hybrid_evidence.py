@@ -10,6 +10,7 @@ from markets import full_market
 
 from quorum.context.hybrid import Strength
 from quorum.pipeline import evaluate
+from quorum.report.page.advised import hybrid_section
 from quorum.settings import Settings
 from quorum.simulation import Venue, material_of
 from quorum.simulation.hybrid_evidence import DECIDERS, hybrid_evidence, sides
@@ -74,3 +75,14 @@ def test_only_candles_at_which_both_spoke_count(material):
     side, _ = sides(spoken(material, models, advisors).table.columns, "advisors")
     assert not side[: n // 2].any()
     assert side[n // 2 :].all()
+
+
+def test_the_page_of_a_run_shows_the_three_side_by_side(material):
+    assert hybrid_section([]) is None
+    future = np.ones(len(material.candles))
+    made = hybrid_evidence([spoken(material, future, -future)], runs=50)
+    section = hybrid_section(made)
+    cells = section.blocks[0].cells()
+    assert [row[0].text for row in cells] == list(DECIDERS)
+    assert cells[0][2].text.startswith(f"{made[0].win_rate.estimate:.0%}".rstrip("%"))
+    assert cells[2][1].text == "0"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from quorum.extras import extra
 from quorum.report.page.account import account_section
+from quorum.report.page.advised import hybrid_section
 from quorum.report.page.blocks import Block, Chart, Choice, Section, Trades, date, number, percent
 from quorum.report.page.breakdown import breakdown_section
 from quorum.report.page.cards import cards_payload
@@ -55,7 +56,7 @@ def lay_out(run: Run, inputs: Inputs | None = None, settings: PageSettings | Non
     found.append(funnel_section(run.funnel))
     if run.trades or run.refused:
         found.append(breakdown_section(run, m, settings))
-    found += [walk_section(inputs), models_section(inputs.models)]
+    found += [walk_section(inputs), models_section(inputs.models), hybrid_section(inputs.hybrid)]
     if run.trades:
         found.append(Section("trades", "Every trade", (Trades(len(run.trades)),)))
     return Page(run, m, verdict, tuple(section for section in found if section is not None))

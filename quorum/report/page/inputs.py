@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from quorum.evidence.bootstrap import Interval
 from quorum.learning.evidence_document import Evidence
+from quorum.simulation.hybrid_evidence import Made
 from quorum.typing import Floats
 
 
@@ -149,3 +150,4 @@ class Inputs:
     walks: Sequence[Walk] = ()
     models: Learned | None = None
     trials: Trials | None = None
+    hybrid: Sequence[Made] = ()
