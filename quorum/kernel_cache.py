@@ -7,6 +7,7 @@ in a container with a read-only root: it then goes to a temporary folder of this
 from __future__ import annotations
 
 import atexit
+import hashlib
 import logging
 import os
 import shutil
@@ -17,6 +18,8 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 VARIABLE = "NUMBA_CACHE_DIR"
+#: Names the sources that the kernels beside them were compiled of.
+STAMP = "kernels.sha256"
 
 
 def writable(path: Path) -> bool:
@@ -30,6 +33,37 @@ def user_cache() -> Path:
     """Return where numba keeps what it cannot keep beside the source."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return Path(home) / "numba"
+
+
+def drop_stale_kernels(package: Path) -> int:
+    """Remove the machine code of an earlier version of the package; return how many files.
+
+    Numba compares a kernel's own file alone: one that calls a kernel of another file would go on
+    running the old code of that.
+    """
+    stamp, digest = package / "__pycache__" / STAMP, _digest(package)
+    try:
+        if stamp.read_text(encoding="ascii") == digest:
+            return 0
+    except (OSError, UnicodeDecodeError):
+        pass  # The first start of this installation, or a stamp cut short: nothing is trusted.
+    if not writable(stamp.parent):
+        return 0
+    stale = [path for kind in ("*.nbi", "*.nbc") for path in package.rglob(kind)]
+    for path in stale:
+        path.unlink(missing_ok=True)
+    stamp.parent.mkdir(exist_ok=True)
+    stamp.write_text(digest, encoding="ascii")
+    return len(stale)
+
+
+def _digest(package: Path) -> str:
+    """Return what changes when a source file of the package does."""
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        status = path.stat()
+        digest.update(f"{path}{status.st_mtime_ns}{status.st_size}".encode())
+    return digest.hexdigest()
 
 
 def ensure_kernel_cache(package: Path) -> Path | None:

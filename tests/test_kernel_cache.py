@@ -82,3 +82,19 @@ def test_where_nothing_can_be_written_the_message_says_what_to_set(tmp_path: Pat
 
 def test_this_installation_keeps_its_kernels():
     assert kernel_cache.ensure_kernel_cache(PACKAGE) is None
+
+
+def test_kernels_of_an_earlier_version_are_dropped(tmp_path: Path):
+    package = tmp_path / "package"
+    (package / "features" / "__pycache__").mkdir(parents=True)
+    source = package / "features" / "swings.py"
+    source.write_text("old")
+    compiled = package / "features" / "__pycache__" / "swings.find-1.py311.nbi"
+    compiled.write_bytes(b"code")
+    assert kernel_cache.drop_stale_kernels(package) == 1
+    compiled.write_bytes(b"code")
+    assert kernel_cache.drop_stale_kernels(package) == 0
+    assert compiled.exists()
+    source.write_text("newer")
+    assert kernel_cache.drop_stale_kernels(package) == 1
+    assert not compiled.exists()
