@@ -34,6 +34,7 @@ BENCHMARKS = {
     "entry": 9,
     "labels": 5,
     "prediction": 3,
+    "dashboard": 5,
 }
 #: The same, of those that take minutes; hyperopt and training run once, whatever is asked.
 SLOW = {

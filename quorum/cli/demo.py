@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,6 +147,8 @@ def demo_command(
     if report:
         console.rule("report")
         report_command(result=result, config=layered, datadir=data.datadir, user_data=USER_DATA)
+    served = f"{Path(sys.executable).with_name('quorum')} serve --demo"
+    console.print(f"see it in a browser: {served}   moving: {served} --live", soft_wrap=True)
 
 
 def advised(data: DemoData, config: Sequence[Path]) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from quorum.dashboard.source import Places, Source
     from quorum.report.page.run import Run
 
+logger = logging.getLogger(__name__)
+
 #: Where the token is kept, in the user directory.
 TOKEN = "quorum.token"
 
@@ -41,6 +44,9 @@ def serve_command(
     ] = None,
     result: ResultOption = None,
     demo: Annotated[bool, typer.Option("--demo", help="show the latest backtest")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="with --demo: a dry run on the local exchange")
+    ] = False,
     datadir: DatadirOption = None,
     user_data: UserDataOption = DEFAULT_USER_DATA,
     host: Annotated[
@@ -53,6 +59,17 @@ def serve_command(
 ) -> None:
     """Serve pages, API and metrics of a bot; they read what it leaves on disk and never ask it."""
     require("report", "plotly", "jinja2", "sklearn")
+    if live:
+        if not demo:
+            raise DataError(
+                "--live needs --demo; without both the bot of the configuration is shown"
+            )
+        from quorum.cli.up import up_command
+
+        up_command(
+            config=config, user_data=user_data, demo=True, datadir=datadir, port=port, host=host
+        )
+        return
     from quorum.dashboard.access import Access, read_token
     from quorum.dashboard.app import create_app
     from quorum.dashboard.server import serve
@@ -103,8 +120,21 @@ def bot_places(config: dict[str, Any], user_data: Path) -> Places:
         capital=float(wallet) if isinstance(wallet, int | float) else None,
         models=settings.learning.store(config.get("user_data_dir") or "user_data"),
         user_data=user_data,
+        backtest=lambda: latest_backtest(user_data),
         history=lambda pair: candles_on_disk(config, pair, timeframe),
     )
+
+
+def latest_backtest(user_data: Path) -> Run | None:
+    """Return the latest backtest of a user directory, None without one that can be read."""
+    from quorum.report.page.backtest_file import backtest_run
+
+    try:
+        path = latest_result(user_data)
+        return backtest_run(path, load_backtest(path))
+    except DataError as error:
+        logger.info("nothing to hold the bot against: %s", error)
+        return None
 
 
 def _backtest(path: Path, config: list[Path], datadir: Path | None, user_data: Path) -> Source:

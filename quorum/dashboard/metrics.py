@@ -15,6 +15,7 @@ from fastapi.responses import PlainTextResponse
 
 from quorum.candles import timeframe_ms
 from quorum.dashboard.access import Access
+from quorum.dashboard.pages.advisors import advisors_of
 from quorum.dashboard.pages.health import health_of
 from quorum.dashboard.pages.models import models_now
 from quorum.dashboard.pages.portfolio import portfolio_of
@@ -59,6 +60,7 @@ def families(snapshot: Snapshot, refused_tokens: int = 0) -> Iterator[Metric]:
     yield from _candles(snapshot)
     yield from _decisions(snapshot)
     yield from _models(snapshot)
+    yield from _advisors(snapshot)
     yield _gauge("live", "Whether it is read from a bot, not a backtest", float(snapshot.live))
     yield _counter("wrong_tokens", "Requests with a wrong token", {"": refused_tokens}, "")
 
@@ -180,3 +182,30 @@ def _models(snapshot: Snapshot) -> Iterator[Metric]:
         yield _gauge("model_age_seconds", "Since the last candle the live models learned from", age)
     if now.drifted_features is not None:
         yield _gauge("model_drift_ratio", "Features that drifted [share]", now.drifted_features)
+
+
+def _advisors(snapshot: Snapshot) -> Iterator[Metric]:
+    from prometheus_client.core import CounterMetricFamily
+
+    found = advisors_of(snapshot)
+    calls = CounterMetricFamily(
+        "quorum_advisor_calls", "Questions to advisors", labels=["provider", "status"]
+    )
+    cost = CounterMetricFamily(
+        "quorum_advisor_cost_usd", "Cost of advisors [US dollars]", labels=["provider"]
+    )
+    asked: Counter[tuple[str, str]] = Counter()
+    spent: Counter[str] = Counter()
+    for advisor in found.advisors:
+        asked += Counter({(advisor.provider, "answered"): advisor.answered})
+        asked += Counter({(advisor.provider, name): n for name, n in advisor.failures.items()})
+        spent[advisor.provider] += advisor.cost  # type: ignore[assignment]
+    for (provider, status), count in asked.most_common(LABELS):
+        calls.add_metric([provider, status], count)
+    for provider, dollars in spent.most_common(LABELS):
+        cost.add_metric([provider], dollars)
+    yield calls
+    yield cost
+    if found.cost_per_day:
+        used = found.cost_today / found.cost_per_day
+        yield _gauge("advisor_budget_used_ratio", "Of the day's money for advisors [share]", used)

@@ -6,8 +6,12 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
+from quorum.playbooks import PLAYBOOKS
 from quorum.report.page.run import Run
 from quorum.report.trades import TradeRecord
+
+#: What opens trades where no playbook of its own does.
+CONSENSUS = "consensus"
 
 
 class Position(BaseModel):
@@ -36,9 +40,10 @@ class Position(BaseModel):
 
 
 def playbook_of(trade: TradeRecord) -> str:
-    """Return the playbook of a trade: what its signal or its entry tag says."""
-    named = getattr(trade.signal, "playbook", None)
-    return str(named) if named else "consensus"
+    """Return the playbook that opened a trade, by the tag of its first order."""
+    first = next((fill.tag for fill in trade.fills if fill.entry), "")
+    named = (playbook.name for playbook in PLAYBOOKS if first.startswith(playbook.name))
+    return next(named, CONSENSUS)
 
 
 def open_positions(run: Run) -> list[Position]:

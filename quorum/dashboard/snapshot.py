@@ -12,6 +12,7 @@ from quorum.guards import Ledger, Limit
 from quorum.guards.base import Transition
 from quorum.report.page.run import Run
 from quorum.settings import Settings
+from quorum.state import Store
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,12 @@ class Snapshot:
     answered, failed : mapping of str to int
         All answers so far, ``accepted`` or the reason of a refusal, and all faults by part.
     guards : GuardStand
+    store : Store or None
+        The state, for reading only: what a page of its own reads of it.
     models : Path or None
         Folder of the trained models.
+    backtest : Run or None
+        What a bot is held against.
     supervised : Path
         Folder in which a supervisor says how its processes are.
     version : str
@@ -105,7 +110,9 @@ class Snapshot:
     answered: Mapping[str, int] = field(default_factory=dict)
     failed: Mapping[str, int] = field(default_factory=dict)
     guards: GuardStand = GuardStand()
+    store: Store | None = None
     models: Path | None = None
+    backtest: Run | None = None
     supervised: Path = Path("user_data")
     version: str = ""
     notes: Sequence[str] = ()

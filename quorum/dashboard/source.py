@@ -90,6 +90,8 @@ class Places:
         Folder of the trained models; it may not exist.
     user_data : Path
         Where a supervisor says how its processes are.
+    backtest : callable
+        Returns the run that this one is held against, None without any.
     history : callable
         Returns the candles of a pair from before the journal, None without any.
     """
@@ -103,6 +105,7 @@ class Places:
     capital: float | None
     models: Path
     user_data: Path
+    backtest: Callable[[], Run | None]
     history: Callable[[str], Candles | None]
 
 
@@ -127,6 +130,7 @@ class BotSource(Source):
         self._decided: dict[tuple[str, int, str | None], Decision] = {}
         self._settings: dict[str, Settings] = {}
         self._start: Start | None = None
+        self._compared: list[Run | None] = []
         self._newest = 0
 
     def stamp(self) -> Hashable:
@@ -163,7 +167,9 @@ class BotSource(Source):
             answered=dict(self._answered),
             failed=dict(self._failed),
             guards=guards,
+            store=None if self.places.guards is None else self.places.guards.store,
             models=self.places.models,
+            backtest=self._backtest(),
             supervised=self.places.user_data,
             version="" if self._start is None else self._start.version,
             notes=(*run.notes, *notes),
@@ -176,6 +182,12 @@ class BotSource(Source):
             raise StateError("no state of the guards is kept")
         # What pages are made from is opened for reading only.
         return rearm(SqlStore(Store(guards.store.url), guards.bot), reason)
+
+    def _backtest(self) -> Run | None:
+        """Return what this run is held against; read once."""
+        if not self._compared:
+            self._compared.append(self.places.backtest())
+        return self._compared[0]
 
     def _clock(self, guards: GuardStand) -> tuple[datetime, datetime]:
         """Return when the bot last wrote, on its own clock and on this machine's."""

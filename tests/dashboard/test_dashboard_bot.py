@@ -40,6 +40,7 @@ def source(tmp_path, bot) -> BotSource:
             capital=1000.0,
             models=tmp_path / "models",
             user_data=tmp_path,
+            backtest=lambda: None,
             history=lambda pair: None,
         )
     )

@@ -157,7 +157,8 @@ def test_a_new_candle_appears_by_itself(opened, tmp_path, width):
             database=f"sqlite:///{tmp_path / 'none.sqlite'}", bot=BOT,
             guards=SqlStore(Store(state, readonly=True), BOT), settings=Settings(),
             timeframe="1h", pairs=(PAIR, PEER), capital=1000.0,
-            models=tmp_path / "models", user_data=tmp_path, history=lambda pair: None,
+            models=tmp_path / "models", user_data=tmp_path, backtest=lambda: None,
+            history=lambda pair: None,
         )
     )  # fmt: skip
     with server(source) as url:

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter
 
-from quorum.dashboard.pages import guards, health, models, now, performance, portfolio, trade
+from quorum.dashboard.pages import (
+    advisors,
+    guards,
+    health,
+    models,
+    now,
+    performance,
+    portfolio,
+    trade,
+)
 
 
 @dataclass(frozen=True)
@@ -23,6 +32,7 @@ PAGES: tuple[Page, ...] = (
     Page("/trades", "trades", trade.router),
     Page("/portfolio", "portfolio", portfolio.router),
     Page("/guards", "guards", guards.router),
+    Page("/advisors", "advisors", advisors.router),
     Page("/performance", "performance", performance.router),
     Page("/models", "models", models.router),
     Page("/health", "health", health.router),
