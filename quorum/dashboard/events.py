@@ -165,9 +165,10 @@ class EventLog:
         """Return the newest events, newest first."""
         return self._events[: -count - 1 : -1]
 
-    def after(self, number: int) -> list[Event]:
-        """Return the events behind the first ``number``."""
-        return self._events[max(0, number - self._dropped) :]
+    def after(self, number: int) -> tuple[list[Event], int]:
+        """Return the events behind the first ``number``, and how many there are with them."""
+        fresh = self._events[max(0, number - self._dropped) :]
+        return fresh, max(number, self._dropped) + len(fresh)
 
     def since(self, event_id: str) -> list[Event] | None:
         """Return what came after an event and shortly before it, None where it is not known.

@@ -46,7 +46,10 @@ def serve(app: FastAPI, host: str, port: int, told: Callable[[str], None]) -> No
     DataError
         If the address cannot be listened on.
     """
+    server = AnnouncingServer(app, host, port, told)
     try:
-        AnnouncingServer(app, host, port, told).run()
+        server.run()
     except SystemExit as error:
+        if server.started:
+            raise
         raise DataError(f"{host}:{port}: cannot listen there; give another --port") from error

@@ -78,6 +78,8 @@ class Snapshot:
         Trades and candles.
     decisions : mapping of pair to sequence of Decision
         Oldest first, the latest of each pair.
+    lags : mapping of pair to sequence of float
+        Seconds from the close of a candle to its analysis, oldest first.
     answers : sequence of Answer
     faults : sequence of Fault
     answered, failed : mapping of str to int
@@ -105,6 +107,7 @@ class Snapshot:
     settings: Settings
     run: Run
     decisions: Mapping[str, Sequence[Decision]] = field(default_factory=dict)
+    lags: Mapping[str, Sequence[float]] = field(default_factory=dict)
     answers: Sequence[Answer] = ()
     faults: Sequence[Fault] = ()
     answered: Mapping[str, int] = field(default_factory=dict)

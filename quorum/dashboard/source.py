@@ -4,35 +4,32 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import time
 
-import numpy as np
 from sqlalchemy.engine import URL, make_url
 
 from quorum.candles import Candles
-from quorum.dashboard.decision import Decision, journaled_decision, utc
-from quorum.dashboard.events import Event, EventLog, guard_event, journal_event, trade_events
-from quorum.dashboard.snapshot import Answer, Fault, GuardStand, Snapshot
-from quorum.errors import DataError, QuorumError
+from quorum.dashboard.decision import utc
+from quorum.dashboard.events import EventLog, guard_event, trade_events
+from quorum.dashboard.journaled import Journaled
+from quorum.dashboard.snapshot import GuardStand, Snapshot
+from quorum.errors import DataError
 from quorum.guards import Guards, SqlStore, rearm
 from quorum.guards.base import Transition
 from quorum.journal.following import JournalTail
-from quorum.journal.reading import Item, JournaledCandle, JournaledEntry, JournaledFault
-from quorum.journal.reading import Run as Start
 from quorum.report.page.database import database_run
 from quorum.report.page.run import Run
-from quorum.settings import Settings, load_settings
+from quorum.settings import Settings
 from quorum.state import StateError, Store
 
-#: Decisions of each pair, and answers and faults, that pages look back on.
-DECISIONS, ANSWERS, FAULTS = 200, 2000, 200
 #: Changes of state of the guards that are shown.
 CHANGES = 50
+#: Seconds after which what was written to a file can be read.
+SETTLED = 1.0
 
 
 class Source(ABC):
@@ -56,6 +53,19 @@ class Source(ABC):
     @abstractmethod
     def stamp(self) -> Hashable:
         """Return what changes whenever something is written; cheap."""
+
+    def look(self) -> int:
+        """Take note of new events without putting a snapshot together; return how many there are.
+
+        A stream must not wait for what only a page needs.
+        """
+        with self._lock:
+            self.read_on()
+            return len(self.log)
+
+    def read_on(self) -> None:
+        """Read what is new into the log."""
+        return
 
     @abstractmethod
     def read(self) -> Snapshot:
@@ -116,38 +126,35 @@ class BotSource(Source):
         super().__init__()
         self.places = places
         store = None if places.guards is None else places.guards.store
-        self._tail = JournalTail(store, places.bot)
-        self._rows: dict[str, list[tuple[int, ...]]] = defaultdict(list)
-        self._history: dict[str, Candles | None] = {}
-        self._recent: dict[str, deque[JournaledCandle]] = defaultdict(
-            lambda: deque(maxlen=DECISIONS)
+        self._journal = Journaled(
+            JournalTail(store, places.bot), places.timeframe, places.settings, places.history
         )
-        self._answers: deque[Answer] = deque(maxlen=ANSWERS)
-        self._faults: deque[Fault] = deque(maxlen=FAULTS)
-        self._answered: Counter[str] = Counter()
-        self._failed: Counter[str] = Counter()
-        self._asked: dict[tuple[str, int], str] = {}
-        self._decided: dict[tuple[str, int, str | None], Decision] = {}
-        self._settings: dict[str, Settings] = {}
-        self._start: Start | None = None
+        self._traded: tuple[Hashable, Run, list[str]] | None = None
         self._compared: list[Run | None] = []
-        self._newest = 0
+        self._stand = GuardStand()
 
     def stamp(self) -> Hashable:
-        """Return sizes and times of what the bot writes; servers are asked every second."""
+        """Return sizes and times of what the bot writes; a server is asked."""
         guards = self.places.guards
-        urls = [make_url(self.places.database), *([] if guards is None else [guards.store.url])]
-        return (self._tail.stamp(), *map(_database_stamp, urls))
+        trades = _database_stamp(make_url(self.places.database))
+        if guards is None:
+            return trades
+        return trades, self._journal.tail.stamp(), _database_stamp(guards.store.url)
+
+    def read_on(self) -> None:
+        """Read on in the journal, and the trades where any was written."""
+        self.log.add(self._journal.read_on())
+        self._trades()
+        self._stand = self._guards()
+        self.log.add([*map(guard_event, self._stand.changes)])
 
     def read(self) -> Snapshot:
-        """Read on in the journal, and the databases anew."""
-        self._read_journal()
-        notes: list[str] = []
-        guards = self._guards()
-        run = self._run(guards, notes)
-        if self._tail.damaged:
-            notes.append(f"{self._tail.damaged} lines of the journal cannot be read.")
-        self.log.add([*map(guard_event, guards.changes), *trade_events(run)])
+        """Put everything together."""
+        self.read_on()
+        journal, guards = self._journal, self._stand
+        run, notes = self._run(guards)
+        if journal.tail.damaged:
+            notes.append(f"{journal.tail.damaged} lines of the journal cannot be read.")
         capital = guards.ledger.equity if guards.ledger and guards.ledger.equity else run.capital
         at, written = self._clock(guards)
         return Snapshot(
@@ -156,22 +163,20 @@ class BotSource(Source):
             at=at,
             written=written,
             live=True,
-            settings=self._settings_of(self._start),
+            settings=journal.settings(),
             run=run,
-            decisions={
-                pair: [self._decision(candle, capital) for candle in recent]
-                for pair, recent in sorted(self._recent.items())
-            },
-            answers=tuple(self._answers),
-            faults=tuple(self._faults),
-            answered=dict(self._answered),
-            failed=dict(self._failed),
+            decisions=journal.decisions(capital),
+            lags=journal.lags(),
+            answers=tuple(journal.answers),
+            faults=tuple(journal.faults),
+            answered=dict(journal.answered),
+            failed=dict(journal.failed),
             guards=guards,
             store=None if self.places.guards is None else self.places.guards.store,
             models=self.places.models,
             backtest=self._backtest(),
             supervised=self.places.user_data,
-            version="" if self._start is None else self._start.version,
+            version="" if journal.start is None else journal.start.version,
             notes=(*run.notes, *notes),
         )
 
@@ -193,7 +198,7 @@ class BotSource(Source):
         """Return when the bot last wrote, on its own clock and on this machine's."""
         now = datetime.now(UTC)
         seen = 0.0 if guards.ledger is None else guards.ledger.last_at or 0.0
-        at = max(self._newest / 1000, seen)
+        at = max(self._journal.newest / 1000, seen)
         if not at:
             return now, now
         store = None if self.places.guards is None else self.places.guards.store
@@ -202,105 +207,43 @@ class BotSource(Source):
         written = max(changed for changed, _ in _database_files(store.url))
         return utc(1000 * at), utc(written / 1e6)
 
-    # Journal ------------------------------------------------------------------------------
-
-    def _read_journal(self) -> None:
-        events: list[Event] = []
-        for position, item in self._tail.read():
-            self._take(item)
-            event = journal_event(position, item)
-            if event is not None:
-                events.append(event)
-        self.log.add(events)
-
-    def _take(self, item: Item) -> None:
-        if isinstance(item, JournaledCandle):
-            prices = [item.values[f"candle {name}"] for name in _PRICES]
-            if None not in prices:
-                self._rows[item.pair].append((item.time, *prices))  # type: ignore[arg-type]
-            self._recent[item.pair].append(item)
-            self._newest = max(self._newest, item.at)
-        elif isinstance(item, JournaledEntry):
-            told = item.refusal or "accepted"
-            self._asked[item.pair, item.time] = told
-            self._answered[told] += 1
-            self._answers.append(
-                Answer(
-                    item.pair, utc(item.time), utc(item.at), item.refusal, item.price, item.stop,
-                    item.target,
-                )
-            )  # fmt: skip
-        elif isinstance(item, JournaledFault):
-            self._failed[item.part] += 1
-            self._faults.append(Fault(utc(item.at), item.pair, item.part, item.error))
-        else:
-            self._start = item
-
-    def _decision(self, candle: JournaledCandle, capital: float) -> Decision:
-        asked = self._asked.get((candle.pair, candle.time))
-        key = (candle.pair, candle.time, asked)
-        if key not in self._decided:
-            if len(self._decided) > 2 * DECISIONS * max(1, len(self._recent)):
-                self._decided.clear()
-            settings = self._settings_of(candle.run)
-            self._decided[key] = journaled_decision(candle, settings, capital, asked)
-        return self._decided[key]
-
-    def _settings_of(self, start: Start | None) -> Settings:
-        """Return the settings a bot ran with; those of the configuration for another version."""
-        if start is None:
-            return self.places.settings
-        if start.id not in self._settings:
-            try:
-                known = load_settings(start.settings)
-            except QuorumError:
-                known = self.places.settings
-            self._settings[start.id] = known
-        return self._settings[start.id]
-
     # Databases ----------------------------------------------------------------------------
 
-    def _run(self, guards: GuardStand, notes: list[str]) -> Run:
-        capital = self.places.capital
-        if guards.ledger is not None and guards.ledger.initial:
-            capital = guards.ledger.initial
-        try:
-            run = database_run(self.places.database, capital)
-        except DataError as error:
-            notes.append(f"Trades are not known: {error}")
-            now = int(time() * 1000)
-            run = Run(
-                name=self.places.bot, kind="bot", trades=(), refused=None, first=now,
-                last=now, timeframe=self.places.timeframe, currency="", capital=capital or 1.0,
-                pairs=(), futures=True, section={},
-            )  # fmt: skip
-        pairs = tuple(dict.fromkeys((*self.places.pairs, *self._rows, *run.pairs)))
-        candles = {pair: found for pair in pairs if (found := self._candles(pair)) is not None}
-        first, last = run.first, self._newest
-        if self._rows:
-            first = min(first, *(rows[0][0] for rows in self._rows.values() if rows))
-        refused = {told: n for told, n in self._answered.items() if told != "accepted"}
-        return replace(
-            run, pairs=pairs, candles=candles, first=first, last=max(last, first + 1),
-            timeframe=self.places.timeframe, refused=refused,
-            settings=self._settings_of(self._start),
-        )  # fmt: skip
+    def _trades(self) -> tuple[Run, list[str]]:
+        """Return the trades, read anew where any was written, and what is wrong with them."""
+        stamp = _database_stamp(make_url(self.places.database))
+        if self._traded is None or self._traded[0] != stamp:
+            notes: list[str] = []
+            try:
+                run = database_run(self.places.database, self.places.capital)
+            except DataError as error:
+                notes.append(f"Trades are not known: {error}")
+                run = _nothing_traded(self.places)
+            self._traded = (stamp, run, notes)
+            self.log.add(list(trade_events(run)))
+        return self._traded[1], list(self._traded[2])
 
-    def _candles(self, pair: str) -> Candles | None:
-        """Return the candles on disk, and behind them those the bot journaled."""
-        if pair not in self._history:
-            self._history[pair] = self.places.history(pair)
-        before, rows = self._history[pair], self._rows.get(pair)
-        if not rows:
-            return before
-        # A candle that was journaled again, by another start of the bot, counts once.
-        own = np.array(list({row[0]: row for row in rows}.values()), dtype=np.float64)
-        own = own[np.argsort(own[:, 0], kind="stable")]
-        if before is not None and len(before):
-            kept = before.time < own[0, 0]
-            old = [getattr(before, name)[kept] for name in ("time", *_PRICES)]
-            own = np.vstack([np.column_stack(old), own])
-        return Candles(self.places.timeframe, own[:, 0].astype(np.int64), *own[:, 1:].T)
+    def _run(self, guards: GuardStand) -> tuple[Run, list[str]]:
+        """Return the run with the candles that were journaled, and what is wrong with it."""
+        run, notes = self._trades()
+        journal = self._journal
+        pairs = tuple(dict.fromkeys((*self.places.pairs, *journal.pairs, *run.pairs)))
+        known = {pair: journal.candles(pair) for pair in pairs}
+        candles = {pair: series for pair, series in known.items() if series is not None}
+        first = run.first if journal.first is None else min(run.first, journal.first)
+        begun = guards.ledger.initial if guards.ledger is not None else None
+        found = replace(
+            run,
+            pairs=pairs,
+            candles=candles,
+            first=first,
+            last=max(journal.newest, first + 1),
+            timeframe=self.places.timeframe,
+            capital=begun or run.capital,
+            refused={told: n for told, n in journal.answered.items() if told != "accepted"},
+            settings=journal.settings(),
+        )
+        return found, notes
 
     def _guards(self) -> GuardStand:
         store = self.places.guards
@@ -319,13 +262,27 @@ class BotSource(Source):
             return GuardStand(problem=str(error))
 
 
-_PRICES = ("open", "high", "low", "close", "volume")
+def _nothing_traded(places: Places) -> Run:
+    """Return a run of a bot whose trades cannot be read."""
+    now = int(time() * 1000)
+    return Run(
+        name=places.bot, kind="bot", trades=(), refused=None, first=now, last=now,
+        timeframe=places.timeframe, currency="", capital=places.capital or 1.0, pairs=(),
+        futures=True, section={},
+    )  # fmt: skip
 
 
 def _database_stamp(parsed: URL) -> Hashable:
+    """Return what changes when a database is written; of a server every second.
+
+    A file changes before what was written can be read: it is looked at again until that is over.
+    """
+    now = time()
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
-        return int(time())
-    return tuple(_database_files(parsed))
+        return int(now)
+    files = _database_files(parsed)
+    fresh = now - max(changed for changed, _ in files) / 1e9 < SETTLED
+    return (*files, int(now / (SETTLED / 2)) if fresh else 0)
 
 
 def _database_files(url: URL) -> list[tuple[int, int]]:

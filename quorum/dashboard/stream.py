@@ -30,6 +30,7 @@ class Watcher:
         self.source = source
         self._changed = asyncio.Event()
         self._stamp: object = None
+        self._known = 0
         self.problem = ""
         self.stopped = False
 
@@ -44,20 +45,22 @@ class Watcher:
             try:
                 await self._look()
                 self.problem = ""
-            except (QuorumError, OSError) as error:
+            except Exception as error:
+                # Whatever it is: streams that end silently look like a bot that does nothing.
                 if str(error) != self.problem:
                     self.problem = str(error)
-                    logger.error("the dashboard cannot read: %s", error)
+                    trace = None if isinstance(error, (QuorumError, OSError)) else error
+                    logger.error("the dashboard cannot read: %s", error, exc_info=trace)
             await asyncio.sleep(LOOK)
 
     async def _look(self) -> None:
         stamp = self.source.stamp()
         if stamp == self._stamp:
             return
-        before = len(self.source.log)
-        await run_in_threadpool(self.source.snapshot)
+        known = await run_in_threadpool(self.source.look)
         self._stamp = stamp
-        if len(self.source.log) != before:
+        if known != self._known:
+            self._known = known
             changed, self._changed = self._changed, asyncio.Event()
             changed.set()
 
@@ -108,8 +111,9 @@ async def _told(watcher: Watcher, since: str | None) -> AsyncIterator[str]:
         for event in missed or ():
             yield _line(event)
     while not watcher.stopped:
-        came = await watcher.wait()
-        fresh, place = log.after(place), len(log)
+        # What came while the last was sent is not announced again.
+        came = len(log) > place or await watcher.wait()
+        fresh, place = log.after(place)
         for event in fresh:
             yield _line(event)
         if not came and not fresh:

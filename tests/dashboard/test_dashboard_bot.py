@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from datetime import UTC, datetime
+
+import httpx
 import pytest
 from journaled_bots import BOT, PAIR, PEER, STARTUP, JournaledBot, frames
-from served import client
+from served import WITH_TOKEN, client, server
 from sqlalchemy import func, insert, update
 
+from quorum.dashboard import events
+from quorum.dashboard.events import Event, EventLog
 from quorum.dashboard.source import BotSource, Places
 from quorum.entry import Signal
 from quorum.guards import Ledger, Reason, SqlStore, State
@@ -165,3 +172,48 @@ def test_another_format_of_the_journal_is_refused_by_name(source, bot):
         answer = found.get("/")
         assert answer.status_code == 503
         assert "format 99" in answer.text
+
+
+def test_the_log_of_events_loses_none_and_keeps_no_more_than_it_may(monkeypatch):
+    monkeypatch.setattr(events, "KEPT", 5)
+    log = EventLog()
+    at = datetime(2024, 1, 1, tzinfo=UTC)
+    made = [Event(id=str(n), kind="fault", at=at, pair="", text="") for n in range(8)]
+    told, place = log.after(0)
+    assert (told, place) == ([], 0)
+    log.add(made[:3])
+    told, place = log.after(place)
+    assert [e.id for e in told] == ["0", "1", "2"]
+    log.add([*made[2:4], made[3]])
+    told, place = log.after(place)
+    assert [e.id for e in told] == ["3"]
+    assert log.after(place) == ([], place)
+    log.add(made[4:])
+    assert [e.id for e in log.after(0)[0]] == ["3", "4", "5", "6", "7"]
+    assert log.after(place)[1] == len(log) == 8
+
+
+def test_streams_are_told_what_came_while_the_last_was_sent(source, bot):
+    """Every line of a burst reaches every stream: none waits for the next sign of life."""
+    bot.run(range(STARTUP, STARTUP + 1))
+    with server(source) as url:
+        told: list[list[str]] = [[], []]
+        streams = [threading.Thread(target=follow, args=(url, 6, found)) for found in told]
+        for stream in streams:
+            stream.start()
+        time.sleep(1.0)
+        bot.run(range(STARTUP + 1, STARTUP + 4))
+        bot.run(range(STARTUP + 1, STARTUP + 4), PEER)
+        for stream in streams:
+            stream.join(10)
+        assert [len(found) for found in told] == [6, 6]
+        assert told[0] == told[1]
+
+
+def follow(url: str, count: int, found: list[str]) -> None:
+    with httpx.stream("GET", f"{url}/api/v1/events", headers=WITH_TOKEN, timeout=12) as stream:
+        for line in stream.iter_lines():
+            if line.startswith("id:"):
+                found.append(line)
+            if len(found) == count:
+                return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from statistics import median
 from typing import Annotated
@@ -12,7 +11,6 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict
 
 from quorum.candles import timeframe_ms
-from quorum.dashboard.decision import Decision
 from quorum.dashboard.render import sections_page, snapshot_of, when
 from quorum.dashboard.snapshot import Snapshot
 from quorum.report.page.blocks import Block, Cell, Points, Section, Table, Text, number
@@ -84,9 +82,7 @@ def health_of(snapshot: Snapshot) -> Health:
     latest = {d.pair: d for d in snapshot.latest()}
     newest = max((d.closed for d in latest.values()), default=None)
     step = timeframe_ms(snapshot.run.timeframe) / 1000
-    pairs = tuple(
-        _pair(pair, snapshot.decisions.get(pair, ()), newest, step) for pair in snapshot.run.pairs
-    )
+    pairs = tuple(_pair(pair, snapshot, newest, step) for pair in snapshot.run.pairs)
     age = None if newest is None else (snapshot.now() - newest).total_seconds()
     fresh = age is not None and (not snapshot.live or age <= LATE * step)
     return Health(
@@ -103,16 +99,14 @@ def health_of(snapshot: Snapshot) -> Health:
     )
 
 
-def _pair(
-    pair: str, decisions: Sequence[Decision], newest: datetime | None, step: float
-) -> PairHealth:
+def _pair(pair: str, snapshot: Snapshot, newest: datetime | None, step: float) -> PairHealth:
+    decisions, lags = snapshot.decisions.get(pair, ()), snapshot.lags.get(pair, ())
     if not decisions:
         return PairHealth(
             pair=pair, last_candle=None, behind_candles=None, lag_seconds=None,
             usual_lag_seconds=None,
         )  # fmt: skip
     last = decisions[-1]
-    lags = [(d.analysed - d.closed).total_seconds() for d in decisions if d.analysed is not None]
     behind = 0 if newest is None else round((newest - last.closed).total_seconds() / step)
     return PairHealth(
         pair=pair,
