@@ -95,12 +95,14 @@ def demo_programs(
         "--keep", str(kept), "--datadir", str(datadir), *layers, "--", "trade",
     ]  # fmt: skip
     overlay = kept / OVERLAY
-    overlay.unlink(missing_ok=True)
     dashboard = [
         sys.executable, "-m", "quorum", "serve", *layers, "--config", str(overlay),
         "--datadir", str(datadir), *serving,
     ]  # fmt: skip
-    return [Program("bot", exchange), Program("dashboard", dashboard, needs=[overlay], shown=True)]
+    return [
+        Program("bot", exchange, makes=[overlay]),
+        Program("dashboard", dashboard, needs=[overlay], follows="bot", shown=True),
+    ]
 
 
 def run_programs(programs: Sequence[Program], folder: Path) -> None:

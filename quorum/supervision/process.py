@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -35,8 +36,12 @@ class Program:
     command : sequence of str
     needs : sequence of Path
         Files that must be there before it is started.
+    makes : sequence of Path
+        Files that others need and that it makes anew at every start.
     environment : mapping
         Laid over that of the supervisor.
+    follows : str
+        Name of a program with which it is started again: it reads what that one makes anew.
     shown : bool
         Whether what it writes is told, beside its log.
     """
@@ -44,7 +49,9 @@ class Program:
     name: str
     command: Sequence[str]
     needs: Sequence[Path] = ()
+    makes: Sequence[Path] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    follows: str = ""
     shown: bool = False
 
 
@@ -93,6 +100,7 @@ class Process:
         return True
 
     def _start(self, now: float) -> None:
+        self._remove_made()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.log.is_file() and self.log.stat().st_size > LOG_BYTES:
             self.log.replace(self.log.with_suffix(".old.log"))
@@ -124,11 +132,18 @@ class Process:
                     self._tell(self.program.name, line.decode("utf-8", "replace").rstrip())
 
     def _ended(self, status: int, now: float) -> None:
+        assert self._running is not None
+        _end_group(self._running.pid)
+        self._remove_made()
         self.status, self._running = status, None
         self._due = now + self._wait
         self.restarts += 1
         self._tell(self.program.name, f"ended with status {status}, again in {self._wait:g} s")
         self._wait = min(2 * self._wait, LONGEST_WAIT)
+
+    def _remove_made(self) -> None:
+        for path in self.program.makes:
+            path.unlink(missing_ok=True)
 
     def stop(self, grace: float = GRACE) -> int | None:
         """Ask it to end, and end it if it does not; return its status."""
@@ -143,10 +158,17 @@ class Process:
                 self._tell(self.program.name, f"does not end within {grace:g} s: killed")
                 running.kill()
         self.status = running.wait()
+        _end_group(running.pid)
         if self._reader is not None:
             self._reader.join(5)
         self._running = None
         return self.status
+
+
+def _end_group(leader: int) -> None:
+    """End what a process has started and left behind."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGTERM)
 
 
 def _die_with_parent() -> None:

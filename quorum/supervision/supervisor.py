@@ -54,8 +54,11 @@ class Supervisor:
         try:
             while not self._stopping.is_set():
                 now = monotonic()
-                # Every process is looked at, also when one of them has changed.
-                if any([process.watch(now) for process in self.processes]):
+                changed = [process for process in self.processes if process.watch(now)]
+                for process in changed:
+                    if process.pid is None:
+                        self._end_followers(process.program.name)
+                if changed:
                     self._write()
                 self._stopping.wait(LOOK)
         finally:
@@ -64,6 +67,12 @@ class Supervisor:
     def stop(self) -> None:
         """Let :meth:`run` stop everything and return; safe in a signal handler."""
         self._stopping.set()
+
+    def _end_followers(self, name: str) -> None:
+        """End what reads the work of a program that has ended; it is started again by itself."""
+        for process in self.processes:
+            if process.program.follows == name:
+                process.stop()
 
     def _stop_all(self, grace: float = GRACE) -> None:
         for process in reversed(self.processes):

@@ -116,6 +116,33 @@ def test_one_that_needs_a_file_waits_for_it(tmp_path):
         until(lambda: running.pid("dashboard"))
 
 
+def test_one_that_follows_is_started_again_with_what_it_reads(tmp_path, quick):
+    programs = [
+        program("bot", POLITE, str(tmp_path / "x"), "bot"),
+        program("dashboard", POLITE, str(tmp_path / "x"), "dashboard", follows="bot"),
+    ]
+    with Running(programs, tmp_path) as running:
+        pids = {name: until(lambda name=name: running.pid(name)) for name in ("bot", "dashboard")}
+        os.kill(pids["bot"], signal.SIGKILL)
+        for name, pid in pids.items():
+            until(lambda name=name, pid=pid: running.pid(name) not in (None, pid))
+
+
+def test_what_a_killed_process_had_started_ends_too(tmp_path, quick):
+    parent = (
+        "import subprocess, sys\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "open(sys.argv[1], 'a').write(f'{child.pid}\\n')\n"
+        "child.wait()\n"
+    )
+    noted = tmp_path / "children"
+    with Running([program("bot", parent, str(noted))], tmp_path) as running:
+        until(lambda: noted.is_file() and noted.read_text().strip())
+        child = int(noted.read_text().split()[0])
+        os.kill(running.pid("bot"), signal.SIGKILL)
+        until(lambda: not alive(child))
+
+
 def test_one_that_does_not_end_is_killed(tmp_path):
     deaf = "import signal, time\nsignal.signal(15, signal.SIG_IGN)\nprint('on', flush=True)\n"
     running = Running([program("bot", deaf + "while True: time.sleep(1)", shown=True)], tmp_path)
