@@ -25,7 +25,7 @@ OVERLAY = "live-exchange.json"
 #: Marks a folder as that of a replay.
 MARK = ".quorum-replay"
 #: What a kept replay leaves, and the next one removes: it would lie in its future.
-LEFT = ("trades.*sqlite*", OVERLAY)
+LEFT = ("trades.*sqlite*", "quorum_outcomes/*", "quorum_journal/*/*", OVERLAY)
 
 
 @dataclass(frozen=True)
