@@ -280,7 +280,7 @@ class Quorum(IStrategy):
         **kwargs: Any,
     ) -> float | None:
         """Stop of the signal (spec P1), then breakeven and trail (spec P4)."""
-        stop = self.manager(trade).stop(trade, current_time, after_fill=after_fill)
+        stop = self.manager(trade).stop(trade, current_time, current_rate, after_fill=after_fill)
         if stop is None:
             return None
         return stoploss_from_absolute(

@@ -17,7 +17,7 @@ from freqtrade.wallets import Wallets
 from sqlalchemy import func, select
 
 from quorum.account import AccountState, ClosedPosition, OpenPosition
-from quorum.bot.lots import NAMES
+from quorum.playbooks import NAMES
 
 Prices = Callable[[str, datetime], float]
 #: The worst price of a position with a stop within the last closed candle.

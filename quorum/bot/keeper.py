@@ -143,7 +143,7 @@ class Keeper:
         # or at the first look of a bot that was not there when the order filled.
         return standing, candle, better(standing.direction, moved, signal.stop_loss)
 
-    def stop(self, trade: Trade, at: datetime, *, after_fill: bool) -> float | None:
+    def stop(self, trade: Trade, at: datetime, rate: float, *, after_fill: bool) -> float | None:
         """Return the stop price to put in force now, None to leave it where it is."""
         signal = self.desk.signal_of(trade)
         if signal is None or (after_fill and _taken_out(trade)):

@@ -11,16 +11,10 @@ from collections.abc import Iterable
 
 from freqtrade.persistence import Order, Trade
 
-from quorum.playbooks import NOTHING, PLAYBOOKS, Lot
+from quorum.playbooks import NOTHING, Lot, playbook_of
 
-NAMES = tuple(playbook.name for playbook in PLAYBOOKS)
 #: Share of an order by which rounding may let a lot differ from nothing.
 DUST = 1e-9
-
-
-def playbook_of(tag: str | None) -> str | None:
-    """Return the name of the playbook an order or a trade is tagged with, None for none."""
-    return next((name for name in NAMES if tag is not None and tag.startswith(name)), None)
 
 
 def lots_of(trade: Trade, step: int) -> dict[str, Lot]:

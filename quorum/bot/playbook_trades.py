@@ -16,14 +16,17 @@ import numpy as np
 from freqtrade.persistence import Order, Trade
 
 from quorum.bot.desk import Desk
-from quorum.bot.lots import NAMES, lots_of, playbook_of
+from quorum.bot.lots import lots_of
 from quorum.bot.watch import Watch
 from quorum.context.liquidation import Liquidation, safe_leverage
-from quorum.playbooks import NOTHING, Lot, Place, Playbook, Wish
+from quorum.playbooks import NAMES, NOTHING, Lot, Place, Playbook, Wish, playbook_of
+from quorum.playbooks.allocation import derisked
 
-#: The stop of every trade, as a share under its average price: no rule of a playbook, but what
-#: keeps isolated margin from liquidation.
+#: The stop of every trade, as a share under the price of its cheapest lot: no rule of a playbook,
+#: but what keeps isolated margin from liquidation.
 CATASTROPHE = 0.30
+#: Share of the margin that may be lost at the stop.
+LEAST_MARGIN = 0.9
 #: What the host adds at most to the exchange's minimum so that it can be sold at a loss.
 STOP_RESERVE = 1.5
 #: What rounding to the exchange's prices may move a stop by, as a share of it.
@@ -85,7 +88,7 @@ class PlaybookTrades:
         rows = {}
         for pair in self._desk.tables:
             found = closes.row(pair, at)
-            if found is not None and closes.age(pair, at) == 0:
+            if found is not None and closes.age(pair, at) < 1.0:
                 rows[pair] = found
         held = {trade.pair: trade for trade in Trade.get_trades_proxy(is_open=True)}
         lots = {
@@ -93,13 +96,14 @@ class PlaybookTrades:
             for pair in rows
             if pair in held and playbook_of(held[pair].enter_tag)
         }
+        left = derisked(self._watch.drawdown, self._desk.settings.playbooks.allocation)
         weights: dict[tuple[str, str], float] = {}
         for name, playbook in self._playbooks.items():
             columns = [_row(playbook, table.columns, row) for table, row in rows.values()]
             values = np.array(
                 [lots.get(p, {}).get(name, NOTHING).units * closes(p, at) for p in rows]
             )
-            shares = playbook.weights(columns, values / equity, playbook.settings.budget)
+            shares = playbook.weights(columns, values / equity, playbook.settings.budget * left)
             weights.update({(name, p): float(w) for p, w in zip(rows, shares, strict=True)})
         return weights
 
@@ -187,16 +191,24 @@ class PlaybookTrades:
 
     # Trades -------------------------------------------------------------------------------
 
-    def stop(self, trade: Trade, at: datetime, *, after_fill: bool) -> float | None:
+    def stop(self, trade: Trade, at: datetime, rate: float, *, after_fill: bool) -> float | None:
         """Return the stop price to put in force now, None to leave it where it is.
 
-        It is laid off once, from the first fill. From then on the host lays the same fraction
-        off from the average price of every later one, and never lowers the stop: a fraction of
-        another price, told here after a part was sold, would come nearer than meant.
+        It lies under the cheapest lot, and before the liquidation of all of them. Right after a
+        fill at ``rate`` the host lays the fraction that is told here off from the average price
+        of the trade too, and keeps the higher of both: what is told allows for that.
         """
-        stop = trade.open_rate * (1.0 - CATASTROPHE)
-        unset = trade.stop_loss < stop * (1.0 - ROUNDED_PRICE)
-        return stop if unset and trade.amount > 0.0 else None
+        if not after_fill and self._watch.simulated:
+            return None
+        lots = lots_of(trade, self._desk.step)
+        if not lots:
+            return None
+        cheapest = min(lot.price for lot in lots.values())
+        margin = 1.0 - LEAST_MARGIN / (trade.leverage or 1.0)
+        stop = max(cheapest * (1.0 - CATASTROPHE), trade.open_rate * margin)
+        if after_fill:
+            return stop * min(1.0, rate / trade.open_rate)
+        return stop if trade.stop_loss < stop * (1.0 - ROUNDED_PRICE) else None
 
     def target(self, trade: Trade) -> float | None:
         """Return None: what a playbook holds has no target."""

@@ -39,6 +39,7 @@ from quorum.guards import (
     Reason,
     Transition,
 )
+from quorum.guards.base import loss_percent
 from quorum.risk import MarketView, RiskEngine
 from quorum.guards.position import signed_correlation
 from quorum.guards.system import ReferenceMarket, crossed_candles, reference_candles
@@ -259,6 +260,14 @@ class Watch:
         except Exception as error:
             self._fail(error)
             return None
+
+    @property
+    def drawdown(self) -> float:
+        """Drawdown of the account from its peak as the guards know it, percent; 0 without them."""
+        if self._off:
+            return 0.0
+        ledger = self.guards.ledger
+        return loss_percent(ledger.peak, ledger.equity) or 0.0
 
     def adds(self, pair: str, at: datetime, unguarded: frozenset[str]) -> bool:
         """Whether the guards let an open trade be added to now."""

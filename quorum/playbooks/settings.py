@@ -8,6 +8,7 @@ from pydantic import Field, create_model
 
 from quorum.errors import SettingsError
 from quorum.playbooks import PLAYBOOKS
+from quorum.playbooks.allocation import AllocationSettings
 from quorum.section import Section
 
 
@@ -37,6 +38,9 @@ class PlaybookSettings(_Sections):
     """Which playbooks are on, and how much each may use."""
 
     consensus: ConsensusSwitch = Field(ConsensusSwitch(), description="playbook consensus")
+    allocation: AllocationSettings = Field(
+        AllocationSettings(), description="how much of its size each playbook may use"
+    )
 
     def refuse(self, timeframe: str) -> None:
         """Refuse base candles that a playbook that is on cannot work with.

@@ -317,8 +317,8 @@ def test_breakeven_comes_with_the_close_of_the_candle_that_gained(storage, side,
     trade.max_rate, trade.min_rate = max(far, 100.0), min(far, 100.0)
     for minutes in (0, 5, 59):
         at = CLOSED + timedelta(minutes=minutes)
-        assert keeper.stop(trade, at, after_fill=False) is None
-    assert keeper.stop(trade, CLOSED + timedelta(hours=1), after_fill=False) == 100.0
+        assert keeper.stop(trade, at, 0.0, after_fill=False) is None
+    assert keeper.stop(trade, CLOSED + timedelta(hours=1), 0.0, after_fill=False) == 100.0
 
 
 def test_the_candle_in_which_a_waiting_order_filled_moves_no_stop(storage):
@@ -326,19 +326,19 @@ def test_the_candle_in_which_a_waiting_order_filled_moves_no_stop(storage):
     signal = keeper.desk.signal_of(trade).model_copy(update={"entry_strategy": "wait_pullback"})
     keeper.desk.signals[PAIR, trade.open_date_utc] = signal
     later = CLOSED + timedelta(hours=1)
-    assert keeper.stop(trade, later, after_fill=False) is None
+    assert keeper.stop(trade, later, 0.0, after_fill=False) is None
 
 
 def test_a_divergence_moves_the_stop_of_a_trade_whose_candle_closed_ahead(storage):
     keeper, trade = kept(1, close=101.0, high=101.0, divergence=-1.0)
-    assert keeper.stop(trade, CLOSED, after_fill=False) is None
-    assert keeper.stop(trade, CLOSED + timedelta(hours=1), after_fill=False) == 100.0
+    assert keeper.stop(trade, CLOSED, 0.0, after_fill=False) is None
+    assert keeper.stop(trade, CLOSED + timedelta(hours=1), 0.0, after_fill=False) == 100.0
 
 
 def test_a_divergence_moves_no_stop_of_a_trade_whose_candle_closed_behind(storage):
     keeper, trade = kept(1, close=99.9, high=101.0, divergence=-1.0)
     trade.max_rate = 101.0
-    assert keeper.stop(trade, CLOSED + timedelta(hours=1), after_fill=False) is None
+    assert keeper.stop(trade, CLOSED + timedelta(hours=1), 0.0, after_fill=False) is None
 
 
 @pytest.mark.parametrize(("side", "column", "far"), [(1, "high", 103.5), (-1, "low", 96.5)])
@@ -349,7 +349,7 @@ def test_a_trade_that_closed_behind_the_stop_that_belongs_to_it_ends(storage, si
         at = CLOSED + timedelta(minutes=minutes)
         assert keeper.exit_reason(trade, at, 100.0 - side * 0.4) is None
     later = CLOSED + timedelta(hours=1)
-    assert keeper.stop(trade, later, after_fill=False) is None
+    assert keeper.stop(trade, later, 0.0, after_fill=False) is None
     # Wherever the price is by then: the same live as in a backtest of longer candles.
     for rate in (99.6, 100.0, 100.4):
         assert keeper.exit_reason(trade, later, rate) == REASONS[STOP_PASSED]
@@ -360,7 +360,7 @@ def test_a_trade_whose_first_stop_was_passed_before_it_was_placed_ends(storage):
     stop = keeper.desk.signal_of(trade).stop_loss
     trade.stop_loss = 80.0  # the host's own, far away
     assert keeper.exit_reason(trade, CLOSED, stop + 0.1) is None
-    assert keeper.stop(trade, CLOSED, after_fill=True) == stop
+    assert keeper.stop(trade, CLOSED, 0.0, after_fill=True) == stop
     assert keeper.exit_reason(trade, CLOSED, stop) == REASONS[STOP_PASSED]
     assert keeper.exit_reason(trade, CLOSED, stop - 1.0) == REASONS[STOP_PASSED]
 
@@ -383,8 +383,8 @@ def test_the_trail_begins_with_the_candle_after_the_first_rung(storage):
     )  # fmt: skip
     if Trade.use_db:
         Trade.commit()
-    assert keeper.stop(trade, filled, after_fill=True) is None, "the stop stays where it is"
-    assert keeper.stop(trade, CLOSED + timedelta(hours=1), after_fill=False) == 99.5
+    assert keeper.stop(trade, filled, 0.0, after_fill=True) is None, "the stop stays where it is"
+    assert keeper.stop(trade, CLOSED + timedelta(hours=1), 0.0, after_fill=False) == 99.5
 
 
 @pytest.mark.parametrize(("amount", "rungs"), [(0.002, 1), (0.02, 3)])

@@ -139,7 +139,8 @@ def test_an_overlay_is_complete_with_its_secrets_from_the_environment(overlay, m
 
 
 def test_every_overlay_is_tested():
-    assert {path.stem for path in (ROOT / "overlays").glob("*.json")} == set(SECRETS)
+    overlays = {path.stem for path in (ROOT / "overlays").glob("*.json")}
+    assert overlays - {"playbooks"} == set(SECRETS)
 
 
 def test_a_webhook_gets_the_essentials_of_an_entry_its_rungs_and_its_end(receiver, monkeypatch):

@@ -309,7 +309,7 @@ def test_what_filled_before_the_market_was_seen_gets_signal_and_stop_at_the_firs
     desk.filled(trade)
     assert trade.get_custom_data(SIGNAL_KEY) is None
     enter(desk, (ROW, 1))
-    stop = Keeper(desk).stop(trade, CLOSED + 5 * MINUTE, after_fill=False)
+    stop = Keeper(desk).stop(trade, CLOSED + 5 * MINUTE, 0.0, after_fill=False)
     stored = trade.get_custom_data(SIGNAL_KEY)
     assert stored is not None
     assert stop == stored["stop_loss"] > trade.stop_loss

@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from quorum.playbooks import Lot, Place
+from quorum.playbooks.allocation import AllocationSettings, derisked
 from quorum.playbooks.entries import entering
 from quorum.playbooks.trend import BUFFER, Trend, TrendSettings
 from quorum.playbooks.washout import OPEN_CAP, Washout, WashoutSettings
@@ -117,3 +118,11 @@ def test_the_quorum_acts_as_the_playbook_declares(quorum, entered):
     tradable = np.array([True, True, True, True, False])
     by = entering([trend], {"trend_forecast": forecast}, side, tradable)
     assert by.tolist() == entered
+
+
+@pytest.mark.parametrize(
+    ("drawdown", "share"), [(0.0, 1.0), (2.0, 1.0), (3.0, 0.75), (4.0, 0.5), (9.0, 0.5)]
+)
+def test_shares_fall_to_a_half_between_two_drawdowns(drawdown, share):
+    assert derisked(drawdown, AllocationSettings()) == pytest.approx(share)
+    assert derisked(drawdown, AllocationSettings(derisk_share=1.0)) == 1.0
