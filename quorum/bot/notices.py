@@ -19,6 +19,7 @@ from quorum.bot.desk import Desk
 from quorum.bot.models import BotModels
 from quorum.entry import Signal
 from quorum.exits.management import LADDER_TAG
+from quorum.playbooks import playbook_of
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,11 @@ class Notices:
         """Tell of an order that has filled; call this after the desk has stored the signal."""
         if self._silent or not order.safe_filled:
             return
+        if playbook_of(trade.enter_tag) is not None:
+            text = playbook_line(trade, order)
+            logger.info("Filled: %s", text)
+            say(self._dp, text)
+            return
         signal = self._desk.signal_of(trade)
         if order.ft_order_side == trade.entry_side:
             say(self._dp, "\n".join(entry_lines(trade, signal)))
@@ -82,6 +88,16 @@ class Notices:
         self._chain = chain
         more = f" {details}" if details else ""
         say(self._dp, f"Quorum models: chain {chain}, trained until {cut_off:%Y-%m-%d}.{more}")
+
+
+def playbook_line(trade: Trade, order: Order) -> str:
+    """Return what a fill of a playbook's trade was, why, and what is held after it."""
+    why = (order.ft_order_tag or trade.exit_reason or "found at the exchange").replace("_", " ")
+    sign = "+" if order.ft_order_side == trade.entry_side else "-"
+    left = f"{trade.amount:g} held" if trade.is_open else f"closed, {trade.close_profit_abs:+.2f}"
+    return (
+        f"{trade.pair} #{trade.id} {why}: {sign}{order.safe_filled:g} at {order.safe_price:g}, {left}"
+    )
 
 
 def entry_lines(trade: Trade, signal: Signal | None) -> Iterator[str]:

@@ -26,9 +26,13 @@ from quorum.playbooks.allocation import derisked
 #: but what keeps isolated margin from liquidation.
 CATASTROPHE = 0.30
 #: Share of the margin that may be lost at the stop.
-LEAST_MARGIN = 0.9
+MARGIN_AT_STOP = 0.9
 #: What the host adds at most to the exchange's minimum so that it can be sold at a loss.
 STOP_RESERVE = 1.5
+#: How far the price of an order found at the exchange may be from the bid it was placed at.
+SAME_BID = 1e-3
+#: How far its amount may be from the lot it was to sell.
+SAME_AMOUNT = 0.01
 #: What rounding to the exchange's prices may move a stop by, as a share of it.
 ROUNDED_PRICE = 0.01
 #: The host cuts amounts to whole lots; more than a part must not become one lot less.
@@ -126,6 +130,41 @@ class PlaybookTrades:
             )
         )
 
+    # Orders found at the exchange ---------------------------------------------------------
+
+    def tag_of_entry(self, pair: str, placed: datetime, price: float) -> str | None:
+        """Return the playbook that placed an entry order, None where none enters.
+
+        A bot that was killed before the answer to its order came has not written it down. An
+        order at the price of a bid is that bid; another follows the market.
+        """
+        found = self._watch.closes.row(pair, placed)
+        if found is None:
+            return None
+        table, row = found
+        close, step = float(table.columns["close"][row]), self._desk.step
+        candle = int(placed.timestamp() * 1000) // step * step
+        follows = None
+        for name, playbook in self._playbooks.items():
+            columns = _row(playbook, table.columns, row)
+            wish = playbook.wish(Place(columns, close, candle, weight=1.0, equity=1.0))
+            if wish is not None and wish.price is not None:
+                if abs(price / wish.price - 1.0) < SAME_BID:
+                    return name
+            elif wish is not None and follows is None:
+                follows = name
+        return follows
+
+    def tag_of_exit(self, trade: Trade, amount: float) -> str | None:
+        """Return the tag of an exit order by what it was to sell, None for all of the trade."""
+        lots = lots_of(trade, self._desk.step)
+        if len(lots) < 2 and amount >= (1.0 - SAME_AMOUNT) * trade.amount:
+            return None
+        for name, lot in lots.items():
+            if abs(amount / lot.units - 1.0) < SAME_AMOUNT:
+                return f"{name}_over"
+        return f"{playbook_of(trade.enter_tag)}_trimmed"
+
     # Entries ------------------------------------------------------------------------------
 
     @staticmethod
@@ -204,7 +243,7 @@ class PlaybookTrades:
         if not lots:
             return None
         cheapest = min(lot.price for lot in lots.values())
-        margin = 1.0 - LEAST_MARGIN / (trade.leverage or 1.0)
+        margin = 1.0 - MARGIN_AT_STOP / (trade.leverage or 1.0)
         stop = max(cheapest * (1.0 - CATASTROPHE), trade.open_rate * margin)
         if after_fill:
             return stop * min(1.0, rate / trade.open_rate)

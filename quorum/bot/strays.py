@@ -190,14 +190,29 @@ class Strays:
         row = Order.parse_from_ccxt_object(_unanswered(order), trade.pair, side)
         if side == "stoploss":
             row.ft_price = order.get("stopPrice")
-        elif side == trade.exit_side:
+        elif side == trade.entry_side:
+            row.ft_order_tag = self._entry_tag(trade, order)
+        else:
             row.ft_order_tag = self._exit_tag(trade, order)
             trade.exit_reason = row.ft_order_tag or FOUND
         trade.orders.append(row)
         Trade.commit()
 
+    def _entry_tag(self, trade: Trade, order: Mapping[str, Any]) -> str | None:
+        """Return the tag an addition was placed with: the name of its playbook."""
+        books = self._strategy.playbooks
+        if not books.owns(trade.enter_tag):
+            return trade.enter_tag
+        placed = datetime.fromtimestamp(order["timestamp"] / 1000, tz=UTC)
+        price = float(order.get("price") or order.get("average") or 0.0)
+        return books.tag_of_entry(trade.pair, placed, price) or trade.enter_tag
+
     def _exit_tag(self, trade: Trade, order: Mapping[str, Any]) -> str | None:
-        """Return the tag an exit was placed with: a rung's, that of a reversal, or none."""
+        """Return the tag an exit was placed with: a lot's, a rung's, a reversal's, or none."""
+        books = self._strategy.playbooks
+        if books.owns(trade.enter_tag):
+            tag: str | None = books.tag_of_exit(trade, float(order["amount"]))
+            return tag
         signal = self._desk.signal_of(trade)
         if signal is None or order["amount"] >= ALL * trade.amount:
             return None
@@ -217,6 +232,8 @@ class Strays:
         found = self._desk.signal_row(pair, placed)
         ours = found is not None and (int(found[0].entry[found[1]]) < 0) == short
         tag = found[0].tag(found[1]) if found is not None and ours else None
+        if not short:
+            tag = self._strategy.playbooks.tag_of_entry(pair, placed, price) or tag
         leverage = self._leverage(pair, placed, price)
         fee = exchange.get_fee(symbol=pair, taker_or_maker="maker")
         trade = Trade(

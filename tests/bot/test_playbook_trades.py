@@ -28,7 +28,13 @@ def traded(datadir, folder, *playbooks: str, **more: Any) -> dict[str, Any]:
     with backtesting(datadir, folder, quorum=settings(*playbooks, **more), **changes) as bt:
         bt.start()
         content = bt.all_bt_content["Quorum"]
-        return {**content, "trades": content["results"], "tables": bt.strategy.desk.tables}
+        strategy = bt.strategy
+        return {
+            **content,
+            "trades": content["results"],
+            "tables": strategy.desk.tables,
+            "playbooks": strategy.playbooks,
+        }
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +176,17 @@ def test_a_share_that_has_fallen_to_nothing_enters_nothing(datadir, tmp_path, mo
     # The guards keep the peak; that of the day never refuses here.
     guards = {"preset": "off", "day": {"enabled": True, "max_loss": 100.0}}
     assert traded(datadir, tmp_path, playbooks=books, guards=guards)["trades"].empty
+
+
+def test_an_order_found_at_the_exchange_is_given_back_to_the_playbook_that_placed_it(both):
+    books, pair = both["playbooks"], PAIRS[0]
+    at = (CRASH + pd.Timedelta(minutes=10)).to_pydatetime()
+    bid = published(both, pair, "washout_bid", CRASH)
+    close = published(both, pair, "close", CRASH)
+    assert books.tag_of_entry(pair, at, bid) == "washout"
+    assert books.tag_of_entry(pair, at, close) == "trend"
+    fallen = pd.Timestamp("2023-06-15 12:00", tz="UTC").to_pydatetime()
+    assert books.tag_of_entry(pair, fallen, close) is None
 
 
 def test_a_shallow_fall_leaves_the_bid_unfilled(washout):

@@ -142,6 +142,11 @@ def bot(exchange: Exchange, *, alive: datetime | None = NOW) -> Strays:
         stoploss=-0.2,
         timeframe="1h",
         get_strategy_name=lambda: "Quorum",
+        playbooks=SimpleNamespace(
+            owns=lambda tag: tag == "trend",
+            tag_of_entry=lambda pair, at, price: {90.0: "washout", 100.5: "trend"}.get(price),
+            tag_of_exit=lambda trade, amount: "washout_over",
+        ),
     )
     return Strays(strategy, desk, alive)  # type: ignore[arg-type]
 
@@ -156,6 +161,18 @@ def opened(exchange: Exchange) -> Trade:
     trade.recalc_trade_from_orders()
     Trade.commit()
     return trade
+
+
+def test_a_lost_addition_and_its_lost_exit_belong_to_the_playbook_that_placed_them():
+    exchange = Exchange()
+    exchange.plain = [order("1", "buy", status="closed", filled=10.0, price=100.5)]
+    bot(exchange).look(NOW + 2 * MINUTE)
+    (trade,) = Trade.get_open_trades()
+    assert trade.enter_tag == "trend"
+    exchange.plain = [order("2", "buy", price=90.0), order("3", "sell", amount=4.0)]
+    bot(exchange).look(NOW + 2 * MINUTE)
+    tags = {o.order_id: o.ft_order_tag for o in trade.orders}
+    assert tags == {"1": "trend", "2": "washout", "3": "washout_over"}
 
 
 def test_an_entry_the_host_lost_becomes_its_trade_and_is_left_to_the_host_to_look_up():
