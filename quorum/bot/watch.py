@@ -40,12 +40,14 @@ from quorum.guards import (
     Transition,
 )
 from quorum.guards.base import loss_percent
+from quorum.guards.book import LEVELS, book_refusal
 from quorum.risk import MarketView, RiskEngine
 from quorum.guards.position import signed_correlation
 from quorum.guards.system import ReferenceMarket, crossed_candles, reference_candles
 from quorum.sizing.risk_measures import correlation, recent_returns
 
 logger = logging.getLogger(__name__)
+
 
 class Watch:
     """Observes the account once per call of the host's loop, answers entries, ends trades.
@@ -152,17 +154,18 @@ class Watch:
             logger.error("The guards failed and refuse all entries", exc_info=error)
         self._failed, self.engine.seen = True, None
 
-    def _book_crossed(self, pair: str) -> bool:
-        """Whether the best bid lies over the best ask; asked of the exchange at an entry."""
+    def _book_refusal(self, request: EntryRequest) -> Permission | None:
+        """Return why the order book refuses an entry; the exchange is asked for it then."""
         if self.errors is None or not self.settings.system.enabled:
-            return False
+            return None
         try:
-            book = self._strategy.dp.orderbook(pair, 1)
-            return bool(book["bids"][0][0] > book["asks"][0][0])
+            book = self._strategy.dp.orderbook(request.pair, LEVELS)
+            found = book_refusal(book, request.direction, request.notional)
         except Exception as error:
             self.errors.add(error)
-            logger.info("No order book of %s: %s", pair, error)
-            return False
+            logger.info("No order book of %s: %s", request.pair, error)
+            return None
+        return None if found is None else Permission(False, found[0], f"{request.pair}: {found[1]}")
 
     # Entries ------------------------------------------------------------------------------
 
@@ -247,9 +250,7 @@ class Watch:
             unguarded=unguarded,
         )
         answer = self.engine.permit(request, account, self._desk.rates.get(pair))
-        if answer.allowed and self._book_crossed(pair):
-            return Permission(False, Reason.CROSSED_DATA, f"bid over ask of {pair}")
-        return answer
+        return (self._book_refusal(request) if answer.allowed else None) or answer
 
     def account_at(self, at: datetime) -> AccountState | None:
         """Return the account as the guards last saw it, None where it cannot be read."""

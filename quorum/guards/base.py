@@ -51,6 +51,9 @@ class Reason(StrEnum):
     MISSING_DATA = "missing_data"
     PRICE_SPIKE = "price_spike"
     UNKNOWN_ORDERS = "unknown_orders"
+    # The order book at an entry
+    WIDE_SPREAD = "wide_spread"
+    SLIPPAGE = "slippage"
     # G4, drawdown rules
     DRAWDOWN_DAY = "drawdown_day"
     DRAWDOWN_TOTAL = "drawdown_total"

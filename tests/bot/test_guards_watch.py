@@ -286,6 +286,8 @@ def test_a_crossed_order_book_and_repeated_exchange_errors_refuse_entries(databa
     assert ask(watch, at).allowed
     provider.book = {"bids": [[99.2, 1.0]], "asks": [[99.1, 1.0]]}
     assert ask(watch, at).reason is Reason.CROSSED_DATA
+    provider.book = {"bids": [[99.0, 1.0]], "asks": [[99.9, 1.0]]}
+    assert ask(watch, at).reason is Reason.WIDE_SPREAD
     provider.book = None
     answers = [ask(watch, at).reason for _ in range(6)]
     assert answers == [None] * 5 + [Reason.EXCHANGE_ERRORS]

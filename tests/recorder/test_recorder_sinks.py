@@ -317,3 +317,17 @@ def test_an_empty_folder_gives_empty_tables(tmp_path):
     assert table.schema == TRADES.schema
     assert isinstance(table, pa.Table)
     assert len(table) == 0
+
+
+def test_a_clock_that_jumps_back_over_midnight_loses_and_doubles_nothing(sink):
+    rows = [trade(n) for n in range(10)]
+    later = [trade(n, received=DAY + DAY_MS + n) for n in range(10, 20)]
+    back = [trade(n, received=DAY + DAY_MS - n) for n in range(15, 30)]
+    sink.write({"trades": rows})
+    sink.write({"trades": later})
+    sink.tidy(DAY + DAY_MS + 5000)
+    sink.write({"trades": back})
+    assert sorted(int(row[3]) for row in rows_of(sink)) == list(range(30))
+    sink.tidy(DAY + DAY_MS - 5000)
+    sink.tidy(DAY + 2 * DAY_MS)
+    assert sorted(int(row[3]) for row in rows_of(sink)) == list(range(30))
