@@ -23,7 +23,6 @@ from quorum.recorder.session import open_exchange, record
 from quorum.recorder.settings import RecorderSettings
 from quorum.replay.live.flow import TRADE_MS, liquidation_at, trade_at
 from quorum.replay.live.service import LiveExchange
-from quorum.replay.live.streams import StreamServer
 from quorum.replay.synthetic import SyntheticSettings, make_market
 
 PAIR, PEER = "BTC/USDT:USDT", "ETH/USDT:USDT"
@@ -47,13 +46,11 @@ def datadir(tmp_path_factory) -> Path:
 class Recorded:
     """A live exchange with streams, and a folder that is recorded to."""
 
-    def __init__(self, live: LiveExchange, streams: StreamServer, folder: Path) -> None:
-        self.live, self.streams, self.folder = live, streams, folder
+    def __init__(self, live: LiveExchange, folder: Path) -> None:
+        self.live, self.folder = live, folder
 
     def config(self) -> dict[str, Any]:
-        config = self.live.config_overlay("futures", [PAIR, PEER])
-        config["exchange"]["ccxt_config"]["urls"]["api"]["ws"] = self.streams.ccxt_urls()
-        return config
+        return self.live.config_overlay("futures", [PAIR, PEER])
 
     def record(self, enough: Callable[[ParquetSink], bool], pairs=(PAIR,), seconds=25.0) -> None:
         """Record until there is enough."""
@@ -80,12 +77,12 @@ class Recorded:
 
 @pytest.fixture
 def recorded(datadir, tmp_path, monkeypatch) -> Iterator[Recorded]:
-    with LiveExchange(datadir, START, SPEED) as live, StreamServer(live.exchange) as streams:
+    with LiveExchange(datadir, START, SPEED) as live:
         # The recorder's clock is the exchange's, as in a bot that is started by the exchange.
         for module in (feed, session):
             monkeypatch.setattr(module, "_now", live.exchange.clock.now)
         monkeypatch.setattr(feed, "RETRY", 0.1)
-        yield Recorded(live, streams, tmp_path / "flow")
+        yield Recorded(live, tmp_path / "flow")
 
 
 def trades(count: int) -> Callable[[ParquetSink], bool]:

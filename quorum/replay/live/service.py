@@ -23,6 +23,7 @@ from quorum.replay.live.control import control_routes
 from quorum.replay.live.exchange import Exchange, LiveSettings
 from quorum.replay.live.holdings import holdings_routes
 from quorum.replay.live.public import public_routes
+from quorum.replay.live.streams import StreamServer
 from quorum.replay.live.trading import order_routes
 from quorum.replay.server import Handler, LocalServer
 
@@ -85,14 +86,17 @@ class LiveExchange(ExchangeServer):
         }
         routes |= control_routes(self.exchange)
         self._server = LocalServer(routes, not_served, self.live_settings.port)
+        self.streams = StreamServer(self.exchange)
 
     def start(self) -> Self:
         """Begin to serve."""
         super().start()
+        self.streams.start()
         return self
 
     def stop(self) -> None:
         """Stop serving; the account is gone."""
+        self.streams.stop()
         self.exchange.close()
         super().stop()
         if self.shared_clock is not None:
@@ -132,7 +136,9 @@ class LiveExchange(ExchangeServer):
             Place orders on the test account instead of simulating them in the bot.
         """
         overlay = super().config_overlay(mode, pairs)
-        overlay["exchange"]["ccxt_config"]["enableRateLimit"] = False
+        own = overlay["exchange"]["ccxt_config"]
+        own["enableRateLimit"] = False
+        own["urls"]["api"]["ws"] = self.streams.ccxt_urls()
         if orders:
             key, secret = self.exchange.key, self.exchange.secret
             overlay["dry_run"] = False

@@ -19,7 +19,6 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
 from quorum.errors import DataError
-from quorum.replay.datadir import TradingMode
 from quorum.replay.live.exchange import Exchange
 from quorum.replay.live.faults import Kind
 from quorum.replay.live.flow import TRADE_MS, aggregate_trade, liquidation_at, trade_at
@@ -33,6 +32,8 @@ logger = logging.getLogger(__name__)
 #: Real seconds between two looks at the exchange's clock.
 PACE = 0.05
 MARK_MS = 1000
+#: In the path of the spot market's streams: by it the host's exchange library tells them apart.
+SPOT = "/stream"
 Events = Iterator[dict[str, Any]]
 
 
@@ -42,6 +43,7 @@ class _Stream:
 
     name: str
     listing: Listing
+    data: MarketData
     events: Callable[[_Stream, int], Events]
     every: int
     told: int
@@ -54,16 +56,13 @@ class StreamServer(Service):
     Parameters
     ----------
     exchange : Exchange
-    mode : {"spot", "futures"}
     port : int, default=0
         0 takes a free one.
     """
 
-    def __init__(self, exchange: Exchange, mode: TradingMode = "futures", port: int = 0) -> None:
+    def __init__(self, exchange: Exchange, port: int = 0) -> None:
         self.exchange = exchange
-        self.mode: TradingMode = mode
         self._wanted = port
-        self._data = MarketData(exchange, mode)
         self._server: Server | None = None
         self._thread: Thread | None = None
         self._open: set[ServerConnection] = set()
@@ -76,7 +75,7 @@ class StreamServer(Service):
     def ccxt_urls(self) -> dict[str, str]:
         """Return the addresses of the streams, as the host's exchange library names them."""
         url = f"ws://{HOST}:{self.port}/ws"
-        return {"linear": url, "spot": f"{url}/stream", "margin": f"{url}/stream"}
+        return {"linear": url, "spot": f"{url}{SPOT}", "margin": f"{url}{SPOT}"}
 
     def start(self) -> Self:
         """Begin to serve; raises ``DataError`` if the port is in use."""
@@ -106,11 +105,14 @@ class StreamServer(Service):
 
     def _serve(self, connection: ServerConnection) -> None:
         streams: dict[str, _Stream] = {}
+        path = "" if connection.request is None else connection.request.path
+        data = MarketData(self.exchange, "spot" if SPOT in path else "futures")
         self._open.add(connection)
         try:
             while True:
                 with suppress(TimeoutError):
-                    self._hear(connection, json.loads(connection.recv(timeout=PACE)), streams)
+                    message = json.loads(connection.recv(timeout=PACE))
+                    self._hear(connection, message, streams, data)
                 self._send(connection, streams)
         except ConnectionClosed:
             logger.debug("a client of the streams has gone")
@@ -118,19 +120,23 @@ class StreamServer(Service):
             self._open.discard(connection)
 
     def _hear(
-        self, connection: ServerConnection, message: dict[str, Any], streams: dict[str, _Stream]
+        self,
+        connection: ServerConnection,
+        message: dict[str, Any],
+        streams: dict[str, _Stream],
+        data: MarketData,
     ) -> None:
         names = message.get("params", [])
         for name in names:
             if message.get("method") == "UNSUBSCRIBE":
                 streams.pop(name, None)
             elif name not in streams:
-                streams[name] = self._stream(name)
+                streams[name] = self._stream(name, data)
         connection.send(json.dumps({"result": None, "id": message.get("id")}))
 
-    def _stream(self, name: str) -> _Stream:
+    def _stream(self, name: str, data: MarketData) -> _Stream:
         symbol, _, kind = name.partition("@")
-        listing = self.exchange.market.listings(self.mode).get(symbol.upper())
+        listing = self.exchange.market.listings(data.mode).get(symbol.upper())
         events = {
             "aggTrade": (_trades, TRADE_MS),
             "forceOrder": (_liquidations, TRADE_MS),
@@ -141,7 +147,7 @@ class StreamServer(Service):
         now = self.exchange.clock.now()
         if listing is None or events is None:
             raise DataError(f"stream {name!r}: not served")
-        return _Stream(name, listing, *events, told=now // events[1], update=now)
+        return _Stream(name, listing, data, *events, told=now // events[1], update=now)
 
     def _send(self, connection: ServerConnection, streams: dict[str, _Stream]) -> None:
         now = self.exchange.clock.now()
@@ -182,7 +188,7 @@ class StreamServer(Service):
         """
         before, now = stream.update, due * stream.every
         listing, tick = stream.listing, stream.listing.rules.tick_size
-        bids, asks = self._data._levels(listing, now, MAX_LEVELS)
+        bids, asks = stream.data._levels(listing, now, MAX_LEVELS)
         path = [listing.price(before), listing.price(now)]
         path += [corner.price for corner in listing.trades.corners(before, now)]
         width = MAX_LEVELS + self.exchange.settings.spread
@@ -197,7 +203,7 @@ class StreamServer(Service):
         yield {"e": "depthUpdate", "T": now, "s": listing.rules.symbol, **ids, **changed}
 
     def _marks(self, stream: _Stream, due: int) -> Events:
-        told = self._data.premium(stream.listing, due * stream.every)
+        told = stream.data.premium(stream.listing, due * stream.every)
         yield {
             "e": "markPriceUpdate",
             "s": told["symbol"],
