@@ -84,11 +84,10 @@ def rebuilding(config: dict[str, Any], settings: Settings, pair: str) -> Iterato
     with tempfile.TemporaryDirectory(prefix="quorum-verify-") as folder:
 
         def rebuild(moment: int) -> Market:
-            cut = {
+            records = {
                 kind: source if source == STATE else _records_until(root / source, moment, folder)
                 for kind, source in settings.market.records.items()
             }
-            records = {kind: source for kind, source in cut.items() if source is not None}
             market = settings.market.model_copy(update={"records": records})
             return load_market(
                 config,
@@ -100,13 +99,14 @@ def rebuilding(config: dict[str, Any], settings: Settings, pair: str) -> Iterato
         yield rebuild
 
 
-def _records_until(path: Path, moment: int, folder: str) -> str | None:
-    """Write a copy of a records file without what was known later; None if nothing is left."""
+def _records_until(path: Path, moment: int, folder: str) -> str:
+    """Write a copy of a records file without what was known later."""
     csv = path.suffix == ".csv"
     frame = pd.read_csv(path, dtype=str) if csv else pd.read_feather(path)
     kept = frame[epoch_ms(pd.to_datetime(frame["known_at"], utc=True)) <= moment]
     if kept.empty:
-        return None
+        # A file must hold a record: a head that has one coming reads otherwise than one without.
+        kept = frame.head(1)
     copy = Path(folder) / f"{moment}-{path.name}"
     if csv:
         kept.to_csv(copy, index=False)

@@ -20,7 +20,10 @@ from quorum.recorder.sink import Sink, SinkError, distinct
 from quorum.state import database_url, shown
 
 if TYPE_CHECKING:
+    from typing import LiteralString
+
     import psycopg
+    from psycopg import sql
 
 PREFIX = "quorum_flow_"
 #: Seconds a server is given to answer.
@@ -95,7 +98,7 @@ class PostgresSink(Sink):
             for channel in CHANNELS.values():
                 for name in _partitions(connection, channel):
                     if name.rsplit("_", 1)[1] < oldest:
-                        connection.execute(f"DROP TABLE {name}")
+                        connection.execute(_named("DROP TABLE {}", name))
                         self._partitions.discard(name)
 
     def close(self) -> None:
@@ -140,10 +143,8 @@ class PostgresSink(Sink):
         name = f"{table_of(channel)}_{_day(start)}"
         if self.has_timescale or name in self._partitions:
             return
-        connection.execute(
-            f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table_of(channel)} "
-            f"FOR VALUES FROM ({start}) TO ({start + DAY_MS})"
-        )
+        statement = "CREATE TABLE IF NOT EXISTS {} PARTITION OF {} FOR VALUES FROM ({}) TO ({})"
+        connection.execute(_named(statement, name, table_of(channel), start, start + DAY_MS))
         self._partitions.add(name)
 
 
@@ -183,14 +184,23 @@ def _copy(
     connection: psycopg.Connection[Any], channel: Channel, rows: list[tuple[Any, ...]]
 ) -> None:
     name, waiting = table_of(channel), f"waiting_{channel.name}"
-    connection.execute(
-        f"CREATE TEMPORARY TABLE IF NOT EXISTS {waiting} (LIKE {name}) ON COMMIT DELETE ROWS"
-    )
-    with connection.cursor().copy(f"COPY {waiting} FROM STDIN (FORMAT BINARY)") as copy:
+    temporary = "CREATE TEMPORARY TABLE IF NOT EXISTS {} (LIKE {}) ON COMMIT DELETE ROWS"
+    connection.execute(_named(temporary, waiting, name))
+    into = _named("COPY {} FROM STDIN (FORMAT BINARY)", waiting)
+    with connection.cursor().copy(into) as copy:
         copy.set_types([_TYPES[f.type] for f in channel.schema])
         for row in rows:
             copy.write_row(row)
-    connection.execute(f"INSERT INTO {name} SELECT * FROM {waiting} ON CONFLICT DO NOTHING")
+    kept = "INSERT INTO {} SELECT * FROM {} ON CONFLICT DO NOTHING"
+    connection.execute(_named(kept, name, waiting))
+
+
+def _named(statement: LiteralString, *parts: str | int) -> sql.Composed:
+    """Put names of tables, and numbers, into a statement that takes no parameters there."""
+    from psycopg import sql
+
+    filled = (sql.Literal(p) if isinstance(p, int) else sql.Identifier(p) for p in parts)
+    return sql.SQL(statement).format(*filled)
 
 
 def _partitions(connection: psycopg.Connection[Any], channel: Channel) -> list[str]:

@@ -72,7 +72,7 @@ def _hold(connection: Connection) -> None:
     """Keep others from writing until the end of the transaction."""
     if connection.dialect.name == "postgresql":
         # Every write looks into this table first. SQLite has one writer at a time anyway.
-        connection.execute(text(f"LOCK TABLE {DEEDS.name} IN ACCESS EXCLUSIVE MODE"))
+        connection.execute(text("LOCK TABLE quorum_deeds IN ACCESS EXCLUSIVE MODE"))
 
 
 def _batches(connection: Connection, table: Table) -> Iterator[Sequence[Any]]:
