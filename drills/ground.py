@@ -26,6 +26,8 @@ BUSY: dict[str, Any] = {
             "min_probability": 0.5,
             "min_confidence": 0.5,
             "quorum": 2,
+            # No outcomes are kept for the bot, and by its own a backtest would refuse all of these.
+            "confidence": "stated",
             "quorum_share": 0.1,
             "gate": 0.3,
             "medium": 0.3,

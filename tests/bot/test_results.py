@@ -69,7 +69,7 @@ def test_the_journal_holds_every_trades_signal_and_every_refusal(backtest):
     desk = backtest.desk
     assert content["accepted"] == desk.accepted.total() >= len(backtest.trades)
     assert content["refused"] == dict(desk.refused)
-    assert content["refused"]["first_target_under_min_rr"] > 0
+    assert sum(content["refused"].values()) > 0
     opened = {(s["pair"], s["opened"]) for s in content["signals"]}
     assert opened >= {(t["pair"], t["open_date"].isoformat()) for t in backtest.trades}
 

@@ -287,4 +287,4 @@ def test_every_column_is_declared_with_its_lag(market: Market) -> None:
     x = map_of(market.head(300))
     for name in LEVEL_COLUMNS:
         assert x.columns[name].lag == SwingConstants().right
-        assert x.columns[name].scale_free == ("strength" in name)
+        assert not x.columns[name].scale_free, "round numbers count"

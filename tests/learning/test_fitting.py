@@ -264,8 +264,8 @@ def test_rows_that_cannot_be_fitted_are_refused_by_saying_why():
             fit(rows)
     with pytest.raises(DataError, match="2 feature names for 5 features"):
         fit((X, y, w, t, e), features=("a", "b"))
-    with pytest.raises(SettingsError, match="member 'lstm'"):
-        fit((X, y, w, t, e), "lstm")
+    with pytest.raises(SettingsError, match="member 'forest'"):
+        fit((X, y, w, t, e), "forest")
 
 
 def test_files_that_are_damaged_or_do_not_belong_together_are_refused(fitted):
