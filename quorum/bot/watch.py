@@ -98,7 +98,9 @@ class Watch:
         self.transitions: list[Transition] = []
         self._last: datetime | None = None
         self._failed = False
-        self._off = self.simulated and not self.guards.guards
+        # A plot draws what was traded: it has no account to look at.
+        plots = self._strategy.dp.runmode == RunMode.PLOT
+        self._off = plots or (self.simulated and not self.guards.guards)
 
     @property
     def guards(self) -> Guards:

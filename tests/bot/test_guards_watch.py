@@ -311,3 +311,11 @@ def test_the_state_is_kept_beside_the_trades(config, own, url):
 def test_a_database_that_is_none_stops_the_bot_with_the_hosts_error(tmp_path):
     with pytest.raises(OperationalException, match=r"state\.url"):
         watch_on({}, runmode=RunMode.DRY_RUN, folder=tmp_path, state="nonsense")
+
+
+def test_a_plot_has_no_account_to_guard(monkeypatch, caplog):
+    monkeypatch.delattr(Trade, "session", raising=False)
+    watch = watch_on({SOL: table(np.full(50, 100.0))}, runmode=RunMode.PLOT)
+    watch.on_candle(BEGIN + 10 * HOUR)
+    assert watch.guards.ledger.equity is None
+    assert "guards failed" not in caplog.text
