@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from quorum.errors import DataError
 from quorum.extras import extra
+from quorum.state import database_url, shown
 from quorum.typing import Floats
 
 if TYPE_CHECKING:
@@ -98,20 +98,7 @@ def database(address: str) -> str:
     DataError
         If it is none.
     """
-    try:
-        url = make_url(address)
-    except ArgumentError as error:
-        raise DataError(
-            "storage: not a database address; give one like postgresql://user@host/name"
-        ) from error
-    if url.drivername in ("postgresql", "postgres"):
-        url = url.set(drivername="postgresql+psycopg")
-    return url.render_as_string(hide_password=False)
-
-
-def shown(address: str) -> str:
-    """Return a database address as it may be printed: without its password."""
-    return make_url(database(address)).render_as_string()
+    return database_url(address, "storage").render_as_string(hide_password=False)
 
 
 def open_storage(address: str) -> optuna.storages.BaseStorage:
