@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from browsers import chromium, needs_chromium
 from journaled_bots import BOT, PAIR, PEER, STARTUP, JournaledBot, frames
 from served import TOKEN, backtest_source, server
 
@@ -16,10 +17,7 @@ from quorum.state import Store
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="needs the dev extra: pip install playwright"
 )
-CHROMIUM = Path("/usr/bin/chromium")
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM.is_file(), reason=f"needs {CHROMIUM}: apt-get install chromium"
-)
+pytestmark = needs_chromium
 PAGES = (
     "/", "/trades", "/trades/3", "/pairs/BTC/USDT:USDT", "/portfolio", "/guards", "/performance",
     "/models", "/health",
@@ -32,10 +30,8 @@ CONTRASTS = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as started:
-        found = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium(playwright) as found:
         yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")

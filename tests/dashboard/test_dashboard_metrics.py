@@ -165,11 +165,12 @@ def query(port: int, expression: str) -> list[dict]:
 
 def wait_for_data(port: int) -> None:
     deadline = time.monotonic() + 30
-    while True:
+    said = "nothing was scraped"
+    while time.monotonic() < deadline:
         try:
             if query(port, "quorum_equity"):
                 return
-        except OSError:
-            pass
-        assert time.monotonic() < deadline, "nothing was scraped in time"
+        except OSError as error:
+            said = f"no answer yet: {error}"
         time.sleep(0.2)
+    raise AssertionError(f"not in time: {said}")

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from browsers import chromium, needs_chromium
 from page_runs import made_run
 from test_page import inputs
 
@@ -16,10 +17,7 @@ from quorum.report.page.run import PageSettings
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="needs the dev extra: pip install playwright"
 )
-CHROMIUM = Path("/usr/bin/chromium")
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM.is_file(), reason=f"needs {CHROMIUM}: apt-get install chromium"
-)
+pytestmark = needs_chromium
 SETTINGS = PageSettings(runs=100)
 MEGABYTES = 15
 SECONDS = 5.0
@@ -27,10 +25,8 @@ SECONDS = 5.0
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as started:
-        found = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium(playwright) as found:
         yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")
