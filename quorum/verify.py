@@ -16,7 +16,7 @@ Three questions are answered for every feature, vote, reading and signal column:
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
@@ -221,25 +221,46 @@ def certify(
         return all_columns(evaluate(part, settings, models), settings, models)
 
     for row in rows:
-        part = columns_of(window.head(row))
-        for name in part.keys() | full.keys():
-            report = certificate.columns.setdefault(name, ColumnReport(lags.get(name)))
-            report.compared += row
-            report.rewritten += _different(_rows(part, name, row), _rows(full, name, row))
+        _look_ahead(certificate, columns_of(window.head(row)), full, row, lags)
     if rebuild is not None:
         for row in changed:
-            part = columns_of(rebuild(int(window.close_time[row - 1])).since(first))
-            for name, report in certificate.columns.items():
-                report.early += _different(_rows(part, name, row), _rows(full, name, row))
+            other = rebuild(int(window.close_time[row - 1])).since(first)
+            _publication(certificate, columns_of(other), full, row)
     if startup is not None:
         for row in later:
-            part = columns_of(as_live(market.head(first + row), startup))
-            for name, report in certificate.columns.items():
-                last = float(_rows(part, name, startup)[-1])
-                difference = _deviation(last, _rows(full, name, len(window)), row - 1)
-                report.startup = max(report.startup, difference)
+            late = columns_of(as_live(market.head(first + row), startup))
+            _start_up(certificate, late, full, row, startup)
     certificate.moments, certificate.starts = len(changed), len(later)
     return certificate
+
+
+Columns: TypeAlias = Mapping[str, Floats]
+
+
+def _look_ahead(
+    certificate: Certificate, part: Columns, full: Columns, row: int, lags: Mapping[str, int]
+) -> None:
+    """Compare the columns of a prefix of ``row`` candles; either may have some of its own."""
+    for name in part.keys() | full.keys():
+        report = certificate.columns.setdefault(name, ColumnReport(lags.get(name)))
+        report.compared += row
+        report.rewritten += _different(_rows(part, name, row), _rows(full, name, row))
+
+
+def _publication(certificate: Certificate, other: Columns, full: Columns, row: int) -> None:
+    """Compare the columns of a market whose raw series change after candle ``row - 1``."""
+    for name, report in certificate.columns.items():
+        report.early += _different(_rows(other, name, row), _rows(full, name, row))
+
+
+def _start_up(
+    certificate: Certificate, late: Columns, full: Columns, row: int, startup: int
+) -> None:
+    """Compare the last row of a history of ``startup`` candles that ends with ``row - 1``."""
+    for name, report in certificate.columns.items():
+        last = float(_rows(late, name, startup)[-1])
+        column = full.get(name, np.full(row, np.nan))
+        report.startup = max(report.startup, _deviation(last, column, row - 1))
 
 
 def as_live(market: Market, startup: int) -> Market:
@@ -278,7 +299,7 @@ def _lags(evaluation: Evaluation) -> dict[str, int]:
     return {f"feature {name}": column.lag for name, column in columns.items()}
 
 
-def _rows(columns: dict[str, Floats], name: str, count: int) -> Floats:
+def _rows(columns: Columns, name: str, count: int) -> Floats:
     """Return the first ``count`` values of a column, NaN where a failed part left it out."""
     column = columns.get(name)
     return column[:count] if column is not None else np.full(count, np.nan)
