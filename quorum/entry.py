@@ -291,7 +291,7 @@ def draw_up(
     direction = int(table.entry[row])
     if direction == 0:
         raise ValueError(f"{pair}: row {row} has no signal")
-    c, band = table.consensus, Band(int(table.band[row]))
+    band = Band(int(table.band[row]))
     context = adjust(table, row, settings)
     stop_factor = context.facts.get("stop_factor", 1.0)
     plan_band = int(table.plan_band[row])
@@ -310,12 +310,7 @@ def draw_up(
         take_profit=exits.targets[0],
         ladder=ladder,
         ladder_shares=shares,
-        consensus_probability=float(c.probability[row]),
-        consensus_confidence=float(c.confidence[row]),
-        confluence_score=float(c.confluence[row]),
-        agreeing_heads=int(c.agreeing[row]),
-        total_heads=int(c.available[row]),
-        votes=votes_at(table.votes, row),
+        **_agreed(table, row),
         position_size_pct=round(size.fraction * 100, 9),
         position_size_quote=size.notional,
         confidence_band=band.name.lower(),
@@ -332,12 +327,8 @@ def draw_up(
             table.columns, row, direction, Band(plan_band).name.lower(), exits, settings.exits
         ),
         **_measured(table, row),
-        liquidation_risk_detected=facts.get("liquidation_risk_detected"),
-        extreme_leverage_detected=facts.get("extreme_leverage_detected"),
-        entry_zone_status=facts.get("entry_zone_status"),
-        entry_strategy=facts.get("entry_strategy", "immediate"),
-        regime=facts.get("regime"),
-        signal_quality=_quality(context, int(c.agreeing[row]), settings).value,
+        **_found(facts),
+        signal_quality=_quality(context, int(table.consensus.agreeing[row]), settings).value,
         timestamp=datetime.fromtimestamp(int(table.time[row]) / 1000, tz=UTC),
         reasons=context.boosts + size.reasons,
         context=dict(facts),
@@ -360,6 +351,31 @@ def _win_rate(table: SignalTable, row: int, band: Band, sizing: SizingSettings) 
         return expectation.win_rate
     very_high, high, medium = sizing.win_rate
     return {Band.VERY_HIGH: very_high, Band.HIGH: high}.get(band, medium)
+
+
+def _agreed(table: SignalTable, row: int) -> dict[str, Any]:
+    """Return what the heads agreed on, by field of the signal."""
+    c = table.consensus
+    return {
+        "consensus_probability": float(c.probability[row]),
+        "consensus_confidence": float(c.confidence[row]),
+        "confluence_score": float(c.confluence[row]),
+        "agreeing_heads": int(c.agreeing[row]),
+        "total_heads": int(c.available[row]),
+        "votes": votes_at(table.votes, row),
+    }
+
+
+def _found(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the context found, by field of the signal."""
+    names = (
+        "liquidation_risk_detected",
+        "extreme_leverage_detected",
+        "entry_zone_status",
+        "regime",
+    )
+    found = {name: facts.get(name) for name in names}
+    return {**found, "entry_strategy": facts.get("entry_strategy", "immediate")}
 
 
 def _measured(table: SignalTable, row: int) -> dict[str, float]:
