@@ -39,15 +39,12 @@ def drop_stale_kernels(package: Path) -> int:
     """Remove the machine code of an earlier version of the package; return how many files.
 
     Numba compares a kernel's own file alone: one that calls a kernel of another file would go on
-    running the old code of that.
+    running the old code of that. A folder that the user has named is the user's to empty.
     """
     stamp, digest = package / "__pycache__" / STAMP, _digest(package)
-    try:
-        if stamp.read_text(encoding="ascii") == digest:
-            return 0
-    except (OSError, UnicodeDecodeError):
-        pass  # The first start of this installation, or a stamp cut short: nothing is trusted.
-    if not writable(stamp.parent):
+    # Where there is no stamp, as at the first start of an installation, nothing is trusted.
+    known = os.access(stamp, os.R_OK) and stamp.read_bytes() == digest.encode()
+    if known or not writable(stamp.parent):
         return 0
     stale = [path for kind in ("*.nbi", "*.nbc") for path in package.rglob(kind)]
     for path in stale:
